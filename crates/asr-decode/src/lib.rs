@@ -1,0 +1,1 @@
+//! From a speech model's scores to text.

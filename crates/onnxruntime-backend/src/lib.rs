@@ -1,0 +1,1 @@
+//! Triton backend that runs ONNX models with ONNX Runtime.

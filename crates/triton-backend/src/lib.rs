@@ -1,0 +1,1 @@
+//! Safe SDK for Triton Inference Server's backend C API.

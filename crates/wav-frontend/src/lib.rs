@@ -1,0 +1,1 @@
+//! Speech features: Kaldi fbank, LFR and CMVN.

@@ -1,0 +1,1 @@
+//! `libtriton_funasr.so`.
