@@ -1,1 +1,8 @@
-//! From a speech model's scores to text.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod argmax;
+pub mod ctc;
+pub mod sentencepiece;
+
+pub use argmax::argmax;

@@ -1,0 +1,141 @@
+//! Greedy decoding of a CTC row: best unit per frame, repeats collapsed, blanks dropped
+//! (Graves et al., *Connectionist Temporal Classification*, 2006, best path decoding).
+
+use crate::argmax;
+
+/// Scores that cannot be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CtcError {
+    /// The vocabulary dimension is 0 or has more entries than an id can number.
+    #[error("the CTC scores have a vocabulary of {vocab} units, expected 1 to 2^32")]
+    Vocabulary {
+        /// The size given.
+        vocab: usize,
+    },
+    /// The slice is not a whole number of frames.
+    #[error("{len} CTC scores are not a whole number of frames of {vocab} units")]
+    PartialFrame {
+        /// Scores given.
+        len: usize,
+        /// Scores per frame.
+        vocab: usize,
+    },
+}
+
+/// Decodes one row greedily and puts its ids into `ids`, replacing what was there.
+///
+/// `scores` are `[frames, vocab]`, row-major, and only the frames that belong to the row: a caller with a padded
+/// batch cuts the row's slice at its length. Logits, log-probabilities and probabilities give the same ids. Ties and
+/// NaN are settled as in [`argmax`]: a frame of nothing but NaN counts as id 0.
+///
+/// ```
+/// use asr_decode::ctc;
+/// let scores = [
+///     0.1, 0.9, 0.0, // 1
+///     0.1, 0.9, 0.0, // 1 again: collapsed
+///     0.9, 0.1, 0.0, // blank
+///     0.1, 0.9, 0.0, // 1: a new one after the blank
+///     0.0, 0.1, 0.9, // 2
+/// ];
+/// let mut ids = Vec::new();
+/// ctc::greedy(&scores, 3, 0, &mut ids)?;
+/// assert_eq!(ids, [1, 1, 2]);
+/// # Ok::<(), ctc::CtcError>(())
+/// ```
+///
+/// # Errors
+/// `vocab` is 0 or above 2^32, or `scores` is not a multiple of it; `ids` is then empty.
+pub fn greedy(
+    scores: &[f32],
+    vocab: usize,
+    blank: u32,
+    ids: &mut Vec<u32>,
+) -> Result<(), CtcError> {
+    ids.clear();
+    let largest_id = vocab.checked_sub(1).and_then(|id| u32::try_from(id).ok());
+    if largest_id.is_none() {
+        return Err(CtcError::Vocabulary { vocab });
+    }
+    if !scores.len().is_multiple_of(vocab) {
+        return Err(CtcError::PartialFrame {
+            len: scores.len(),
+            vocab,
+        });
+    }
+    // Not a lossy cast: every index is below `vocab`, whose last id was just seen to fit.
+    let best = |frame: &[f32]| argmax(frame).unwrap_or(0) as u32;
+    collapse(scores.chunks_exact(vocab).map(best), blank, ids);
+    Ok(())
+}
+
+/// Collapses repeats of `frame_ids` (the best id of each frame), drops `blank` and appends the rest to `ids`.
+pub fn collapse(frame_ids: impl IntoIterator<Item = u32>, blank: u32, ids: &mut Vec<u32>) {
+    let mut previous = blank;
+    for id in frame_ids {
+        if id != previous && id != blank {
+            ids.push(id);
+        }
+        previous = id;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collapsed(frame_ids: &[u32], blank: u32) -> Vec<u32> {
+        let mut ids = Vec::new();
+        collapse(frame_ids.iter().copied(), blank, &mut ids);
+        ids
+    }
+
+    #[test]
+    fn repeats_collapse_and_blanks_separate() {
+        assert_eq!(collapsed(&[0, 5, 5, 0, 5, 7, 7, 7, 0, 0], 0), [5, 5, 7]);
+        assert_eq!(collapsed(&[5, 5, 6, 5], 0), [5, 6, 5]);
+        assert_eq!(collapsed(&[0, 0], 0), [0; 0]);
+        assert_eq!(collapsed(&[], 0), [0; 0]);
+    }
+
+    #[test]
+    fn the_blank_is_a_parameter() {
+        assert_eq!(collapsed(&[0, 0, 3, 0, 1, 3, 1], 3), [0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn the_buffer_is_replaced_and_kept() {
+        let mut ids = Vec::with_capacity(8);
+        ids.extend([9, 9, 9]);
+        let buffer = ids.as_ptr();
+        greedy(&[0.0, 1.0, 1.0, 0.0, 0.0, 1.0], 2, 0, &mut ids).unwrap();
+        assert_eq!(ids, [1, 1]);
+        assert_eq!(ids.as_ptr(), buffer);
+        greedy(&[], 2, 0, &mut ids).unwrap();
+        assert_eq!(ids, [0; 0]);
+    }
+
+    #[test]
+    fn a_frame_of_nan_is_id_0() {
+        let nan = f32::NAN;
+        let mut ids = Vec::new();
+        greedy(&[nan, 1.0, nan, nan, 0.0, 1.0], 2, 0, &mut ids).unwrap();
+        assert_eq!(ids, [1, 1]);
+    }
+
+    #[test]
+    fn unfit_shapes_are_errors() {
+        let mut ids = vec![1];
+        assert_eq!(
+            greedy(&[1.0], 0, 0, &mut ids),
+            Err(CtcError::Vocabulary { vocab: 0 })
+        );
+        let error = greedy(&[1.0; 7], 3, 0, &mut ids).unwrap_err();
+        assert_eq!(error, CtcError::PartialFrame { len: 7, vocab: 3 });
+        assert_eq!(
+            error.to_string(),
+            "7 CTC scores are not a whole number of frames of 3 units"
+        );
+        assert_eq!(ids, [0; 0]);
+    }
+}
