@@ -1,1 +1,37 @@
-//! Safe SDK for Triton Inference Server's backend C API.
+//! TEMP
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod backend;
+mod batch;
+mod config;
+mod context;
+mod cuda;
+mod element;
+#[doc(hidden)]
+pub mod entry;
+mod error;
+mod guard;
+mod input;
+pub mod log;
+mod optional;
+mod parameters;
+mod request;
+mod response;
+#[doc(hidden)]
+#[allow(missing_docs)]
+pub mod sys;
+
+pub use backend::{Backend, Instance, Model};
+pub use batch::Batch;
+pub use config::{
+    Accelerator, DynamicBatching, ExecutionAccelerators, GraphOptimization, InstanceGroup,
+    ModelConfig, Optimization, Reshape, TensorConfig,
+};
+pub use context::{BackendContext, InstanceContext, InstanceKind, ModelContext};
+pub use element::{DataType, Element, element_count};
+pub use error::{Error, ErrorCode};
+pub use guard::guard;
+pub use input::Input;
+pub use parameters::Parameters;
+pub use request::Request;
+pub use response::Response;

@@ -1,0 +1,257 @@
+//! What the server tells a backend, a model and an instance about themselves.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+use crate::error::{Error, check};
+use crate::{ModelConfig, sys};
+
+/// Where an instance runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InstanceKind {
+    /// The server left it open.
+    Auto,
+    /// On the CPU.
+    Cpu,
+    /// On the GPU whose number is the context's `device_id`.
+    Gpu,
+    /// The model decides.
+    Model,
+}
+
+impl InstanceKind {
+    fn from_raw(raw: c_int) -> Self {
+        match raw {
+            1 => Self::Cpu,
+            2 => Self::Gpu,
+            3 => Self::Model,
+            _ => Self::Auto,
+        }
+    }
+
+    pub(crate) fn to_raw(self) -> c_int {
+        match self {
+            Self::Auto => 0,
+            Self::Cpu => 1,
+            Self::Gpu => 2,
+            Self::Model => 3,
+        }
+    }
+}
+
+/// A backend's surroundings.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BackendContext {
+    /// The name it is loaded under.
+    pub name: String,
+    /// The directory of the library.
+    pub directory: PathBuf,
+    /// The server's `--backend-config` for it, as JSON (`cmdline` holds the pairs given).
+    pub config: serde_json::Value,
+}
+
+impl BackendContext {
+    /// # Safety
+    /// `backend` is live.
+    pub(crate) unsafe fn new(backend: *mut sys::TRITONBACKEND_Backend) -> Result<Self, Error> {
+        let mut kind = 0;
+        let mut location = ptr::null();
+        let mut message = ptr::null_mut();
+        // SAFETY: a live backend, valid out pointers; the strings live as long as the backend, the message's is the
+        // backend's.
+        unsafe {
+            let name = text(|name| sys::TRITONBACKEND_BackendName(backend, name))?;
+            check(sys::TRITONBACKEND_BackendArtifacts(
+                backend,
+                &mut kind,
+                &mut location,
+            ))?;
+            check(sys::TRITONBACKEND_BackendConfig(backend, &mut message))?;
+            Ok(Self {
+                name,
+                directory: absolute(location),
+                config: json_value(message)?,
+            })
+        }
+    }
+
+    /// A `--backend-config=NAME,key=value` of the server's command line.
+    pub fn setting(&self, key: &str) -> Option<&str> {
+        self.config.get("cmdline")?.get(key)?.as_str()
+    }
+}
+
+/// A model's surroundings.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ModelContext {
+    /// The model's name.
+    pub name: String,
+    /// The version being loaded.
+    pub version: u64,
+    /// The model's directory, absolute: the one with the config and the version directories.
+    pub directory: PathBuf,
+    /// The model's config.
+    pub config: ModelConfig,
+    /// The same config as the server wrote it.
+    pub config_json: serde_json::Value,
+}
+
+impl ModelContext {
+    /// # Safety
+    /// `model` is live.
+    pub(crate) unsafe fn new(model: *mut sys::TRITONBACKEND_Model) -> Result<Self, Error> {
+        let mut version = 0_u64;
+        let mut kind = 0;
+        let mut location = ptr::null();
+        let mut message = ptr::null_mut();
+        // SAFETY: a live model, valid out pointers; the strings live as long as the model, and the message is ours.
+        unsafe {
+            let name = text(|name| sys::TRITONBACKEND_ModelName(model, name))?;
+            check(sys::TRITONBACKEND_ModelVersion(model, &mut version))?;
+            check(sys::TRITONBACKEND_ModelRepository(
+                model,
+                &mut kind,
+                &mut location,
+            ))?;
+            check(sys::TRITONBACKEND_ModelConfig(model, 1, &mut message))?;
+            let config_json = json_value(message);
+            check(sys::TRITONSERVER_MessageDelete(message))?;
+            let config_json = config_json?;
+            Ok(Self {
+                name,
+                version,
+                directory: absolute(location),
+                config: ModelConfig::from_json(&config_json.to_string())?,
+                config_json,
+            })
+        }
+    }
+
+    /// The directory of the version being loaded.
+    pub fn version_directory(&self) -> PathBuf {
+        self.directory.join(self.version.to_string())
+    }
+
+    /// The file or directory that a config means by `path`: as it stands (relative to the server's working directory), else
+    /// relative to the model's directory, the version's, or the directories above the model's, so that a path
+    /// written for one working directory goes on working from every other.
+    ///
+    /// # Errors
+    /// If nothing is there; the message lists the places looked at.
+    pub fn resolve(&self, path: &str) -> Result<PathBuf, Error> {
+        let version = self.version_directory();
+        let above = self.directory.ancestors().skip(1).take(2);
+        let bases = [self.directory.as_path(), version.as_path()]
+            .into_iter()
+            .chain(above);
+        let mut tried = vec![PathBuf::from(path)];
+        tried.extend(bases.map(|base| base.join(path)));
+        tried.dedup();
+        if let Some(found) = tried.iter().find(|candidate| candidate.exists()) {
+            return Ok(found.clone());
+        }
+        let places: Vec<String> = tried
+            .iter()
+            .map(|place| place.display().to_string())
+            .collect();
+        Err(Error::Config(format!(
+            "no file '{path}'; looked for {}",
+            places.join(", ")
+        )))
+    }
+
+    /// The file that the parameter `key` names, resolved.
+    ///
+    /// # Errors
+    /// If the parameter is missing or the file is.
+    pub fn file(&self, key: &str) -> Result<PathBuf, Error> {
+        let path = self.config.parameters.require(key)?;
+        self.resolve(path).map_err(|error| match error {
+            Error::Config(message) => Error::parameter(key, message),
+            other => other,
+        })
+    }
+}
+
+/// An instance's surroundings.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct InstanceContext {
+    /// The instance's name.
+    pub name: String,
+    /// Where it runs.
+    pub kind: InstanceKind,
+    /// The GPU's number, if it runs on one.
+    pub device_id: i32,
+}
+
+impl InstanceContext {
+    /// # Safety
+    /// `instance` is live.
+    pub(crate) unsafe fn new(
+        instance: *mut sys::TRITONBACKEND_ModelInstance,
+    ) -> Result<Self, Error> {
+        let mut kind = 0;
+        let mut device_id = 0_i32;
+        // SAFETY: a live instance, valid out pointers; the name lives as long as the instance.
+        unsafe {
+            let name = text(|name| sys::TRITONBACKEND_ModelInstanceName(instance, name))?;
+            check(sys::TRITONBACKEND_ModelInstanceKind(instance, &mut kind))?;
+            check(sys::TRITONBACKEND_ModelInstanceDeviceId(
+                instance,
+                &mut device_id,
+            ))?;
+            Ok(Self {
+                name,
+                kind: InstanceKind::from_raw(kind),
+                device_id,
+            })
+        }
+    }
+}
+
+/// # Safety
+/// `get` stores a NUL-terminated string that lives at least until this function returns.
+unsafe fn text(get: impl FnOnce(*mut *const c_char) -> sys::ErrorPtr) -> Result<String, Error> {
+    let mut text = ptr::null();
+    // SAFETY: the caller's promise.
+    unsafe {
+        check(get(&mut text))?;
+        Ok(CStr::from_ptr(text).to_string_lossy().into_owned())
+    }
+}
+
+/// # Safety
+/// `location` is NUL-terminated.
+unsafe fn absolute(location: *const c_char) -> PathBuf {
+    // SAFETY: the caller's promise.
+    let location = unsafe { CStr::from_ptr(location) }
+        .to_string_lossy()
+        .into_owned();
+    let path = Path::new(&location);
+    // The server hands out relative paths if it was given them; its working directory may change later.
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// # Safety
+/// `message` is live.
+unsafe fn json_value(message: *mut sys::TRITONSERVER_Message) -> Result<serde_json::Value, Error> {
+    let mut base = ptr::null();
+    let mut size = 0_usize;
+    // SAFETY: a live message and valid out pointers; the text lives as long as the message.
+    unsafe {
+        check(sys::TRITONSERVER_MessageSerializeToJson(
+            message, &mut base, &mut size,
+        ))?;
+        let text = match size {
+            0 => &[][..],
+            _ => std::slice::from_raw_parts(base.cast::<u8>(), size),
+        };
+        serde_json::from_slice(text)
+            .map_err(|error| Error::internal(format!("the server's JSON cannot be read: {error}")))
+    }
+}

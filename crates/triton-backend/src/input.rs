@@ -1,0 +1,274 @@
+//! Inputs of a request.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr;
+
+use crate::element::{Element, element_count};
+use crate::error::{Error, check};
+use crate::{DataType, cuda, sys};
+
+/// One input tensor of a request.
+#[derive(Clone)]
+pub struct Input<'r> {
+    raw: *mut sys::TRITONBACKEND_Input,
+    name: &'r str,
+    data_type: DataType,
+    shape: &'r [i64],
+    byte_size: usize,
+    buffers: u32,
+    request: PhantomData<&'r crate::Request>,
+}
+
+struct Buffer {
+    base: *const c_void,
+    size: usize,
+    on_gpu: bool,
+}
+
+impl<'r> Input<'r> {
+    /// # Safety
+    /// `raw` is an input of a request that is not released during `'r`.
+    pub(crate) unsafe fn new(raw: *mut sys::TRITONBACKEND_Input) -> Result<Self, Error> {
+        let mut name = ptr::null();
+        let mut data_type: c_int = 0;
+        let mut shape = ptr::null();
+        let mut rank = 0_u32;
+        let mut byte_size = 0_u64;
+        let mut buffers = 0_u32;
+        // SAFETY: valid out pointers; what they receive belongs to the request and lives as long.
+        unsafe {
+            check(sys::TRITONBACKEND_InputProperties(
+                raw,
+                &mut name,
+                &mut data_type,
+                &mut shape,
+                &mut rank,
+                &mut byte_size,
+                &mut buffers,
+            ))?;
+            let name = CStr::from_ptr(name)
+                .to_str()
+                .map_err(|_| Error::invalid("an input's name is not UTF-8"))?;
+            let data_type = DataType::from_raw(data_type)
+                .ok_or_else(|| Error::input(name, format!("has unknown data type {data_type}")))?;
+            let shape = match rank {
+                0 => &[][..],
+                _ => std::slice::from_raw_parts(shape, rank as usize),
+            };
+            let byte_size = usize::try_from(byte_size)
+                .map_err(|_| Error::input(name, "is larger than the address space"))?;
+            Ok(Self {
+                raw,
+                name,
+                data_type,
+                shape,
+                byte_size,
+                buffers,
+                request: PhantomData,
+            })
+        }
+    }
+
+    /// The input's name.
+    pub fn name(&self) -> &'r str {
+        self.name
+    }
+
+    /// The type of its elements.
+    pub fn data_type(&self) -> DataType {
+        self.data_type
+    }
+
+    /// Its shape, batch dimension first if the model has one.
+    pub fn shape(&self) -> &'r [i64] {
+        self.shape
+    }
+
+    /// The first dimension: the rows of this request, if the model has a batch dimension.
+    pub fn batch_size(&self) -> Option<u64> {
+        self.shape
+            .first()
+            .and_then(|&rows| u64::try_from(rows).ok())
+    }
+
+    /// Its size in bytes.
+    pub fn byte_size(&self) -> usize {
+        self.byte_size
+    }
+
+    /// The elements: borrowed where they stand if that is one properly aligned buffer in CPU memory, else gathered.
+    ///
+    /// # Errors
+    /// If the tensor is not of type `T`, its bytes are not what its shape says, or GPU memory cannot be copied.
+    pub fn read<T: Element>(&self) -> Result<Cow<'r, [T]>, Error> {
+        if self.data_type != T::DATA_TYPE {
+            return Err(Error::DataType {
+                name: self.name.to_owned(),
+                got: self.data_type,
+                expected: T::DATA_TYPE,
+            });
+        }
+        let count = self.checked_count(size_of::<T>())?;
+        if let Some(buffer) = self.only_buffer(count * size_of::<T>())?
+            && buffer.base.cast::<T>().is_aligned()
+        {
+            // SAFETY: aligned, of `count` elements, in CPU memory, not written to while the request lives, and every
+            // bit pattern is a `T`.
+            let values = unsafe { std::slice::from_raw_parts(buffer.base.cast::<T>(), count) };
+            return Ok(Cow::Borrowed(values));
+        }
+        let mut values = Vec::<T>::with_capacity(count);
+        // SAFETY: the capacity is what `gather` fills, every bit pattern is a `T`, and the length is set only after
+        // the bytes are there.
+        unsafe {
+            self.gather(values.as_mut_ptr().cast(), count * size_of::<T>())?;
+            values.set_len(count);
+        }
+        Ok(Cow::Owned(values))
+    }
+
+    /// The bytes as they stand, whatever the type.
+    ///
+    /// # Errors
+    /// If GPU memory cannot be copied, or the buffers are not as large as declared.
+    pub fn bytes(&self) -> Result<Cow<'r, [u8]>, Error> {
+        if let Some(buffer) = self.only_buffer(self.byte_size)? {
+            // SAFETY: `byte_size` bytes in CPU memory, not written to while the request lives.
+            let bytes = unsafe { std::slice::from_raw_parts(buffer.base.cast(), self.byte_size) };
+            return Ok(Cow::Borrowed(bytes));
+        }
+        let mut bytes = Vec::with_capacity(self.byte_size);
+        // SAFETY: as in `read`.
+        unsafe {
+            self.gather(bytes.as_mut_ptr(), self.byte_size)?;
+            bytes.set_len(self.byte_size);
+        }
+        Ok(Cow::Owned(bytes))
+    }
+
+    /// The elements of a string tensor.
+    ///
+    /// # Errors
+    /// If the tensor holds no strings, or their lengths do not add up to its size.
+    pub fn strings(&self) -> Result<Vec<Vec<u8>>, Error> {
+        if self.data_type != DataType::String {
+            return Err(Error::DataType {
+                name: self.name.to_owned(),
+                got: self.data_type,
+                expected: DataType::String,
+            });
+        }
+        let bytes = self.bytes()?;
+        let strings = split_strings(&bytes).ok_or_else(|| {
+            Error::input(self.name, "its string lengths do not add up to its size")
+        })?;
+        if Some(strings.len()) != element_count(self.shape) {
+            let message = format!(
+                "holds {} strings, but its shape is {:?}",
+                strings.len(),
+                self.shape
+            );
+            return Err(Error::input(self.name, message));
+        }
+        Ok(strings)
+    }
+
+    fn checked_count(&self, element_size: usize) -> Result<usize, Error> {
+        let count = element_count(self.shape);
+        let expected = count.and_then(|count| count.checked_mul(element_size));
+        match (count, expected) {
+            (Some(count), Some(expected)) if expected == self.byte_size => Ok(count),
+            _ => {
+                let message = format!(
+                    "has {} bytes, but shape {:?} of {}",
+                    self.byte_size, self.shape, self.data_type
+                );
+                Err(Error::input(self.name, message))
+            }
+        }
+    }
+
+    fn buffer(&self, index: u32) -> Result<Buffer, Error> {
+        let mut base = ptr::null();
+        let mut size = 0_u64;
+        // Asks for CPU memory; the answer says where the buffer is.
+        let mut memory_type = sys::MEMORY_CPU;
+        let mut memory_type_id = 0_i64;
+        // SAFETY: valid out pointers.
+        unsafe {
+            check(sys::TRITONBACKEND_InputBuffer(
+                self.raw,
+                index,
+                &mut base,
+                &mut size,
+                &mut memory_type,
+                &mut memory_type_id,
+            ))?;
+        }
+        let size = usize::try_from(size)
+            .map_err(|_| Error::input(self.name, "is larger than the address space"))?;
+        Ok(Buffer {
+            base,
+            size,
+            on_gpu: memory_type == sys::MEMORY_GPU,
+        })
+    }
+
+    /// The tensor's one buffer, if it has one and it is in CPU memory.
+    fn only_buffer(&self, byte_size: usize) -> Result<Option<Buffer>, Error> {
+        if self.buffers != 1 || byte_size == 0 {
+            return Ok(None);
+        }
+        let buffer = self.buffer(0)?;
+        Ok((!buffer.on_gpu && buffer.size == byte_size).then_some(buffer))
+    }
+
+    /// Copies all buffers, one after the other, to `to`.
+    ///
+    /// # Safety
+    /// `to` is valid for writing `byte_size` bytes. On `Ok` all of them are written.
+    unsafe fn gather(&self, to: *mut u8, byte_size: usize) -> Result<(), Error> {
+        let mut filled = 0_usize;
+        for index in 0..self.buffers {
+            let buffer = self.buffer(index)?;
+            if buffer.size > byte_size - filled {
+                filled = filled.saturating_add(buffer.size);
+                break;
+            }
+            if buffer.size == 0 {
+                continue;
+            }
+            // SAFETY: the source has `size` bytes, and so much is left at the destination.
+            unsafe {
+                let to = to.add(filled);
+                if buffer.on_gpu {
+                    cuda::copy(to.cast(), buffer.base, buffer.size)
+                        .map_err(|error| error.context(format!("input '{}'", self.name)))?;
+                } else {
+                    ptr::copy_nonoverlapping(buffer.base.cast(), to, buffer.size);
+                }
+            }
+            filled += buffer.size;
+        }
+        if filled == byte_size {
+            return Ok(());
+        }
+        let message = format!("its buffers hold {filled} bytes, expected {byte_size}");
+        Err(Error::input(self.name, message))
+    }
+}
+
+/// Takes a string tensor's bytes apart; `None` if the lengths do not add up.
+fn split_strings(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut strings = Vec::new();
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let (string, rest) = rest.split_at_checked(length)?;
+        strings.push(string.to_vec());
+        bytes = rest;
+    }
+    Some(strings)
+}

@@ -1,0 +1,26 @@
+//! Functions of servers newer than the oldest one we support, looked up in the running process.
+
+use std::sync::OnceLock;
+
+use libloading::os::unix::Library;
+
+use crate::sys;
+
+/// Looks a function up among the symbols of the process: the server's own library and everything it was linked with.
+///
+/// # Safety
+/// `F` is the C signature of the function called `name`.
+pub(crate) unsafe fn find<F: Copy>(name: &str) -> Option<F> {
+    // SAFETY: the caller vouches for the signature; the process itself is never unloaded.
+    unsafe { Library::this().get::<F>(name).ok().map(|symbol| *symbol) }
+}
+
+type IsCancelled =
+    unsafe extern "C" fn(*mut sys::TRITONBACKEND_Request, *mut bool) -> sys::ErrorPtr;
+
+/// `TRITONBACKEND_RequestIsCancelled` (backend API 1.15, Triton 2.39).
+pub(crate) fn request_is_cancelled() -> Option<IsCancelled> {
+    static FOUND: OnceLock<Option<IsCancelled>> = OnceLock::new();
+    // SAFETY: the signature of tritonbackend.h.
+    *FOUND.get_or_init(|| unsafe { find("TRITONBACKEND_RequestIsCancelled") })
+}

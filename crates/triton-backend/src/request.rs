@@ -1,0 +1,198 @@
+//! A request, which answers exactly once and is released exactly once.
+
+use std::ffi::CStr;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use crate::batch::Execution;
+use crate::error::{Error, check};
+use crate::{ErrorCode, Input, Response, guard, optional, sys};
+
+/// An inference request, owned.
+///
+/// It ends in [`Request::finish`] (or a shorthand for it). Dropped without, be it by an early return or a panic, it
+/// answers with an error: no client waits for ever, and none is answered twice.
+pub struct Request {
+    raw: NonNull<sys::TRITONBACKEND_Request>,
+    execution: Arc<Execution>,
+    ended: bool,
+}
+
+// SAFETY: a request is the server's object without thread affinity, used through one owner at a time. Shared access only
+// reads its properties.
+unsafe impl Send for Request {}
+// SAFETY: as above.
+unsafe impl Sync for Request {}
+
+impl Request {
+    /// # Safety
+    /// `raw` is a request that the server has just handed over, and nothing else releases it.
+    pub(crate) unsafe fn new(
+        raw: NonNull<sys::TRITONBACKEND_Request>,
+        execution: Arc<Execution>,
+    ) -> Self {
+        Self {
+            raw,
+            execution,
+            ended: false,
+        }
+    }
+
+    /// The id the client gave, or an empty string.
+    pub fn id(&self) -> String {
+        let mut id = ptr::null();
+        // SAFETY: a live request and a valid out pointer; the string lives as long as the request.
+        unsafe {
+            match check(sys::TRITONBACKEND_RequestId(self.raw.as_ptr(), &mut id)) {
+                Ok(()) if !id.is_null() => CStr::from_ptr(id).to_string_lossy().into_owned(),
+                _ => String::new(),
+            }
+        }
+    }
+
+    /// All inputs of the request.
+    ///
+    /// # Errors
+    /// If the server cannot name them.
+    pub fn inputs(&self) -> Result<Vec<Input<'_>>, Error> {
+        let mut count = 0_u32;
+        // SAFETY: a live request and valid out pointers; the inputs live as long as the request.
+        unsafe {
+            check(sys::TRITONBACKEND_RequestInputCount(
+                self.raw.as_ptr(),
+                &mut count,
+            ))?;
+            (0..count)
+                .map(|index| {
+                    let mut input = ptr::null_mut();
+                    check(sys::TRITONBACKEND_RequestInputByIndex(
+                        self.raw.as_ptr(),
+                        index,
+                        &mut input,
+                    ))?;
+                    Input::new(input)
+                })
+                .collect()
+        }
+    }
+
+    /// The input called `name`.
+    ///
+    /// # Errors
+    /// If the request has none of that name.
+    pub fn input(&self, name: &str) -> Result<Input<'_>, Error> {
+        self.inputs()?
+            .into_iter()
+            .find(|input| input.name() == name)
+            .ok_or_else(|| Error::MissingInput {
+                name: name.to_owned(),
+            })
+    }
+
+    /// The names of the outputs the client asked for.
+    ///
+    /// # Errors
+    /// If the server cannot name them.
+    pub fn requested_outputs(&self) -> Result<Vec<String>, Error> {
+        let mut count = 0_u32;
+        // SAFETY: a live request and valid out pointers; names live as long as the request.
+        unsafe {
+            check(sys::TRITONBACKEND_RequestOutputCount(
+                self.raw.as_ptr(),
+                &mut count,
+            ))?;
+            (0..count)
+                .map(|index| {
+                    let mut name = ptr::null();
+                    check(sys::TRITONBACKEND_RequestOutputName(
+                        self.raw.as_ptr(),
+                        index,
+                        &mut name,
+                    ))?;
+                    Ok(CStr::from_ptr(name).to_string_lossy().into_owned())
+                })
+                .collect()
+        }
+    }
+
+    /// Whether the client asked for the output called `name`.
+    pub fn wants(&self, name: &str) -> bool {
+        self.requested_outputs()
+            .is_ok_and(|names| names.iter().any(|wanted| wanted == name))
+    }
+
+    /// Whether the client has taken the request back (always false on servers before 2.39).
+    pub fn is_cancelled(&self) -> bool {
+        let Some(is_cancelled) = optional::request_is_cancelled() else {
+            return false;
+        };
+        let mut cancelled = false;
+        // SAFETY: a live request and a valid out pointer.
+        unsafe { check(is_cancelled(self.raw.as_ptr(), &mut cancelled)).is_ok() && cancelled }
+    }
+
+    /// Starts the response.
+    ///
+    /// # Errors
+    /// If the server cannot make one.
+    pub fn response(&self) -> Result<Response, Error> {
+        // SAFETY: the request is live and ours.
+        unsafe { Response::new(self.raw.as_ptr()) }
+    }
+
+    /// Ends the request: sends the response or the error, reports statistics and hands the request back.
+    pub fn finish(mut self, outcome: Result<Response, Error>) {
+        self.end(outcome);
+    }
+
+    /// Ends the request with an error.
+    pub fn fail(self, error: Error) {
+        self.finish(Err(error));
+    }
+
+    /// Ends the request with what `answer` makes of it; an error or panic in there becomes the request's answer.
+    pub fn answer(self, answer: impl FnOnce(&Self) -> Result<Response, Error>) {
+        let outcome = guard(|| answer(&self));
+        self.finish(outcome);
+    }
+
+    /// The one end of every request; nothing touches the server's request after it.
+    fn end(&mut self, outcome: Result<Response, Error>) {
+        self.ended = true;
+        let success = outcome.is_ok();
+        let sent = match outcome {
+            Ok(response) => response.send(None),
+            Err(error) => self
+                .response()
+                .and_then(|response| response.send(Some(error))),
+        };
+        if let Err(error) = sent {
+            crate::error!("a response could not be sent: {error}");
+        }
+        self.execution.report(self.raw.as_ptr(), success);
+        // SAFETY: the request is ours, answered, and not used after this.
+        let released = unsafe {
+            check(sys::TRITONBACKEND_RequestRelease(
+                self.raw.as_ptr(),
+                sys::REQUEST_RELEASE_ALL,
+            ))
+        };
+        if let Err(error) = released {
+            crate::error!("a request could not be released: {error}");
+        }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let message = if std::thread::panicking() {
+            "the backend panicked while it had this request; the server's log has the panic's message"
+        } else {
+            "the backend ended without answering this request"
+        };
+        self.end(Err(Error::new(ErrorCode::Internal, message)));
+    }
+}

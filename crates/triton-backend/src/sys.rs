@@ -1,0 +1,246 @@
+//! Triton's C API, as far as this crate uses it.
+//!
+//! Every function here exists in the oldest server we support (NGC 23.01, backend API 1.10): the library is loaded with
+//! `RTLD_NOW`, so one symbol the server lacks would keep it from loading at all. Newer functions are in
+//! [`crate::optional`], looked up at run time.
+#![allow(non_camel_case_types)]
+
+use std::ffi::{c_char, c_int, c_void};
+
+macro_rules! opaque {
+    ($($name:ident)*) => {$(
+        /// An object that lives in the server; only its address is known here.
+        #[repr(C)]
+        pub struct $name {
+            _private: [u8; 0],
+        }
+    )*};
+}
+
+opaque! {
+    TRITONSERVER_Error TRITONSERVER_Message
+    TRITONBACKEND_Backend TRITONBACKEND_BackendAttribute TRITONBACKEND_Model TRITONBACKEND_ModelInstance
+    TRITONBACKEND_Request TRITONBACKEND_Response TRITONBACKEND_Input TRITONBACKEND_Output
+}
+
+/// What most functions return: null on success, else an error that the receiver owns.
+pub type ErrorPtr = *mut TRITONSERVER_Error;
+
+pub const RESPONSE_COMPLETE_FINAL: u32 = 1;
+pub const REQUEST_RELEASE_ALL: u32 = 1;
+
+pub const MEMORY_CPU: c_int = 0;
+pub const MEMORY_CPU_PINNED: c_int = 1;
+pub const MEMORY_GPU: c_int = 2;
+
+pub const LOG_INFO: c_int = 0;
+pub const LOG_WARN: c_int = 1;
+pub const LOG_ERROR: c_int = 2;
+pub const LOG_VERBOSE: c_int = 3;
+
+unsafe extern "C" {
+    pub fn TRITONSERVER_ErrorNew(code: c_int, message: *const c_char) -> ErrorPtr;
+    pub fn TRITONSERVER_ErrorDelete(error: ErrorPtr);
+    pub fn TRITONSERVER_ErrorCode(error: ErrorPtr) -> c_int;
+    pub fn TRITONSERVER_ErrorMessage(error: ErrorPtr) -> *const c_char;
+    pub fn TRITONSERVER_LogIsEnabled(level: c_int) -> bool;
+    pub fn TRITONSERVER_LogMessage(
+        level: c_int,
+        file: *const c_char,
+        line: c_int,
+        message: *const c_char,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_MessageNewFromSerializedJson(
+        message: *mut *mut TRITONSERVER_Message,
+        base: *const c_char,
+        byte_size: usize,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_MessageDelete(message: *mut TRITONSERVER_Message) -> ErrorPtr;
+    pub fn TRITONSERVER_MessageSerializeToJson(
+        message: *mut TRITONSERVER_Message,
+        base: *mut *const c_char,
+        byte_size: *mut usize,
+    ) -> ErrorPtr;
+
+    pub fn TRITONBACKEND_ApiVersion(major: *mut u32, minor: *mut u32) -> ErrorPtr;
+    pub fn TRITONBACKEND_BackendName(
+        backend: *mut TRITONBACKEND_Backend,
+        name: *mut *const c_char,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_BackendConfig(
+        backend: *mut TRITONBACKEND_Backend,
+        config: *mut *mut TRITONSERVER_Message,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_BackendArtifacts(
+        backend: *mut TRITONBACKEND_Backend,
+        kind: *mut c_int,
+        location: *mut *const c_char,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_BackendState(
+        backend: *mut TRITONBACKEND_Backend,
+        state: *mut *mut c_void,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_BackendSetState(
+        backend: *mut TRITONBACKEND_Backend,
+        state: *mut c_void,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_BackendAttributeAddPreferredInstanceGroup(
+        attribute: *mut TRITONBACKEND_BackendAttribute,
+        kind: c_int,
+        count: u64,
+        device_ids: *const u64,
+        id_count: u64,
+    ) -> ErrorPtr;
+
+    pub fn TRITONBACKEND_ModelName(
+        model: *mut TRITONBACKEND_Model,
+        name: *mut *const c_char,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelVersion(
+        model: *mut TRITONBACKEND_Model,
+        version: *mut u64,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelRepository(
+        model: *mut TRITONBACKEND_Model,
+        kind: *mut c_int,
+        location: *mut *const c_char,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelConfig(
+        model: *mut TRITONBACKEND_Model,
+        config_version: u32,
+        config: *mut *mut TRITONSERVER_Message,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelAutoCompleteConfig(
+        model: *mut TRITONBACKEND_Model,
+        auto_complete: *mut bool,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelSetConfig(
+        model: *mut TRITONBACKEND_Model,
+        config_version: u32,
+        config: *mut TRITONSERVER_Message,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelBackend(
+        model: *mut TRITONBACKEND_Model,
+        backend: *mut *mut TRITONBACKEND_Backend,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelState(
+        model: *mut TRITONBACKEND_Model,
+        state: *mut *mut c_void,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelSetState(
+        model: *mut TRITONBACKEND_Model,
+        state: *mut c_void,
+    ) -> ErrorPtr;
+
+    pub fn TRITONBACKEND_ModelInstanceName(
+        instance: *mut TRITONBACKEND_ModelInstance,
+        name: *mut *const c_char,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelInstanceKind(
+        instance: *mut TRITONBACKEND_ModelInstance,
+        kind: *mut c_int,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelInstanceDeviceId(
+        instance: *mut TRITONBACKEND_ModelInstance,
+        device_id: *mut i32,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelInstanceModel(
+        instance: *mut TRITONBACKEND_ModelInstance,
+        model: *mut *mut TRITONBACKEND_Model,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelInstanceState(
+        instance: *mut TRITONBACKEND_ModelInstance,
+        state: *mut *mut c_void,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelInstanceSetState(
+        instance: *mut TRITONBACKEND_ModelInstance,
+        state: *mut c_void,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelInstanceReportStatistics(
+        instance: *mut TRITONBACKEND_ModelInstance,
+        request: *mut TRITONBACKEND_Request,
+        success: bool,
+        exec_start_ns: u64,
+        compute_start_ns: u64,
+        compute_end_ns: u64,
+        exec_end_ns: u64,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelInstanceReportBatchStatistics(
+        instance: *mut TRITONBACKEND_ModelInstance,
+        batch_size: u64,
+        exec_start_ns: u64,
+        compute_start_ns: u64,
+        compute_end_ns: u64,
+        exec_end_ns: u64,
+    ) -> ErrorPtr;
+
+    pub fn TRITONBACKEND_RequestId(
+        request: *mut TRITONBACKEND_Request,
+        id: *mut *const c_char,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_RequestInputCount(
+        request: *mut TRITONBACKEND_Request,
+        count: *mut u32,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_RequestInputByIndex(
+        request: *mut TRITONBACKEND_Request,
+        index: u32,
+        input: *mut *mut TRITONBACKEND_Input,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_RequestOutputCount(
+        request: *mut TRITONBACKEND_Request,
+        count: *mut u32,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_RequestOutputName(
+        request: *mut TRITONBACKEND_Request,
+        index: u32,
+        name: *mut *const c_char,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_RequestRelease(
+        request: *mut TRITONBACKEND_Request,
+        flags: u32,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_InputProperties(
+        input: *mut TRITONBACKEND_Input,
+        name: *mut *const c_char,
+        data_type: *mut c_int,
+        shape: *mut *const i64,
+        dims_count: *mut u32,
+        byte_size: *mut u64,
+        buffer_count: *mut u32,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_InputBuffer(
+        input: *mut TRITONBACKEND_Input,
+        index: u32,
+        buffer: *mut *const c_void,
+        byte_size: *mut u64,
+        memory_type: *mut c_int,
+        memory_type_id: *mut i64,
+    ) -> ErrorPtr;
+
+    pub fn TRITONBACKEND_ResponseNew(
+        response: *mut *mut TRITONBACKEND_Response,
+        request: *mut TRITONBACKEND_Request,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ResponseDelete(response: *mut TRITONBACKEND_Response) -> ErrorPtr;
+    pub fn TRITONBACKEND_ResponseOutput(
+        response: *mut TRITONBACKEND_Response,
+        output: *mut *mut TRITONBACKEND_Output,
+        name: *const c_char,
+        data_type: c_int,
+        shape: *const i64,
+        dims_count: u32,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ResponseSend(
+        response: *mut TRITONBACKEND_Response,
+        flags: u32,
+        error: ErrorPtr,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_OutputBuffer(
+        output: *mut TRITONBACKEND_Output,
+        buffer: *mut *mut c_void,
+        byte_size: u64,
+        memory_type: *mut c_int,
+        memory_type_id: *mut i64,
+    ) -> ErrorPtr;
+}
