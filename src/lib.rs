@@ -1,1 +1,15 @@
-//! `libtriton_funasr.so`.
+//! `libtriton_funasr.so`: the steps around the encoders and decoders of SenseVoice and Paraformer as a backend of Triton
+//! Inference Server.
+//!
+//! A model's config picks its step with the parameter `component`; see [`component`] for the table.
+#![forbid(unsafe_code)]
+
+mod backend;
+mod component;
+mod ctc_scoring;
+mod feature_extractor;
+mod rows;
+
+// The server's functions exist only inside a server, so the unit tests' binary must not export entry points.
+#[cfg(not(test))]
+triton_backend::export_backend!(backend::Funasr);

@@ -1,0 +1,64 @@
+//! What the server sees: a backend whose models are components.
+
+use std::sync::Arc;
+
+use triton_backend::{
+    Backend, BackendContext, Batch, Error, Instance, InstanceContext, InstanceKind, Model,
+    ModelContext, info,
+};
+
+use crate::component::{self, Component, Worker};
+
+/// The backend `funasr`.
+pub(crate) struct Funasr;
+
+impl Backend for Funasr {
+    type Model = FunasrModel;
+
+    /// The components are native code on the CPU, also where there is a GPU.
+    const PREFERRED_KIND: Option<InstanceKind> = Some(InstanceKind::Cpu);
+
+    fn new(context: &BackendContext) -> Result<Self, Error> {
+        info!(
+            "backend '{}': triton_funasr {}",
+            context.name,
+            env!("FUNASR_STAMP")
+        );
+        Ok(Self)
+    }
+}
+
+/// A model: the component its config names.
+pub(crate) struct FunasrModel {
+    component: Arc<dyn Component>,
+}
+
+impl Model for FunasrModel {
+    type Backend = Funasr;
+    type Instance = FunasrInstance;
+
+    fn new(_: &Funasr, context: &ModelContext) -> Result<Self, Error> {
+        let component = component::load(context)
+            .map_err(|error| error.context(format_args!("model '{}'", context.name)))?;
+        Ok(Self { component })
+    }
+}
+
+/// An instance: a worker of the component.
+pub(crate) struct FunasrInstance {
+    worker: Box<dyn Worker>,
+}
+
+impl Instance for FunasrInstance {
+    type Model = FunasrModel;
+
+    fn new(model: &Arc<FunasrModel>, _: &InstanceContext) -> Result<Self, Error> {
+        Ok(Self {
+            worker: Arc::clone(&model.component).worker(),
+        })
+    }
+
+    fn execute(&mut self, batch: Batch) {
+        self.worker.execute(batch);
+    }
+}

@@ -1,0 +1,103 @@
+//! The components and how a config picks one.
+
+use std::sync::Arc;
+
+use triton_backend::{Batch, DataType, Error, ModelContext, TensorConfig, warn};
+
+use crate::ctc_scoring::CtcScoring;
+use crate::feature_extractor::FeatureExtractor;
+
+/// One step of a pipeline, loaded: shared by the model's instances.
+pub(crate) trait Component: Send + Sync {
+    /// What one instance runs.
+    fn worker(self: Arc<Self>) -> Box<dyn Worker>;
+}
+
+/// One instance of a component.
+pub(crate) trait Worker: Send {
+    /// Answers the requests of a batch.
+    fn execute(&mut self, batch: Batch);
+}
+
+type Load = fn(&ModelContext) -> Result<Arc<dyn Component>, Error>;
+
+/// Every component: its name in a config, how it is loaded, and the parameters it knows.
+const COMPONENTS: &[(&str, Load, &[&str])] = &[
+    (
+        "feature_extractor",
+        FeatureExtractor::load,
+        FeatureExtractor::PARAMETERS,
+    ),
+    ("ctc_scoring", CtcScoring::load, CtcScoring::PARAMETERS),
+];
+
+/// Parameters that configs written for Python steps carry and that have no meaning here.
+const IGNORED: &[&str] = &[
+    "component",
+    "FORCE_CPU_ONLY_INPUT_TENSORS",
+    "EXECUTION_ENV_PATH",
+];
+
+/// Loads the component that the config names.
+pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
+    let parameters = &context.config.parameters;
+    let wanted = parameters.require("component").map_err(|error| {
+        let names = names();
+        error.context(format_args!(
+            "the backend 'funasr' needs to know its job ({names})"
+        ))
+    })?;
+    let Some((_, load, known)) = COMPONENTS.iter().find(|(name, ..)| *name == wanted) else {
+        let message = format!("there is no component '{wanted}'; there are {}", names());
+        return Err(Error::parameter("component", message));
+    };
+    for key in parameters.keys() {
+        if !known.contains(&key) && !IGNORED.contains(&key) {
+            warn!(
+                "model '{}': component '{wanted}' does not know parameter '{key}'",
+                context.name
+            );
+        }
+    }
+    load(context)
+}
+
+fn names() -> String {
+    let names: Vec<&str> = COMPONENTS.iter().map(|(name, ..)| *name).collect();
+    names.join(", ")
+}
+
+/// Checks a tensor of the config: its type, and the dims the backend sees where `dims` has a number.
+pub(crate) fn check_tensor(
+    tensor: &TensorConfig,
+    data_type: DataType,
+    dims: &[Option<usize>],
+) -> Result<(), Error> {
+    let TensorConfig {
+        name,
+        data_type_name,
+        ..
+    } = tensor;
+    if tensor.data_type() != Some(data_type) {
+        let expected = data_type.config_name();
+        return Err(Error::Config(format!(
+            "tensor '{name}' is {data_type_name}, but this component has {expected}"
+        )));
+    }
+    let given = tensor.backend_dims();
+    let fits = given.len() == dims.len()
+        && given.iter().zip(dims).all(|(&given, wanted)| {
+            given == -1 || wanted.is_none_or(|wanted| i64::try_from(wanted) == Ok(given))
+        });
+    if fits {
+        return Ok(());
+    }
+    let dims: Vec<String> = dims
+        .iter()
+        .map(|dim| dim.map_or("-1".to_owned(), |dim| dim.to_string()))
+        .collect();
+    Err(Error::Config(format!(
+        "tensor '{name}' has dims {given:?}, but here they are [{}]",
+        dims.join(", ")
+    )))
+}

@@ -1,0 +1,81 @@
+//! Tensors as rows: what most components do with a request's inputs before they compute.
+
+use triton_backend::{Error, Input};
+
+/// How the tensors of a model are laid out: with or without a batch dimension in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// The config's `max_batch_size` is above 0.
+    pub(crate) batched: bool,
+}
+
+impl Layout {
+    /// Takes a shape apart: the number of rows, and the `N` dimensions of one row.
+    pub(crate) fn rows<const N: usize>(
+        self,
+        input: &Input<'_>,
+        expected: &str,
+    ) -> Result<(usize, [usize; N]), Error> {
+        let shape = input.shape();
+        let wrong = || Error::Shape {
+            name: input.name().to_owned(),
+            got: shape.to_vec(),
+            expected: if self.batched {
+                format!("[rows, {expected}]")
+            } else {
+                format!("[{expected}]")
+            },
+        };
+        let dims: Vec<usize> = shape
+            .iter()
+            .map(|&dim| usize::try_from(dim).map_err(|_| wrong()))
+            .collect::<Result<_, _>>()?;
+        let (rows, row) = match (self.batched, dims.split_first()) {
+            (true, Some((&rows, row))) => (rows, row),
+            (true, None) => return Err(wrong()),
+            (false, _) => (1, dims.as_slice()),
+        };
+        Ok((rows, row.try_into().map_err(|_| wrong())?))
+    }
+
+    /// The shape of an output with `rows` rows.
+    pub(crate) fn shape(self, rows: usize, row: &[usize]) -> Vec<i64> {
+        self.batched
+            .then_some(&rows)
+            .into_iter()
+            .chain(row)
+            // No buffer in memory has a dimension beyond i64.
+            .map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX))
+            .collect()
+    }
+
+    /// One `i32` a row, each between `least` and `most`; the tensor may have a dimension of 1 behind the rows.
+    pub(crate) fn lengths(
+        self,
+        input: &Input<'_>,
+        rows: usize,
+        least: usize,
+        most: usize,
+        what: &str,
+    ) -> Result<Vec<usize>, Error> {
+        let values = input.read::<i32>()?;
+        if values.len() != rows {
+            return Err(Error::Shape {
+                name: input.name().to_owned(),
+                got: input.shape().to_vec(),
+                expected: format!("one value for each of the {rows} rows"),
+            });
+        }
+        let check = |(row, &value): (usize, &i32)| {
+            usize::try_from(value)
+                .ok()
+                .filter(|length| (least..=most).contains(length))
+                .ok_or_else(|| {
+                    let message =
+                        format!("row {row} is {value}, expected {least} to {most} ({what})");
+                    Error::input(input.name(), message)
+                })
+        };
+        values.iter().enumerate().map(check).collect()
+    }
+}
