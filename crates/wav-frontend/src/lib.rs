@@ -1,1 +1,21 @@
-//! Speech features: Kaldi fbank, LFR and CMVN.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod batch;
+mod cmvn;
+mod dither;
+mod error;
+mod fbank;
+mod fft;
+mod frontend;
+mod lanes;
+mod mel;
+mod options;
+mod yaml;
+
+pub use batch::Row;
+pub use cmvn::Cmvn;
+pub use error::{CmvnError, FrontendError, OptionsError};
+pub use fbank::{Fbank, Workspace};
+pub use frontend::Frontend;
+pub use options::{FrontendOptions, Window};

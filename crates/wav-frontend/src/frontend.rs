@@ -1,0 +1,252 @@
+//! Samples to features: fbank, stacking of frames, normalisation.
+
+use std::ops::Range;
+
+use crate::cmvn::Cmvn;
+use crate::error::FrontendError;
+use crate::fbank::{Fbank, Workspace};
+use crate::options::FrontendOptions;
+
+/// The offline front end of SenseVoice and Paraformer: samples in [-1, 1] to `[frames, feature_dim]`.
+///
+/// Log-mel frames ([`Fbank`]) are stacked at a low frame rate: with m = 7 and n = 6, the first one is
+/// repeated 3 times in front, output frame i holds the frames 6i to 6i + 6, and where those run out the
+/// last one is repeated. Then, with a [`Cmvn`], every value is shifted and scaled.
+///
+/// It is shared between threads as it is; each brings its own [`Workspace`].
+#[derive(Debug, Clone)]
+pub struct Frontend {
+    options: FrontendOptions,
+    fbank: Fbank,
+    /// Shift and scale of each value of a stacked frame.
+    cmvn: Option<Cmvn>,
+}
+
+impl Frontend {
+    /// A front end with `options`, and with normalisation if there is a `cmvn`.
+    ///
+    /// # Errors
+    /// When an option makes no sense, or `cmvn` has not `num_mel_bins * lfr_m` values.
+    pub fn new(options: FrontendOptions, cmvn: Option<Cmvn>) -> Result<Self, FrontendError> {
+        let fbank = Fbank::new(&options)?;
+        if let Some(cmvn) = &cmvn {
+            check_cmvn(&options, cmvn)?;
+        }
+        Ok(Self {
+            options,
+            fbank,
+            cmvn,
+        })
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &FrontendOptions {
+        &self.options
+    }
+
+    /// The filter bank in front.
+    pub fn fbank(&self) -> &Fbank {
+        &self.fbank
+    }
+
+    /// Values per stacked frame, 560 by default.
+    pub fn feature_dim(&self) -> usize {
+        self.options.feature_dim()
+    }
+
+    /// Stacked frames for `samples` samples: a sixth of the 10 ms frames, rounded up, and 0 for less audio than
+    /// one frame (25 ms).
+    pub fn output_frames(&self, samples: usize) -> usize {
+        self.fbank.frames(samples).div_ceil(self.options.lfr_n)
+    }
+
+    /// Writes the features of `samples` to `out`, `[output_frames(samples.len()), feature_dim()]`, and returns the
+    /// number of frames.
+    ///
+    /// # Errors
+    /// When `out` has another size.
+    pub fn extract(
+        &self,
+        samples: &[f32],
+        out: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> Result<usize, FrontendError> {
+        let frames = self.output_frames(samples.len());
+        check_size("the feature buffer", out.len(), frames, self.feature_dim())?;
+        self.extract_range(samples, 0..frames, out, workspace);
+        Ok(frames)
+    }
+
+    /// Writes the stacked frames `range` to `out`, `[range.len(), feature_dim()]`: the same values as all of them at
+    /// once have there.
+    pub(crate) fn extract_range(
+        &self,
+        samples: &[f32],
+        range: Range<usize>,
+        out: &mut [f32],
+        workspace: &mut Workspace,
+    ) {
+        if range.is_empty() {
+            return;
+        }
+        let lfr = Lfr {
+            m: self.options.lfr_m,
+            n: self.options.lfr_n,
+        };
+        let last = self.fbank.frames(samples.len()) - 1;
+        let needed = lfr.sources(range.clone(), last);
+        let (bins, dim) = (self.fbank.num_mel_bins(), self.feature_dim());
+        self.fbank
+            .for_each_frame(samples, needed, workspace, |frame, log_mel| {
+                lfr.for_each_place(frame, last, range.clone(), |row, slot| {
+                    let out = &mut out[(row - range.start) * dim + slot * bins..][..bins];
+                    self.normalise(slot * bins, log_mel, out);
+                });
+            });
+    }
+
+    /// Writes `values`, the ones from `first` on in a stacked frame, to `out`.
+    fn normalise(&self, first: usize, values: &[f32], out: &mut [f32]) {
+        let Some(cmvn) = &self.cmvn else {
+            out.copy_from_slice(values);
+            return;
+        };
+        let shift = &cmvn.shift()[first..][..values.len()];
+        let scale = &cmvn.scale()[first..][..values.len()];
+        for ((out, value), (shift, scale)) in
+            out.iter_mut().zip(values).zip(shift.iter().zip(scale))
+        {
+            *out = (value + shift) * scale;
+        }
+    }
+}
+
+/// Which frame goes where: row i, slot j holds frame `n i + j - (m - 1) / 2`, or the nearest there is.
+#[derive(Debug, Clone, Copy)]
+struct Lfr {
+    m: usize,
+    n: usize,
+}
+
+impl Lfr {
+    /// Copies of the first frame in front.
+    fn pad(self) -> usize {
+        (self.m - 1) / 2
+    }
+
+    /// The frames that `rows` (not empty) are made of.
+    fn sources(self, rows: Range<usize>, last: usize) -> Range<usize> {
+        let first = (rows.start * self.n).saturating_sub(self.pad());
+        let end = ((rows.end - 1) * self.n + self.m).saturating_sub(self.pad());
+        first.min(last)..end.clamp(1, last + 1)
+    }
+
+    /// Calls `put` with each row of `rows` and each slot of it that hold `frame`.
+    fn for_each_place(
+        self,
+        frame: usize,
+        last: usize,
+        rows: Range<usize>,
+        mut put: impl FnMut(usize, usize),
+    ) {
+        // In the padded sequence the frame stands at these positions.
+        let from = if frame == 0 { 0 } else { frame + self.pad() };
+        let to = if frame == last {
+            usize::MAX
+        } else {
+            frame + self.pad()
+        };
+        let first_row = rows
+            .start
+            .max((from + 1).saturating_sub(self.m).div_ceil(self.n));
+        for row in first_row..rows.end {
+            let start = row * self.n;
+            if start > to {
+                break;
+            }
+            for slot in from.saturating_sub(start)..self.m.min((to - start).saturating_add(1)) {
+                put(row, slot);
+            }
+        }
+    }
+}
+
+pub(crate) fn check_cmvn(options: &FrontendOptions, cmvn: &Cmvn) -> Result<(), FrontendError> {
+    if cmvn.dim() == options.feature_dim() {
+        return Ok(());
+    }
+    Err(FrontendError::CmvnWidth {
+        given: cmvn.dim(),
+        expected: options.feature_dim(),
+        num_mel_bins: options.num_mel_bins,
+        lfr_m: options.lfr_m,
+    })
+}
+
+pub(crate) fn check_size(
+    what: &'static str,
+    given: usize,
+    frames: usize,
+    dim: usize,
+) -> Result<(), FrontendError> {
+    let expected = frames.saturating_mul(dim);
+    if given == expected {
+        return Ok(());
+    }
+    Err(FrontendError::BufferSize {
+        what,
+        given,
+        expected,
+        frames,
+        dim,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows as the definition says: padded with copies of the first frame, then of the last.
+    fn stacked(m: usize, n: usize, frames: usize) -> Vec<Vec<usize>> {
+        let mut padded = vec![0; (m - 1) / 2];
+        padded.extend(0..frames);
+        padded.resize(padded.len() + m + n, frames - 1);
+        (0..frames.div_ceil(n))
+            .map(|row| padded[row * n..][..m].to_vec())
+            .collect()
+    }
+
+    #[test]
+    fn every_slot_is_filled_once_for_every_shape_and_range() {
+        for (m, n) in [
+            (7, 6),
+            (1, 1),
+            (1, 6),
+            (5, 1),
+            (4, 3),
+            (2, 9),
+            (9, 2),
+            (12, 4),
+        ] {
+            let lfr = Lfr { m, n };
+            for frames in 1..30usize {
+                let truth = stacked(m, n, frames);
+                for start in 0..truth.len() {
+                    let range = start..truth.len().min(start + 2);
+                    let mut rows = vec![vec![usize::MAX; m]; range.len()];
+                    for frame in lfr.sources(range.clone(), frames - 1) {
+                        lfr.for_each_place(frame, frames - 1, range.clone(), |row, slot| {
+                            assert_eq!(rows[row - start][slot], usize::MAX, "filled twice");
+                            rows[row - start][slot] = frame;
+                        });
+                    }
+                    assert_eq!(
+                        rows,
+                        truth[range.clone()],
+                        "m {m} n {n} frames {frames} {range:?}"
+                    );
+                }
+            }
+        }
+    }
+}

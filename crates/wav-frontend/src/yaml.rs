@@ -1,0 +1,109 @@
+//! One section of a config.yaml as raw scalars: what was written, not what YAML's types make of it.
+
+use saphyr_parser::{Event, Parser, ScanError, Span};
+
+use crate::error::OptionsError;
+
+/// Options of a section and their values, in order; `None` for a value which is not a scalar.
+pub(crate) type Section = Vec<(String, Option<String>)>;
+
+/// The mapping called `name` at the top level of `text`. Nothing after it is looked at.
+pub(crate) fn section(text: &str, name: &str) -> Result<Section, OptionsError> {
+    let mut events = Events {
+        parser: Parser::new_from_str(text),
+    };
+    loop {
+        match events.next()? {
+            Some((Event::StreamStart | Event::DocumentStart(_), _)) => {}
+            Some((Event::MappingStart(..), _)) => break,
+            _ => return Err(OptionsError::MissingSection),
+        }
+    }
+    while let Some((key, _)) = events.next()? {
+        match key {
+            Event::MappingEnd => break,
+            Event::Scalar(key, ..) if key == name => return events.mapping(),
+            other => events.skip(&other)?,
+        }
+        if let Some((value, _)) = events.next()? {
+            events.skip(&value)?;
+        }
+    }
+    Err(OptionsError::MissingSection)
+}
+
+struct Events<'input> {
+    parser: Parser<'input, saphyr_parser::StrInput<'input>>,
+}
+
+impl<'input> Events<'input> {
+    fn next(&mut self) -> Result<Option<(Event<'input>, Span)>, OptionsError> {
+        self.parser.next_event().transpose().map_err(yaml_error)
+    }
+
+    /// The scalars of the mapping that begins here. No value at all is an empty mapping.
+    fn mapping(&mut self) -> Result<Section, OptionsError> {
+        match self.next()? {
+            Some((Event::MappingStart(..), _)) => {}
+            Some((Event::Scalar(value, ..), _)) if matches!(&*value, "" | "~" | "null") => {
+                return Ok(Section::new());
+            }
+            Some((_, span)) => {
+                return Err(OptionsError::SectionNotMapping {
+                    line: span.start.line(),
+                });
+            }
+            None => return Err(OptionsError::MissingSection),
+        }
+        let mut entries = Section::new();
+        while let Some((key, _)) = self.next()? {
+            let key = match key {
+                Event::MappingEnd => break,
+                Event::Scalar(key, ..) => Some(key.into_owned()),
+                other => {
+                    self.skip(&other)?;
+                    None
+                }
+            };
+            let value = match self.next()? {
+                Some((Event::Scalar(value, ..), _)) => Some(value.into_owned()),
+                Some((other, _)) => {
+                    self.skip(&other)?;
+                    None
+                }
+                None => None,
+            };
+            entries.extend(key.map(|key| (key, value)));
+        }
+        Ok(entries)
+    }
+
+    /// Passes over the rest of the node that `first` began.
+    fn skip(&mut self, first: &Event<'_>) -> Result<(), OptionsError> {
+        let mut depth = depth_change(first);
+        while depth > 0 {
+            match self.next()? {
+                Some((event, _)) => depth += depth_change(&event),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn depth_change(event: &Event<'_>) -> isize {
+    match event {
+        Event::MappingStart(..) | Event::SequenceStart(..) => 1,
+        Event::MappingEnd | Event::SequenceEnd => -1,
+        _ => 0,
+    }
+}
+
+fn yaml_error(error: ScanError) -> OptionsError {
+    let marker = error.marker();
+    OptionsError::Yaml {
+        line: marker.line(),
+        column: marker.col() + 1,
+        message: error.info().to_owned(),
+    }
+}
