@@ -99,6 +99,7 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Parameters {
 
 fn kind<T>() -> &'static str {
     match std::any::type_name::<T>() {
+        name if name.contains("NonZero") => "a whole number from 1 up",
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0 up",
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
         "f32" | "f64" => "a number",

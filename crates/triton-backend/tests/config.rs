@@ -1,0 +1,93 @@
+//! Model configs and parameters, as the server writes them.
+#![allow(clippy::unwrap_used)]
+
+use triton_backend::{DataType, Error, ModelConfig};
+
+const CONFIG: &str = r#"{
+    "name": "encoder", "platform": "onnxruntime_onnx", "backend": "onnxruntime", "max_batch_size": 16,
+    "input": [
+        {"name": "speech", "data_type": "TYPE_FP32", "dims": [-1, 560], "allow_ragged_batch": true},
+        {"name": "speech_lengths", "data_type": "TYPE_INT32", "dims": ["1"], "reshape": {"shape": []}}
+    ],
+    "output": [{"name": "text", "data_type": "TYPE_STRING", "dims": [1]}],
+    "dynamic_batching": {"preferred_batch_size": [2, 4], "max_queue_delay_microseconds": "500"},
+    "parameters": {
+        "threads": {"string_value": " 4 "}, "dither": {"string_value": "a little"}, "empty": {"string_value": ""},
+        "quick": {"string_value": "Yes"}, "slow": {"string_value": "maybe"}
+    },
+    "a_field_of_a_newer_server": {}
+}"#;
+
+fn config() -> ModelConfig {
+    ModelConfig::from_json(CONFIG).unwrap()
+}
+
+#[test]
+fn a_config_is_typed() {
+    let config = config();
+    assert!(config.batches());
+    let speech = config.input("speech").unwrap();
+    assert_eq!(
+        (speech.data_type(), speech.backend_dims()),
+        (Some(DataType::Fp32), &[-1, 560][..])
+    );
+    assert!(speech.allow_ragged_batch);
+    let lengths = config.input("speech_lengths").unwrap();
+    assert_eq!(
+        (&lengths.dims[..], lengths.backend_dims()),
+        (&[1][..], &[][..])
+    );
+    assert_eq!(
+        config.output("text").unwrap().data_type(),
+        Some(DataType::String)
+    );
+    assert_eq!(
+        config
+            .dynamic_batching
+            .unwrap()
+            .max_queue_delay_microseconds,
+        500
+    );
+}
+
+#[test]
+fn a_missing_tensor_is_named_beside_those_there_are() {
+    let error = config().input("wav").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        r#"model config: input 'wav' is missing; there are ["speech", "speech_lengths"]"#
+    );
+    assert!(matches!(
+        ModelConfig::from_json("{]"),
+        Err(Error::Config(_))
+    ));
+}
+
+#[test]
+fn parameters_are_read_with_their_types() {
+    let parameters = config().parameters;
+    assert_eq!(parameters.get::<usize>("threads").unwrap(), Some(4));
+    assert_eq!(parameters.get::<usize>("absent").unwrap(), None);
+    assert_eq!(parameters.get::<usize>("empty").unwrap(), None);
+    assert_eq!(parameters.flag("quick").unwrap(), Some(true));
+    let errors = [
+        parameters.get::<f32>("dither").unwrap_err(),
+        parameters.flag("slow").unwrap_err(),
+        parameters
+            .get::<std::num::NonZeroUsize>("dither")
+            .unwrap_err(),
+    ];
+    assert_eq!(
+        errors.map(|error| error.to_string()),
+        [
+            "parameter 'dither': 'a little' is not a number",
+            "parameter 'slow': 'maybe' is neither true nor false",
+            "parameter 'dither': 'a little' is not a whole number from 1 up",
+        ]
+    );
+    let missing = parameters.require("empty").unwrap_err().to_string();
+    assert!(
+        missing.starts_with("parameter 'empty': is missing"),
+        "{missing}"
+    );
+}

@@ -1,0 +1,394 @@
+//! A stand-in for tritonserver: the functions of its API that the SDK calls, counting what is handed over and given back.
+//!
+//! It proves ownership and faults only; what the real server does is tested on the real server.
+#![allow(
+    clippy::missing_safety_doc,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub
+)]
+
+mod api;
+
+use std::collections::HashSet;
+use std::ffi::{CString, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use triton_backend::{Backend, DataType, entry};
+
+/// `TRITONSERVER_Error`s that exist.
+pub static LIVE_ERRORS: AtomicI64 = AtomicI64::new(0);
+/// `TRITONBACKEND_Response`s that are neither sent nor deleted.
+pub static LIVE_RESPONSES: AtomicI64 = AtomicI64::new(0);
+/// `TRITONSERVER_Message`s that exist.
+pub static LIVE_MESSAGES: AtomicI64 = AtomicI64::new(0);
+/// What was logged.
+pub static LOG: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Functions that answer with an error.
+pub static BROKEN: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
+/// What `ReportBatchStatistics` was told: rows of each batch.
+pub static BATCHES: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+
+/// What became of a request.
+#[derive(Default)]
+pub struct Record {
+    pub answers: Vec<Answer>,
+    pub releases: usize,
+    /// Success or failure, as reported for the statistics.
+    pub reports: Vec<bool>,
+}
+
+/// A response that was sent.
+pub struct Answer {
+    /// Code and message of an error response.
+    pub error: Option<(i32, String)>,
+    pub outputs: Vec<FakeOutput>,
+    pub is_final: bool,
+}
+
+impl Answer {
+    pub fn output<T: Copy>(&self, name: &str) -> Vec<T> {
+        let output = self
+            .outputs
+            .iter()
+            .find(|output| output.name == name)
+            .unwrap();
+        output
+            .bytes()
+            .chunks_exact(size_of::<T>())
+            .map(|chunk| unsafe { chunk.as_ptr().cast::<T>().read_unaligned() })
+            .collect()
+    }
+}
+
+pub struct FakeOutput {
+    pub name: String,
+    pub data_type: i32,
+    pub shape: Vec<i64>,
+    memory: Vec<u64>,
+    offset: usize,
+    size: usize,
+    memory_type: i32,
+}
+
+impl FakeOutput {
+    pub fn bytes(&self) -> &[u8] {
+        let base: *const u8 = self.memory.as_ptr().cast();
+        unsafe { std::slice::from_raw_parts(base.add(self.offset), self.size) }
+    }
+}
+
+/// Where the fake host puts tensors.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub enum Memory {
+    #[default]
+    Aligned,
+    /// CPU memory that starts at an odd address.
+    Odd,
+    /// Said to be on a GPU (it is not).
+    Gpu,
+}
+
+impl Memory {
+    fn raw_type(self) -> i32 {
+        if self == Self::Gpu { 2 } else { 0 }
+    }
+}
+
+pub struct FakeInput {
+    name: CString,
+    data_type: i32,
+    shape: Vec<i64>,
+    /// Size as declared.
+    byte_size: u64,
+    /// Each with one byte of leeway in front, so that it can start at an odd address.
+    buffers: Vec<(Vec<u64>, usize)>,
+    memory: Memory,
+}
+
+impl FakeInput {
+    pub fn new(
+        name: &str,
+        data_type: i32,
+        shape: &[i64],
+        chunks: &[&[u8]],
+        memory: Memory,
+    ) -> Self {
+        let buffers = chunks
+            .iter()
+            .map(|chunk| {
+                let mut buffer = vec![0_u64; chunk.len().div_ceil(8) + 1];
+                let offset = usize::from(memory == Memory::Odd);
+                let base: *mut u8 = buffer.as_mut_ptr().cast();
+                unsafe { ptr::copy_nonoverlapping(chunk.as_ptr(), base.add(offset), chunk.len()) };
+                (buffer, chunk.len())
+            })
+            .collect();
+        Self {
+            name: CString::new(name).unwrap(),
+            data_type,
+            shape: shape.to_vec(),
+            byte_size: chunks.iter().map(|chunk| chunk.len() as u64).sum(),
+            buffers,
+            memory,
+        }
+    }
+
+    /// A tensor of floats in one buffer.
+    pub fn floats(name: &str, shape: &[i64], values: &[f32]) -> Self {
+        Self::new(name, 11, shape, &[&bytes_of(values)], Memory::Aligned)
+    }
+
+    pub fn declared_size(mut self, byte_size: u64) -> Self {
+        self.byte_size = byte_size;
+        self
+    }
+}
+
+pub fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}
+
+pub struct FakeRequest {
+    id: CString,
+    pub inputs: Vec<FakeInput>,
+    pub outputs: Vec<CString>,
+    output_memory: Memory,
+    record: Arc<Mutex<Record>>,
+}
+
+struct FakeResponse {
+    /// Boxed, because the backend holds on to their addresses.
+    #[allow(clippy::vec_box)]
+    outputs: Vec<Box<FakeOutput>>,
+    output_memory: Memory,
+    record: Arc<Mutex<Record>>,
+}
+
+struct FakeError {
+    code: i32,
+    message: CString,
+}
+
+pub struct FakeBackend {
+    name: CString,
+    directory: CString,
+    config: CString,
+    state: *mut c_void,
+}
+
+pub struct FakeModel {
+    name: CString,
+    directory: CString,
+    pub config: CString,
+    pub auto_complete: bool,
+    backend: *mut FakeBackend,
+    state: *mut c_void,
+}
+
+pub struct FakeInstance {
+    name: CString,
+    model: *mut FakeModel,
+    state: *mut c_void,
+}
+
+/// A host with one backend, one model and one instance, driven through the same eight functions as by the server.
+pub struct Host<B: Backend> {
+    backend: Box<FakeBackend>,
+    pub model: Box<FakeModel>,
+    instance: Box<FakeInstance>,
+    _lock: MutexGuard<'static, ()>,
+    _backend: std::marker::PhantomData<B>,
+}
+
+/// Tests share the counters, so one host lives at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Takes what an entry point returned: an error's code and message.
+fn outcome(error: *mut triton_backend::sys::TRITONSERVER_Error) -> Result<(), (i32, String)> {
+    if error.is_null() {
+        return Ok(());
+    }
+    LIVE_ERRORS.fetch_sub(1, Ordering::SeqCst);
+    let error = unsafe { Box::from_raw(error.cast::<FakeError>()) };
+    Err((error.code, error.message.into_string().unwrap()))
+}
+
+impl<B: Backend> Host<B> {
+    /// Loads backend, model and instance.
+    pub fn load(config: &str) -> Result<Self, (i32, String)> {
+        let mut host = Self::new(config);
+        host.initialize()?;
+        Ok(host)
+    }
+
+    pub fn new(config: &str) -> Self {
+        let lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        LOG.lock().unwrap().clear();
+        BATCHES.lock().unwrap().clear();
+        *BROKEN.lock().unwrap() = None;
+        let mut backend = Box::new(FakeBackend {
+            name: c"fake".to_owned(),
+            directory: c"/".to_owned(),
+            config: c"{\"cmdline\":{\"color\":\"blue\"}}".to_owned(),
+            state: ptr::null_mut(),
+        });
+        let mut model = Box::new(FakeModel {
+            name: c"model".to_owned(),
+            directory: c"/".to_owned(),
+            config: CString::new(config).unwrap(),
+            auto_complete: false,
+            backend: &mut *backend,
+            state: ptr::null_mut(),
+        });
+        let instance = Box::new(FakeInstance {
+            name: c"model_0".to_owned(),
+            model: &mut *model,
+            state: ptr::null_mut(),
+        });
+        Self {
+            backend,
+            model,
+            instance,
+            _lock: lock,
+            _backend: std::marker::PhantomData,
+        }
+    }
+
+    pub fn initialize(&mut self) -> Result<(), (i32, String)> {
+        unsafe {
+            outcome(entry::initialize::<B>((&raw mut *self.backend).cast()))?;
+        }
+        self.initialize_model()?;
+        unsafe {
+            outcome(entry::instance_initialize::<B>(
+                (&raw mut *self.instance).cast(),
+            ))
+        }
+    }
+
+    pub fn initialize_model(&mut self) -> Result<(), (i32, String)> {
+        unsafe { outcome(entry::model_initialize::<B>((&raw mut *self.model).cast())) }
+    }
+
+    /// Executes requests, some of which may be null, and returns what became of them.
+    pub fn execute(&mut self, requests: Vec<Option<FakeRequest>>) -> Vec<Arc<Mutex<Record>>> {
+        let records = requests
+            .iter()
+            .flatten()
+            .map(|request| Arc::clone(&request.record))
+            .collect();
+        let mut raw: Vec<_> = requests
+            .into_iter()
+            .map(|request| {
+                request.map_or(ptr::null_mut(), |request| {
+                    Box::into_raw(Box::new(request)).cast()
+                })
+            })
+            .collect();
+        let count = u32::try_from(raw.len()).unwrap();
+        let instance = (&raw mut *self.instance).cast();
+        outcome(unsafe { entry::execute::<B>(instance, raw.as_mut_ptr(), count) }).unwrap();
+        // The array belongs to the server and is gone after the call.
+        raw.fill(ptr::null_mut());
+        records
+    }
+
+    /// Executes one request and returns its one answer.
+    pub fn answer(&mut self, request: FakeRequest) -> Answer {
+        let records = self.execute(vec![Some(request)]);
+        only_answer(&records[0])
+    }
+}
+
+impl<B: Backend> Drop for Host<B> {
+    fn drop(&mut self) {
+        *BROKEN.lock().unwrap() = None;
+        unsafe {
+            outcome(entry::instance_finalize::<B>(
+                (&raw mut *self.instance).cast(),
+            ))
+            .unwrap();
+            outcome(entry::model_finalize::<B>((&raw mut *self.model).cast())).unwrap();
+            outcome(entry::finalize::<B>((&raw mut *self.backend).cast())).unwrap();
+        }
+        if std::thread::panicking() {
+            return;
+        }
+        assert_eq!(
+            LIVE_ERRORS.load(Ordering::SeqCst),
+            0,
+            "errors leaked or freed twice"
+        );
+        assert_eq!(
+            LIVE_RESPONSES.load(Ordering::SeqCst),
+            0,
+            "responses leaked or freed twice"
+        );
+        assert_eq!(
+            LIVE_MESSAGES.load(Ordering::SeqCst),
+            0,
+            "messages leaked or freed twice"
+        );
+    }
+}
+
+impl FakeRequest {
+    pub fn new(inputs: Vec<FakeInput>) -> Self {
+        Self {
+            id: c"request 7".to_owned(),
+            inputs,
+            outputs: vec![c"y".to_owned()],
+            output_memory: Memory::Aligned,
+            record: Arc::default(),
+        }
+    }
+
+    pub fn output_memory(mut self, memory: Memory) -> Self {
+        self.output_memory = memory;
+        self
+    }
+}
+
+/// The one answer of a request that was answered once and released once.
+pub fn only_answer(record: &Arc<Mutex<Record>>) -> Answer {
+    let mut record = record.lock().unwrap();
+    assert_eq!(record.answers.len(), 1, "answers");
+    assert_eq!(record.releases, 1, "releases");
+    assert_eq!(
+        record.reports,
+        [record.answers[0].error.is_none()],
+        "reported statistics"
+    );
+    assert!(record.answers[0].is_final);
+    record.answers.pop().unwrap()
+}
+
+pub fn break_function(name: &'static str) {
+    BROKEN.lock().unwrap().get_or_insert_default().insert(name);
+}
+
+fn is_broken(name: &'static str) -> bool {
+    BROKEN
+        .lock()
+        .unwrap()
+        .as_ref()
+        .is_some_and(|broken| broken.contains(name))
+}
+
+/// The number of a data type in the C API.
+pub const FP32: i32 = 11;
+
+pub fn name_of(data_type: i32) -> DataType {
+    match data_type {
+        11 => DataType::Fp32,
+        13 => DataType::String,
+        other => panic!("unexpected data type {other}"),
+    }
+}
