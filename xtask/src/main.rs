@@ -1,1 +1,119 @@
-fn main() {}
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod backends;
+mod console;
+mod demo;
+mod golden;
+mod http;
+mod layout;
+mod prerequisites;
+mod process;
+mod python;
+mod recording;
+mod repo;
+mod serve;
+mod server;
+mod test;
+mod wheels;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::layout::Layout;
+
+/// What a person runs
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
+#[command(after_help = EXAMPLES)]
+struct Options {
+    #[command(subcommand)]
+    task: Task,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask demo                    the demo recordings through a real server
+  cargo xtask demo --keep             the same, and the server stays
+  cargo xtask test                    everything that proves the project
+  cargo xtask test --only fmt,clippy  parts of it
+  cargo xtask repo sensevoice --from ~/SenseVoiceSmall --to ~/models
+  cargo xtask serve --repo ~/models --http-port 8000";
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build the backends, serve the demo model, and transcribe the demo recordings
+    #[command(after_help = "\
+Examples:
+  cargo xtask demo
+  cargo xtask demo --keep --http-port 8000
+
+The exit code is 1 when a text differs from demo/sensevoice/golden.tsv.")]
+    Demo(demo::Demo),
+    /// Run everything that proves the project: formatting, lints, unit and doc tests, and the real server
+    #[command(after_help = "\
+Examples:
+  cargo xtask test
+  cargo xtask test --only fmt,clippy,unit
+  cargo xtask test --only server -- -k batch -x")]
+    Test(test::Test),
+    /// Serve any model repository in the foreground, on 127.0.0.1
+    #[command(after_help = "\
+Examples:
+  cargo xtask serve --repo ~/models
+  cargo xtask serve --repo ~/models --http-port 8000 --grpc-port 8001 --metrics-port 8002
+  cargo xtask serve --repo ~/models -- --log-verbose=1")]
+    Serve(serve::Serve),
+    /// Assemble a model repository from an exported model
+    #[command(after_help = "\
+Examples:
+  cargo xtask repo sensevoice --from ~/SenseVoiceSmall --to ~/models
+  cargo xtask repo sensevoice --from ~/SenseVoiceSmall --to ~/models --quantized --force")]
+    Repo {
+        #[command(subcommand)]
+        kind: repo::Kind,
+    },
+    /// Become another program, tied to the life of the parent
+    #[command(hide = true)]
+    ExecTied(process::ExecTied),
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let outcome = run(options.task);
+    if process::interrupted() {
+        // Another thread is stopping the children and ends the program.
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::error(format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    if let Task::ExecTied(program) = &task {
+        return process::exec_tied(program);
+    }
+    process::handle_interrupts()?;
+    let layout = Layout::find()?;
+    match task {
+        Task::Demo(options) => demo::demo(&layout, &options),
+        Task::Test(options) => test::test(&layout, &options),
+        Task::Serve(options) => serve::serve(&layout, options),
+        Task::Repo { kind } => repo::repo(&layout, &kind),
+        Task::ExecTied(_) => Ok(()),
+    }
+}

@@ -1,0 +1,269 @@
+//! A client of the KServe v2 protocol over HTTP, as far as the demo needs it: readiness, and inference with the binary
+//! tensor extension.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use ureq::Agent;
+
+/// The header that says how many bytes of a body are JSON; raw tensors follow.
+const HEADER_LENGTH: &str = "Inference-Header-Content-Length";
+
+/// The elements of a tensor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Data<'a> {
+    /// FP32.
+    F32(&'a [f32]),
+    /// INT32.
+    I32(&'a [i32]),
+}
+
+impl Data<'_> {
+    fn datatype(self) -> &'static str {
+        match self {
+            Self::F32(_) => "FP32",
+            Self::I32(_) => "INT32",
+        }
+    }
+
+    fn to_bytes(self) -> Vec<u8> {
+        match self {
+            Self::F32(values) => values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+            Self::I32(values) => values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        }
+    }
+
+    fn to_json(self) -> Value {
+        match self {
+            Self::F32(values) => json!(values),
+            Self::I32(values) => json!(values),
+        }
+    }
+}
+
+/// An input tensor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Input<'a> {
+    /// The tensor's name in the model's configuration.
+    pub(crate) name: &'a str,
+    /// With the batch dimension.
+    pub(crate) shape: [usize; 2],
+    /// Row by row.
+    pub(crate) data: Data<'a>,
+}
+
+/// The request as plain JSON, for clients like curl.
+pub(crate) fn json_request(inputs: &[Input<'_>]) -> Value {
+    let inputs: Vec<_> = inputs
+        .iter()
+        .map(|input| {
+            json!({
+                "name": input.name,
+                "shape": input.shape,
+                "datatype": input.data.datatype(),
+                "data": input.data.to_json(),
+            })
+        })
+        .collect();
+    json!({ "inputs": inputs })
+}
+
+/// The request's body with raw tensors, and the length of the JSON in front of them.
+fn binary_request(inputs: &[Input<'_>], output: &str) -> (Vec<u8>, usize) {
+    let tensors: Vec<_> = inputs.iter().map(|input| input.data.to_bytes()).collect();
+    let described: Vec<_> = inputs
+        .iter()
+        .zip(&tensors)
+        .map(|(input, bytes)| {
+            json!({
+                "name": input.name,
+                "shape": input.shape,
+                "datatype": input.data.datatype(),
+                "parameters": { "binary_data_size": bytes.len() },
+            })
+        })
+        .collect();
+    let header = json!({
+        "inputs": described,
+        "outputs": [{ "name": output, "parameters": { "binary_data": true } }],
+    });
+    let mut body = header.to_string().into_bytes();
+    let header_length = body.len();
+    tensors.iter().for_each(|bytes| body.extend(bytes));
+    (body, header_length)
+}
+
+/// The strings of a BYTES tensor: each a length as little-endian u32, then that many bytes.
+fn strings_in(mut bytes: &[u8]) -> Result<Vec<String>> {
+    let mut strings = Vec::new();
+    while !bytes.is_empty() {
+        let (length, rest) = bytes
+            .split_first_chunk()
+            .context("a string's length is cut off")?;
+        let length = usize::try_from(u32::from_le_bytes(*length))?;
+        let (text, rest) = rest
+            .split_at_checked(length)
+            .context("a string is cut off")?;
+        strings.push(String::from_utf8(text.to_vec())?);
+        bytes = rest;
+    }
+    Ok(strings)
+}
+
+/// A server's HTTP endpoint.
+#[derive(Debug)]
+pub(crate) struct Client {
+    agent: Agent,
+    base: String,
+}
+
+impl Client {
+    /// For `base` as in `http://127.0.0.1:8000`.
+    pub(crate) fn new(base: &str) -> Self {
+        let config = Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(120)))
+            .http_status_as_error(false)
+            .proxy(None)
+            .build();
+        Self {
+            agent: config.into(),
+            base: base.to_owned(),
+        }
+    }
+
+    /// Whether the server and all its models are ready.
+    pub(crate) fn ready(&self) -> bool {
+        let url = format!("{}/v2/health/ready", self.base);
+        let short = self
+            .agent
+            .get(&url)
+            .config()
+            .timeout_global(Some(Duration::from_secs(2)))
+            .build();
+        short.call().is_ok_and(|response| response.status() == 200)
+    }
+
+    /// Sends one request and returns the strings of `output`.
+    pub(crate) fn infer(
+        &self,
+        model: &str,
+        inputs: &[Input<'_>],
+        output: &str,
+    ) -> Result<Vec<String>> {
+        let (body, header_length) = binary_request(inputs, output);
+        let url = format!("{}/v2/models/{model}/infer", self.base);
+        let mut response = self
+            .agent
+            .post(&url)
+            .header(HEADER_LENGTH, header_length.to_string())
+            .content_type("application/octet-stream")
+            .send(&body[..])
+            .with_context(|| format!("no answer from {url}"))?;
+        let header_length = response
+            .headers()
+            .get(HEADER_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        let status = response.status();
+        let body = response.body_mut().read_to_vec()?;
+        if status != 200 {
+            bail!(
+                "{model} answered {status}: {}",
+                String::from_utf8_lossy(&body)
+            );
+        }
+        output_of(&body, header_length.unwrap_or(body.len()), output)
+    }
+}
+
+/// The strings of the output `name` in a response whose first `header_length` bytes are JSON.
+fn output_of(body: &[u8], header_length: usize, name: &str) -> Result<Vec<String>> {
+    let (header, mut tensors) = body
+        .split_at_checked(header_length)
+        .context("the response is cut off")?;
+    let header: Value = serde_json::from_slice(header)?;
+    for output in header["outputs"].as_array().into_iter().flatten() {
+        let size = output["parameters"]["binary_data_size"]
+            .as_u64()
+            .unwrap_or_default();
+        let (tensor, rest) = tensors
+            .split_at_checked(usize::try_from(size)?)
+            .context("a tensor of the response is cut off")?;
+        if output["name"] == name {
+            return strings_in(tensor);
+        }
+        tensors = rest;
+    }
+    bail!("the response has no output {name}: {header}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_binary_request_is_json_then_raw_tensors() {
+        let inputs = [
+            Input {
+                name: "WAV",
+                shape: [1, 2],
+                data: Data::F32(&[0.5, -1.0]),
+            },
+            Input {
+                name: "WAV_LENS",
+                shape: [1, 1],
+                data: Data::I32(&[2]),
+            },
+        ];
+        let (body, header_length) = binary_request(&inputs, "TRANSCRIPTS");
+        let header: Value = serde_json::from_slice(&body[..header_length]).unwrap();
+        assert_eq!(header["inputs"][0]["datatype"], "FP32");
+        assert_eq!(header["inputs"][0]["shape"], json!([1, 2]));
+        assert_eq!(header["inputs"][0]["parameters"]["binary_data_size"], 8);
+        assert_eq!(header["inputs"][1]["parameters"]["binary_data_size"], 4);
+        assert_eq!(header["outputs"][0]["name"], "TRANSCRIPTS");
+        assert_eq!(
+            body[header_length..],
+            [0, 0, 0, 63, 0, 0, 128, 191, 2, 0, 0, 0]
+        );
+    }
+
+    #[test]
+    fn a_json_request_holds_its_data() {
+        let inputs = [Input {
+            name: "WAV",
+            shape: [1, 2],
+            data: Data::F32(&[0.25, -1.0]),
+        }];
+        let request = json_request(&inputs);
+        assert_eq!(request["inputs"][0]["data"], json!([0.25, -1.0]));
+    }
+
+    #[test]
+    fn the_named_output_is_taken_from_a_response() {
+        let header = json!({"outputs": [
+            {"name": "OTHER", "parameters": {"binary_data_size": 3}},
+            {"name": "TRANSCRIPTS", "parameters": {"binary_data_size": 11}},
+        ]})
+        .to_string();
+        let body = [header.as_bytes(), b"xyz", b"\x03\0\0\0\xe5\xa5\xbd\0\0\0\0"].concat();
+        assert_eq!(
+            output_of(&body, header.len(), "TRANSCRIPTS").unwrap(),
+            ["好", ""]
+        );
+        assert!(output_of(&body, header.len(), "MISSING").is_err());
+        assert!(output_of(&body[..body.len() - 1], header.len(), "TRANSCRIPTS").is_err());
+    }
+
+    #[test]
+    fn cut_off_strings_are_errors() {
+        assert!(strings_in(b"\x02\0\0\0a").is_err());
+        assert!(strings_in(b"\x02\0").is_err());
+    }
+}

@@ -1,0 +1,58 @@
+//! Where things are: the project, cargo's target directory, and what xtask keeps in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+
+/// The directories of this project.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    /// The workspace's root.
+    pub(crate) project: PathBuf,
+    /// Everything xtask fetches and makes: `target/xtask`.
+    pub(crate) work: PathBuf,
+}
+
+impl Layout {
+    /// Asks cargo, so that `CARGO_TARGET_DIR` and cargo's configuration count.
+    pub(crate) fn find() -> Result<Self> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        let text = process::output_of(
+            cargo()
+                .args([
+                    "metadata",
+                    "--no-deps",
+                    "--format-version=1",
+                    "--manifest-path",
+                ])
+                .arg(manifest),
+        )?;
+        let metadata: serde_json::Value = serde_json::from_str(&text)?;
+        let directory = |key: &str| {
+            metadata[key]
+                .as_str()
+                .map(PathBuf::from)
+                .with_context(|| format!("cargo metadata has no {key}"))
+        };
+        Ok(Self {
+            project: directory("workspace_root")?,
+            work: directory("target_directory")?.join("xtask"),
+        })
+    }
+
+    /// A directory under `target/xtask`, made if need be.
+    pub(crate) fn work_directory(&self, name: &str) -> Result<PathBuf> {
+        let path = self.work.join(name);
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+/// The cargo that runs this program, or the one on the path.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}

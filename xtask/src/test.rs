@@ -1,0 +1,165 @@
+//! `cargo xtask test`: everything that proves the project, in order of what fails fastest.
+
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use nix::sys::signal::Signal;
+
+use crate::console::{self, BAD, GOOD};
+use crate::layout::{Layout, cargo};
+use crate::process::{self, Running};
+use crate::wheels::{self, Wheels};
+use crate::{backends, demo, prerequisites, python};
+
+/// Which parts to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Test {
+    /// Run these parts alone
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
+    only: Vec<Part>,
+    /// What else pytest is told
+    #[arg(last = true, value_name = "PYTEST_ARGS")]
+    pytest: Vec<OsString>,
+}
+
+/// A part of the tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The code is formatted
+    Fmt,
+    /// Clippy has no warnings
+    Clippy,
+    /// Unit, integration and doc tests
+    Unit,
+    /// The documentation builds without warnings
+    Doc,
+    /// The tests of tests/ against a real tritonserver
+    Server,
+}
+
+impl Part {
+    const ALL: [Self; 5] = [Self::Fmt, Self::Clippy, Self::Unit, Self::Doc, Self::Server];
+
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+
+    fn run(self, layout: &Layout, options: &Test) -> Result<()> {
+        match self {
+            Self::Fmt => cargo_runs(layout, &["fmt", "--all", "--check"], None),
+            Self::Clippy => cargo_runs(
+                layout,
+                &[
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--",
+                    "-D",
+                    "warnings",
+                ],
+                None,
+            ),
+            Self::Unit => {
+                prerequisites::check_tests()?;
+                cargo_runs(layout, &["test", "--workspace"], None)
+            }
+            Self::Doc => cargo_runs(
+                layout,
+                &["doc", "--workspace", "--no-deps"],
+                Some(("RUSTDOCFLAGS", "-D warnings")),
+            ),
+            Self::Server => server(layout, &options.pytest),
+        }
+    }
+}
+
+/// Runs the parts up to the first that fails, and says at the end how each went.
+pub(crate) fn test(layout: &Layout, options: &Test) -> Result<()> {
+    let wanted = |part: &Part| options.only.is_empty() || options.only.contains(part);
+    let parts: Vec<_> = Part::ALL.into_iter().filter(wanted).collect();
+    let mut passed: Vec<(Part, Duration)> = Vec::new();
+    let mut failure = None;
+    for &part in &parts {
+        console::step("Testing", part.name());
+        let started = Instant::now();
+        match part.run(layout, options) {
+            Ok(()) => passed.push((part, started.elapsed())),
+            Err(error) => {
+                failure = Some((part, error));
+                break;
+            }
+        }
+    }
+    summarize(&parts, &passed, failure.as_ref().map(|(part, _)| *part));
+    match failure {
+        Some((part, error)) => Err(error.context(format!("{} failed", part.name()))),
+        None => Ok(()),
+    }
+}
+
+fn summarize(parts: &[Part], passed: &[(Part, Duration)], failed: Option<Part>) {
+    anstream::println!();
+    for &part in parts {
+        let name = part.name();
+        if let Some((_, time)) = passed.iter().find(|(passed, _)| *passed == part) {
+            anstream::println!(
+                "{name:<8} {GOOD}ok{GOOD:#}       {:.1} s",
+                time.as_secs_f64()
+            );
+        } else if failed == Some(part) {
+            anstream::println!("{name:<8} {BAD}failed{BAD:#}");
+        } else {
+            anstream::println!("{name:<8} not run");
+        }
+    }
+}
+
+fn cargo_runs(layout: &Layout, arguments: &[&str], variable: Option<(&str, &str)>) -> Result<()> {
+    let mut command = cargo();
+    command
+        .current_dir(&layout.project)
+        .args(arguments)
+        .envs(variable);
+    let status = process::run(&mut command)?;
+    if !status.success() {
+        bail!("cargo {} ended with {status}", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// Runs pytest on `tests/` with everything it needs in the environment (the names are in xtask/README.md).
+fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
+    prerequisites::check_server()?;
+    let wheels = Wheels::get(layout)?;
+    let backends = backends::build(layout, &wheels)?;
+    let packages = python::packages(layout)?;
+    let repository = demo::repository(layout)?;
+    let scratch = layout.work.join("pytest");
+    wheels::remove(&scratch)?;
+    let scratch = layout.work_directory(&format!("pytest/{}", std::process::id()))?;
+    // SIGINT, because pytest then tears its fixtures down and stops the servers they started.
+    let mut command: Command = process::tied("python3", Signal::SIGINT);
+    command
+        .current_dir(&layout.project)
+        .args(["-m", "pytest", "-p", "no:cacheprovider", "tests"])
+        .args(extra)
+        .env("PYTHONPATH", packages)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("TRITONSERVER", wheels.tritonserver())
+        .env("BACKENDS_DIR", backends)
+        .env("PROJECT_DIR", &layout.project)
+        .env("SENSEVOICE_REPO", repository)
+        .env("SCRATCH_DIR", scratch)
+        .env("XTASK", std::env::current_exe()?)
+        .stdin(Stdio::null());
+    let status = Running::start_apart(&mut command, Signal::SIGINT)?.wait()?;
+    if !status.success() {
+        bail!("pytest ended with {status}");
+    }
+    Ok(())
+}
