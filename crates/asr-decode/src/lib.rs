@@ -2,7 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod argmax;
+pub mod cif;
 pub mod ctc;
+pub mod paraformer;
 pub mod sentencepiece;
+pub mod vocabulary;
+pub mod words;
 
 pub use argmax::argmax;

@@ -1,0 +1,202 @@
+use super::*;
+
+fn options() -> CifOptions {
+    CifOptions {
+        chunk_size: [0, 4, 0],
+        hidden_size: 1,
+        ..CifOptions::default()
+    }
+}
+
+fn stream() -> Cif {
+    Cif::new(options()).unwrap()
+}
+
+/// Pushes a chunk of frames with the values 1, 2, 3…
+fn push(stream: &mut Cif, alphas: &[f32], last: bool) -> (Vec<f32>, Option<DecoderCall>) {
+    let hidden: Vec<f32> = (0..alphas.len()).map(|frame| frame as f32 + 1.0).collect();
+    let mut embeddings = vec![7.0; 3];
+    let call = stream.push(&hidden, alphas, last, &mut embeddings).unwrap();
+    (embeddings, call)
+}
+
+fn call(tokens: usize, start: bool, end: bool, discard: bool) -> Option<DecoderCall> {
+    Some(DecoderCall {
+        tokens,
+        start,
+        end,
+        discard,
+    })
+}
+
+#[test]
+fn tokens_fire_at_the_threshold_and_the_rest_is_carried() {
+    let mut stream = stream();
+    assert_eq!(push(&mut stream, &[0.5, 0.25], false), (vec![], None));
+    // 0.5 * 1 + 0.25 * 2 carried, 0.25 * 1 fires it; 0.25 * 1 + 0.75 * 2 fires exactly.
+    assert_eq!(
+        push(&mut stream, &[0.5, 0.75], false),
+        (vec![1.25, 1.75], call(2, true, false, false))
+    );
+    assert_eq!((stream.alpha, stream.hidden[0]), (0.0, 0.0));
+    assert_eq!(push(&mut stream, &[0.0, 0.0], false), (vec![], None));
+    assert_eq!(
+        push(&mut stream, &[1.0], false),
+        (vec![1.0], call(1, false, false, false))
+    );
+}
+
+#[test]
+fn the_last_chunk_fires_what_is_nearly_complete() {
+    let mut stream = stream();
+    assert_eq!(
+        push(&mut stream, &[0.0, 0.5625], true),
+        (vec![1.125], call(1, true, true, false))
+    );
+    assert_eq!(push(&mut stream, &[0.0, 0.5], true), (vec![], None));
+    // A new stream owes nothing to the ones before.
+    assert_eq!(
+        push(&mut stream, &[0.75, 0.5], false),
+        (vec![1.25], call(1, true, false, false))
+    );
+}
+
+#[test]
+fn the_end_reaches_the_decoder_even_without_a_token() {
+    let mut stream = stream();
+    assert_eq!(
+        push(&mut stream, &[1.0], false).1,
+        call(1, true, false, false)
+    );
+    assert_eq!(
+        push(&mut stream, &[0.25], true),
+        (vec![0.0], call(1, false, true, true))
+    );
+    assert_eq!(push(&mut stream, &[1.0], true).1.unwrap().flags(), 3);
+    assert_eq!(push(&mut stream, &[1.0], false).1.unwrap().flags(), 1);
+    assert_eq!(push(&mut stream, &[1.0], false).1.unwrap().flags(), 0);
+    stream.restart_decoder();
+    assert_eq!(push(&mut stream, &[1.0], false).1.unwrap().flags(), 1);
+    stream.reset();
+    assert_eq!(push(&mut stream, &[], true), (vec![], None));
+}
+
+#[test]
+fn only_the_chunks_own_frames_count() {
+    let mut stream = Cif::new(CifOptions {
+        chunk_size: [1, 2, 1],
+        ..options()
+    })
+    .unwrap();
+    let mut embeddings = Vec::new();
+    stream
+        .push(
+            &[f32::NAN, 4.0, 6.0, f32::NAN],
+            &[f32::NAN, 0.5, 0.5, 9.0],
+            false,
+            &mut embeddings,
+        )
+        .unwrap();
+    assert_eq!(embeddings, [5.0]);
+    // Chunks shorter than the window are what they are.
+    assert_eq!(push(&mut stream, &[1.0], false).0, [0.0; 0]);
+    assert_eq!(push(&mut stream, &[1.0, 1.0], false).0, [2.0]);
+}
+
+#[test]
+fn nothing_is_allocated_once_buffers_have_their_size() {
+    let mut stream = stream();
+    let mut embeddings = Vec::with_capacity(8);
+    let buffers = (
+        embeddings.as_ptr(),
+        stream.hidden.as_ptr(),
+        stream.sum.as_ptr(),
+    );
+    for step in 0..50 {
+        stream
+            .push(&[1.0; 4], &[0.875; 4], step % 10 == 9, &mut embeddings)
+            .unwrap();
+    }
+    assert_eq!(
+        (
+            embeddings.as_ptr(),
+            stream.hidden.as_ptr(),
+            stream.sum.as_ptr()
+        ),
+        buffers
+    );
+}
+
+#[test]
+fn a_bad_chunk_leaves_the_stream_as_it_was() {
+    let mut stream = stream();
+    push(&mut stream, &[0.75], false);
+    let mut embeddings = Vec::new();
+    let error = stream
+        .push(&[1.0; 3], &[0.5; 2], false, &mut embeddings)
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "2 alphas call for as many encoder frames of 1 values, but there are 3 values"
+    );
+    let error = stream
+        .push(&[1.0; 2], &[0.5, f32::NAN], false, &mut embeddings)
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "alpha of frame 1 of the chunk is not a finite number"
+    );
+    let error = stream
+        .push(&[f32::INFINITY; 2], &[0.5; 2], true, &mut embeddings)
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the encoder output of frame 0 of the chunk is not a finite number"
+    );
+    assert_eq!(
+        push(&mut stream, &[0.0, 0.25], false),
+        (vec![1.25], call(1, true, false, false))
+    );
+}
+
+#[test]
+fn options_out_of_range_are_errors() {
+    let error = |options: CifOptions| Cif::new(options).unwrap_err().to_string();
+    for threshold in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        assert!(
+            error(CifOptions {
+                threshold,
+                ..options()
+            })
+            .starts_with("the CIF threshold is ")
+        );
+    }
+    assert_eq!(
+        error(CifOptions {
+            tail_threshold: -0.5,
+            ..options()
+        }),
+        "the CIF tail threshold is -0.5, expected a number from 0"
+    );
+    assert!(
+        error(CifOptions {
+            chunk_size: [5, 0, 5],
+            ..options()
+        })
+        .starts_with("the CIF chunk size is [5, 0, 5]")
+    );
+    assert!(
+        error(CifOptions {
+            chunk_size: [usize::MAX, 1, 5],
+            ..options()
+        })
+        .contains("chunk size")
+    );
+    assert_eq!(
+        error(CifOptions {
+            hidden_size: 0,
+            ..options()
+        }),
+        "the CIF hidden size is 0"
+    );
+}

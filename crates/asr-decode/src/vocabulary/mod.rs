@@ -1,0 +1,185 @@
+//! A Paraformer's vocabulary: `tokens.json`, or the `token_list` of a `config.yaml`.
+
+mod yaml;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use crate::words::{Join, Joiner, Subwords};
+
+/// Far more than any vocabulary has (8404 tokens are 60 kB): larger files are refused before they are parsed.
+const MAX_BYTES: u64 = 32 << 20;
+
+/// A file that does not hold a vocabulary.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VocabularyError {
+    /// The file cannot be read.
+    #[error("cannot read the vocabulary {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is read, but holds no vocabulary.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<VocabularyError>,
+    },
+    /// More bytes than any vocabulary has.
+    #[error("not a vocabulary: larger than {} MB", MAX_BYTES >> 20)]
+    TooLarge,
+    /// The text is not UTF-8.
+    #[error("not a vocabulary: the byte at offset {offset} is not UTF-8")]
+    NotUtf8 {
+        /// Bytes before the first bad one.
+        offset: usize,
+    },
+    /// A JSON file that is not an array of strings.
+    #[error("not a vocabulary: expected a JSON array of strings: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The file is not YAML.
+    #[error("not a vocabulary: neither a JSON array nor YAML: {0}")]
+    Yaml(#[from] saphyr_parser::ScanError),
+    /// The YAML has no list of tokens.
+    #[error(
+        "no vocabulary: {found}, expected a top-level `token_list:` with a list of tokens; \
+         if a tokens.json lies beside this file, name that one"
+    )]
+    NoTokenList {
+        /// What there is instead.
+        found: &'static str,
+    },
+    /// An entry of the YAML's list is not text.
+    #[error(
+        "unusable vocabulary: token {id} on line {line} {reason}; put it in quotes if it is meant as text"
+    )]
+    Token {
+        /// Its position in the list, from 0.
+        id: usize,
+        /// The line of the file, from 1.
+        line: usize,
+        /// What it is instead.
+        reason: &'static str,
+    },
+    /// The list has no entries.
+    #[error("unusable vocabulary: the list of tokens is empty")]
+    Empty,
+}
+
+/// The tokens of a model by id, exactly as the file spells them.
+///
+/// ```
+/// use asr_decode::vocabulary::Vocabulary;
+/// let yaml = Vocabulary::from_bytes("fs: 16000\ntoken_list:\n- <blank>\n- 0\n- no\n- -\n- 'on'\n- 好\n".as_bytes())?;
+/// let json = Vocabulary::from_bytes(r#"["<blank>", "0", "no", "-", "on", "好"]"#.as_bytes())?;
+/// assert_eq!(yaml, json);
+/// assert_eq!(yaml.token(2), Some("no"));
+/// # Ok::<(), asr_decode::vocabulary::VocabularyError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vocabulary {
+    tokens: Vec<Box<str>>,
+    subwords: Option<Subwords>,
+}
+
+impl Vocabulary {
+    /// Reads `tokens.json` (an array of strings) or a YAML file with a top-level `token_list`; which of them it is,
+    /// the content tells.
+    ///
+    /// # Errors
+    /// The file cannot be read, or what [`from_bytes`](Self::from_bytes) says; the path is named.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, VocabularyError> {
+        let path = path.as_ref();
+        let read = || {
+            let mut bytes = Vec::new();
+            File::open(path)?
+                .take(MAX_BYTES + 1)
+                .read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|source| VocabularyError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::from_bytes(&bytes).map_err(|source| VocabularyError::File {
+            path: path.to_owned(),
+            source: source.into(),
+        })
+    }
+
+    /// Reads the content of such a file.
+    ///
+    /// YAML's scalars are kept as they are written: `0`, `1.50`, `no`, `on` and `~` are tokens, not numbers, booleans
+    /// or nothing, and so is `-`, although `- -` is a list in a list to YAML.
+    ///
+    /// # Errors
+    /// The bytes are neither, or an entry of the list is not a string.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, VocabularyError> {
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(VocabularyError::TooLarge);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| VocabularyError::NotUtf8 {
+            offset: error.valid_up_to(),
+        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let tokens = match text.trim_start().starts_with('[') {
+            true => serde_json::from_str(text)?,
+            false => yaml::token_list(text)?,
+        };
+        Self::from_tokens(tokens)
+    }
+
+    fn from_tokens(tokens: Vec<Box<str>>) -> Result<Self, VocabularyError> {
+        if tokens.is_empty() {
+            return Err(VocabularyError::Empty);
+        }
+        let any = |is: fn(&str) -> bool| tokens.iter().any(|token| is(token));
+        let subwords = match () {
+            () if any(|token| token.ends_with("@@")) => Some(Subwords::Continued),
+            () if any(|token| token.starts_with('\u{2581}')) => Some(Subwords::Started),
+            () => None,
+        };
+        Ok(Self { tokens, subwords })
+    }
+
+    /// Number of tokens: ids are 0 to `len() - 1`.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether there are no tokens; never true of a loaded vocabulary.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// The token as the file spells it, or `None` outside of the vocabulary.
+    #[must_use]
+    pub fn token(&self, id: u32) -> Option<&str> {
+        self.tokens
+            .get(usize::try_from(id).ok()?)
+            .map(|token| &**token)
+    }
+
+    /// How the vocabulary marks the parts of words; `None` if no token has a mark.
+    ///
+    /// Without marks every Latin token is taken for a word. That is right for vocabularies of whole words, and wrong
+    /// for a copy whose `@@` were lost: its words come apart.
+    #[must_use]
+    pub fn subwords(&self) -> Option<Subwords> {
+        self.subwords
+    }
+
+    /// A joiner that knows how this vocabulary marks the parts of words.
+    #[must_use]
+    pub fn joiner(&self, join: Join) -> Joiner {
+        Joiner::new(join, self.subwords.unwrap_or(Subwords::Continued))
+    }
+}
