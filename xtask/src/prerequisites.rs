@@ -3,6 +3,9 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
+use nix::sys::signal::Signal;
+
+use crate::process;
 
 /// The glibc the pinned tritonserver was built for.
 const GLIBC: (u32, u32) = (2, 35);
@@ -14,9 +17,9 @@ pub(crate) fn python() -> Command {
     Command::new("python3")
 }
 
-/// pip, asking nobody and telling nobody of newer versions of itself.
+/// pip, which ends with this program and does not tell of newer versions of itself.
 pub(crate) fn pip() -> Command {
-    let mut command = python();
+    let mut command = process::tied("python3", Signal::SIGTERM);
     command
         .args(["-m", "pip", "--disable-pip-version-check"])
         .env("PIP_ROOT_USER_ACTION", "ignore");
