@@ -135,4 +135,17 @@ pub enum FrontendError {
         /// Values per frame.
         dim: usize,
     },
+    /// A stream was given much more audio than was taken from it as windows.
+    #[error(
+        "the stream holds {held} samples and {given} more were given, expected no more than \
+         {limit} that wait"
+    )]
+    Backlog {
+        /// Samples waiting.
+        held: usize,
+        /// Samples of this push.
+        given: usize,
+        /// Most samples that may wait.
+        limit: usize,
+    },
 }

@@ -128,17 +128,19 @@ impl Fbank {
     ) -> Result<usize, FrontendError> {
         let frames = self.frames(samples.len());
         crate::frontend::check_size("the log-mel buffer", out.len(), frames, self.num_mel_bins)?;
-        self.for_each_frame(samples, 0..frames, workspace, |frame, log_mel| {
+        self.for_each_frame(samples, 0..frames, 0, workspace, |frame, log_mel| {
             out[frame * self.num_mel_bins..][..self.num_mel_bins].copy_from_slice(log_mel);
         });
         Ok(frames)
     }
 
-    /// Calls `take` with the number and the log-mel energies of each of `frames`, in order.
+    /// Calls `take` with the index and the log-mel energies of each of `frames`, in order. In the audio as a whole,
+    /// which dither is drawn for, `samples` begins with frame `number`.
     pub(crate) fn for_each_frame(
         &self,
         samples: &[f32],
         frames: std::ops::Range<usize>,
+        number: usize,
         workspace: &mut Workspace,
         mut take: impl FnMut(usize, &[f32]),
     ) {
@@ -150,6 +152,7 @@ impl Fbank {
                 samples,
                 first,
                 count,
+                number,
                 workspace: &mut *workspace,
             });
             for lane in 0..count {
@@ -168,6 +171,8 @@ struct Block<'a> {
     samples: &'a [f32],
     first: usize,
     count: usize,
+    /// Number of the frame that `samples` begins with.
+    number: usize,
     workspace: &'a mut Workspace,
 }
 
@@ -208,7 +213,12 @@ impl Block<'_> {
                 row.0[lane] = sample * SAMPLE_SCALE;
             }
             if let Some(dither) = self.fbank.dither {
-                for (row, noise) in self.workspace.samples.iter_mut().zip(dither.frame(frame)) {
+                for (row, noise) in self
+                    .workspace
+                    .samples
+                    .iter_mut()
+                    .zip(dither.frame(self.number + frame))
+                {
                     row.0[lane] += noise;
                 }
             }

@@ -97,7 +97,7 @@ impl Frontend {
         let needed = lfr.sources(range.clone(), last);
         let (bins, dim) = (self.fbank.num_mel_bins(), self.feature_dim());
         self.fbank
-            .for_each_frame(samples, needed, workspace, |frame, log_mel| {
+            .for_each_frame(samples, needed, 0, workspace, |frame, log_mel| {
                 lfr.for_each_place(frame, last, range.clone(), |row, slot| {
                     let out = &mut out[(row - range.start) * dim + slot * bins..][..bins];
                     self.normalise(slot * bins, log_mel, out);

@@ -71,6 +71,11 @@ mod tests {
             worst = worst.max((f64::from(ln(x)) - truth).abs() / truth.abs().max(1.0));
         }
         assert!(worst < 2.5e-7, "{worst}");
+        for bits in (0.75f32.to_bits()..1.4f32.to_bits()).step_by(97) {
+            let x = f32::from_bits(bits);
+            let error = (f64::from(ln(x)) / f64::from(x).ln() - 1.0).abs();
+            assert!(x == 1.0 || error < 2e-7, "ln {x}: relative error {error}");
+        }
         assert_eq!(ln(1.0), 0.0);
     }
 

@@ -9,7 +9,9 @@ mod fbank;
 mod fft;
 mod frontend;
 mod lanes;
+pub mod lfr_cmvn_pe;
 mod mel;
+pub mod online;
 mod options;
 mod yaml;
 

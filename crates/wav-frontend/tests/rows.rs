@@ -193,6 +193,10 @@ fn dither_is_noise_of_the_given_size_that_repeats_with_its_seed() {
         );
     }
     let noise_frames = extract(&with(1.0, 1), &[0.0; 400 + 160 * 999]);
+    assert!(
+        noise_frames[560..620] != noise_frames[640..700],
+        "each frame has noise of its own"
+    );
     let fbank = Fbank::new(&FrontendOptions::default()).unwrap();
     // The same deviation from a uniform distribution, through the audio: sqrt(12) wide.
     let uniform: Vec<_> = noise(400 + 160 * 999, 4)
