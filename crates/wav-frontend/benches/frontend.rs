@@ -4,7 +4,9 @@
 use std::num::NonZeroUsize;
 
 use divan::Bencher;
-use wav_frontend::{Frontend, FrontendOptions, Row, Workspace};
+use wav_frontend::lfr_cmvn_pe::{LfrCmvnPe, LfrCmvnPeOptions};
+use wav_frontend::online::{OnlineFrontend, OnlineState};
+use wav_frontend::{Cmvn, Frontend, FrontendOptions, Row, Workspace};
 
 fn main() {
     divan::main();
@@ -44,5 +46,33 @@ fn sixteen_rows_of_20_s(bencher: Bencher<'_, '_>, threads: usize) {
         frontend
             .extract_batch(&mut rows.collect::<Vec<_>>(), threads)
             .unwrap();
+    });
+}
+
+#[divan::bench]
+fn stream_chunk_of_600_ms(bencher: Bencher<'_, '_>) {
+    let frontend = OnlineFrontend::new(&FrontendOptions::default(), 0.6).unwrap();
+    let (samples, mut window) = (audio(1), vec![0.0; frontend.window_len()]);
+    let (mut state, mut workspace) = (OnlineState::new(), Workspace::new());
+    bencher.bench_local(|| {
+        frontend
+            .chunk(&mut state, &samples[..9_600], &mut window, &mut workspace)
+            .unwrap()
+    });
+}
+
+#[divan::bench]
+fn lfr_cmvn_pe_of_a_window(bencher: Bencher<'_, '_>) {
+    let section = format!(
+        "560 560 <LearnRateCoef> 0 [ {} ]",
+        vec!["0.5"; 560].join(" ")
+    );
+    let cmvn = Cmvn::parse(&format!("<AddShift> {section} <Rescale> {section}")).unwrap();
+    let step = LfrCmvnPe::new(LfrCmvnPeOptions::default(), cmvn).unwrap();
+    let (window, cache) = (audio(1), vec![0.0; 5_600]);
+    let (mut out, mut next) = (vec![0.0; 11_200], vec![0.0; 5_600]);
+    bencher.bench_local(|| {
+        step.apply(&cache, 12_345, &window[..4_880], &mut out, &mut next)
+            .unwrap()
     });
 }

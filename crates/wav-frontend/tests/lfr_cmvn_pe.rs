@@ -244,7 +244,7 @@ fn misfits_are_refused() {
             &cache,
             &window,
             &mut vec![0.0; 2 * ROWS],
-            &mut vec![0.0; 3],
+            &mut [0.0; 3],
             "the next cache has 3 values",
         ),
     ] {
