@@ -226,12 +226,7 @@ impl Server {
 
     fn lost_a_port(&self) -> bool {
         let log = self.log.as_ref().and_then(|path| fs::read(path).ok());
-        log.is_some_and(|log| {
-            let log = String::from_utf8_lossy(&log);
-            log.contains("Address already in use")
-                || log.contains("failed to start HTTP")
-                || log.contains("Socket '")
-        })
+        log.is_some_and(|log| String::from_utf8_lossy(&log).contains("' already in use"))
     }
 
     /// Where the server listens.

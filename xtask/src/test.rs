@@ -139,9 +139,8 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
     let backends = backends::build(layout, &wheels)?;
     let packages = python::packages(layout)?;
     let repository = demo::repository(layout)?;
-    let scratch = layout.work.join("pytest");
-    wheels::remove(&scratch)?;
-    let scratch = layout.work_directory(&format!("pytest/{}", std::process::id()))?;
+    wheels::remove(&layout.work.join("pytest"))?;
+    let scratch = layout.work_directory("pytest")?;
     // SIGINT, because pytest then tears its fixtures down and stops the servers they started.
     let mut command: Command = process::tied("python3", Signal::SIGINT);
     command
