@@ -1,0 +1,218 @@
+//! A model: its file, its config, its sessions.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use ort::session::Session;
+use serde_json::Value;
+use triton_backend::{
+    Error, ErrorCode, InstanceContext, InstanceKind, Model, ModelConfig, ModelContext,
+};
+
+use crate::backend::OnnxBackend;
+use crate::check::{Mismatch, check};
+use crate::complete::{complete, is_complete};
+use crate::execute::OnnxInstance;
+use crate::options::{SessionOptions, unknown_parameters};
+use crate::sequence::SequenceTensors;
+use crate::session::Runtime;
+use crate::signature::Signature;
+
+/// A session as instances use it: `run` wants it for itself.
+pub(crate) type SharedSession = Arc<Mutex<Session>>;
+
+type Place = (InstanceKind, i32);
+
+/// A loaded model.
+pub(crate) struct OnnxModel {
+    pub(crate) name: String,
+    pub(crate) config: ModelConfig,
+    pub(crate) options: SessionOptions,
+    sequence: SequenceTensors,
+    file: PathBuf,
+    operators: Vec<PathBuf>,
+    runtime: &'static Runtime,
+    shared: Mutex<Vec<(Place, Weak<Mutex<Session>>)>>,
+}
+
+impl Model for OnnxModel {
+    type Backend = OnnxBackend;
+    type Instance = OnnxInstance;
+
+    fn new(backend: &OnnxBackend, context: &ModelContext) -> Result<Self, Error> {
+        let config = context.config.clone();
+        let named = |error: Error| named(&context.name, error);
+        refuse_unsupported(&context.config_json)
+            .map_err(|mismatch| named(mismatch_error(&mismatch)))?;
+        let unknown = unknown_parameters(&config.parameters);
+        if !unknown.is_empty() {
+            triton_backend::warn!(
+                "model '{}': the backend does not know the parameters {}",
+                context.name,
+                unknown.join(", ")
+            );
+        }
+        Ok(Self {
+            name: context.name.clone(),
+            options: SessionOptions::from_config(&config).map_err(named)?,
+            sequence: SequenceTensors::from_config(&context.config_json),
+            file: model_file(context).map_err(named)?,
+            operators: operator_libraries(context).map_err(named)?,
+            runtime: backend.runtime,
+            shared: Mutex::default(),
+            config,
+        })
+    }
+
+    fn complete_config(
+        backend: &OnnxBackend,
+        context: &ModelContext,
+    ) -> Result<Option<Value>, Error> {
+        if is_complete(&context.config) {
+            return Ok(None);
+        }
+        let named = |error: Error| named(&context.name, error);
+        let file = model_file(context).map_err(named)?;
+        let session = backend.runtime.inspect(&file).map_err(named)?;
+        let signature = Signature::of(&session);
+        let default = backend.default_max_batch_size;
+        let completed = complete(&context.config, &context.config_json, &signature, default)
+            .map_err(|mismatch| named(mismatch_error(&mismatch)))?;
+        triton_backend::info!(
+            "model '{}': config completed from '{}', max_batch_size {}",
+            context.name,
+            file.display(),
+            completed["max_batch_size"]
+        );
+        Ok(Some(completed))
+    }
+}
+
+impl OnnxModel {
+    /// The session for an instance: its own, or with `share_session` the one of its device.
+    pub(crate) fn session_for(&self, context: &InstanceContext) -> Result<SharedSession, Error> {
+        let place = (context.kind, context.device_id);
+        if !self.options.shared {
+            return self.new_session(place);
+        }
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let living = shared
+            .iter()
+            .find(|(present, _)| *present == place)
+            .and_then(|(_, session)| session.upgrade());
+        if let Some(session) = living {
+            return Ok(session);
+        }
+        let session = self.new_session(place)?;
+        shared.retain(|(present, _)| *present != place);
+        shared.push((place, Arc::downgrade(&session)));
+        Ok(session)
+    }
+
+    fn new_session(&self, place: Place) -> Result<SharedSession, Error> {
+        let session = self
+            .runtime
+            .session(
+                &self.file,
+                &self.config,
+                &self.options,
+                &self.operators,
+                place,
+            )
+            .map_err(|error| named(&self.name, error))?;
+        Ok(Arc::new(Mutex::new(session)))
+    }
+
+    /// What the model takes and gives, once it is known to fit the config.
+    pub(crate) fn signature(&self, session: &Session) -> Result<Signature, Error> {
+        let signature = Signature::of(session);
+        check(&self.config, &self.sequence, &signature).map_err(|mismatch| {
+            let error = mismatch_error(&mismatch);
+            named(
+                &self.name,
+                error.context(format!("'{}'", self.file.display())),
+            )
+        })?;
+        Ok(signature)
+    }
+}
+
+fn named(model: &str, error: Error) -> Error {
+    error.context(format!("model '{model}'"))
+}
+
+fn mismatch_error(mismatch: &Mismatch) -> Error {
+    Error::invalid(mismatch.to_string())
+}
+
+/// Features of a config that would be silently ignored otherwise.
+fn refuse_unsupported(config: &Value) -> Result<(), Mismatch> {
+    let used = |key: &str| {
+        config
+            .get(key)
+            .and_then(Value::as_array)
+            .is_some_and(|entries| !entries.is_empty())
+    };
+    match (used("batch_input"), used("batch_output")) {
+        (true, _) => Err(Mismatch::NotSupported("batch_input")),
+        (_, true) => Err(Mismatch::NotSupported("batch_output")),
+        _ => Ok(()),
+    }
+}
+
+const DEFAULT_FILE: &str = "model.onnx";
+
+/// The ONNX file: `default_model_filename` in the version's directory, or `model.onnx` in the directory of that name.
+fn model_file(context: &ModelContext) -> Result<PathBuf, Error> {
+    let name = match context.config.default_model_filename.as_str() {
+        "" => DEFAULT_FILE,
+        name => name,
+    };
+    let directory = context.version_directory();
+    let mut file = directory.join(name);
+    if file.is_dir() {
+        file.push(DEFAULT_FILE);
+    }
+    if file.is_file() {
+        return Ok(file);
+    }
+    Err(Error::new(
+        ErrorCode::NotFound,
+        format!(
+            "there is no file '{}'; put the ONNX file there, or name it in default_model_filename ({})",
+            file.display(),
+            contents(&directory)
+        ),
+    ))
+}
+
+fn contents(directory: &Path) -> String {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return format!("the directory '{}' is missing", directory.display());
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names.truncate(10);
+    match names.is_empty() {
+        true => "the directory is empty".to_owned(),
+        false => format!("the directory holds {}", names.join(", ")),
+    }
+}
+
+/// `model_operations.op_library_filename`: libraries with operators that ONNX Runtime lacks.
+fn operator_libraries(context: &ModelContext) -> Result<Vec<PathBuf>, Error> {
+    let names = context
+        .config_json
+        .get("model_operations")
+        .and_then(|operations| operations.get("op_library_filename"))
+        .and_then(Value::as_array);
+    names
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(|name| context.resolve(name))
+        .collect()
+}

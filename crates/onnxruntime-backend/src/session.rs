@@ -1,0 +1,211 @@
+//! ONNX Runtime in this process, and sessions made with it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use ort::environment::{Environment, GlobalThreadPoolOptions};
+use ort::ep;
+use ort::logging::LogLevel;
+use ort::session::Session;
+use ort::session::builder::SessionBuilder;
+use triton_backend::{BackendContext, Error, ErrorCode, InstanceKind, ModelConfig, log};
+
+use crate::accelerators::{self, Kind};
+use crate::library::{candidates, not_found};
+use crate::options::{Level, SessionOptions, threads_from};
+
+/// The ONNX Runtime of this process: loaded once and kept for good, since a process can have but one environment.
+pub(crate) struct Runtime {
+    environment: Environment,
+    /// The library's path.
+    pub(crate) library: String,
+}
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+static LOADING: Mutex<()> = Mutex::new(());
+
+impl Runtime {
+    /// The process's runtime; the first call loads it.
+    pub(crate) fn get(context: &BackendContext) -> Result<&'static Self, Error> {
+        let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = RUNTIME.get() {
+            return Ok(runtime);
+        }
+        let runtime = Self::load(context)?;
+        Ok(RUNTIME.get_or_init(|| runtime))
+    }
+
+    fn load(context: &BackendContext) -> Result<Self, Error> {
+        let variable = std::env::var_os("ORT_DYLIB_PATH");
+        let setting = context.setting("library-path");
+        let mut tried = Vec::new();
+        for candidate in candidates(setting, &context.directory, variable.as_deref()) {
+            match ort::init_from(&candidate.path) {
+                Ok(builder) => {
+                    let library = candidate.path.display().to_string();
+                    let mut builder = builder
+                        .with_name("triton")
+                        .with_telemetry(false)
+                        .with_logger(Arc::new(forward));
+                    if let Some(pool) = global_threads(context)? {
+                        builder = builder.with_global_thread_pool(pool);
+                    }
+                    let environment = builder.build().map_err(|error| {
+                        Error::internal(format!("{library}: no environment: {error}"))
+                    })?;
+                    environment.set_log_level(log_level());
+                    triton_backend::info!("ONNX Runtime: {library} ({})", ort::info());
+                    return Ok(Self {
+                        environment,
+                        library,
+                    });
+                }
+                Err(error) => tried.push((candidate, error.to_string())),
+            }
+        }
+        let message = not_found(&context.directory, &tried);
+        Err(Error::new(ErrorCode::Unavailable, message))
+    }
+
+    /// A session with no optimisation, to ask what the file takes and gives.
+    pub(crate) fn inspect(&self, file: &Path) -> Result<Session, Error> {
+        let options = SessionOptions {
+            intra_threads: Some(1),
+            level: Level::Disabled,
+            ..SessionOptions::default()
+        };
+        self.builder(&options)
+            .and_then(|mut builder| builder.commit_from_file(file))
+            .map_err(|error| cannot_load(file, &error))
+    }
+
+    /// A session for an instance.
+    pub(crate) fn session(
+        &self,
+        file: &Path,
+        config: &ModelConfig,
+        options: &SessionOptions,
+        operators: &[std::path::PathBuf],
+        (kind, device): (InstanceKind, i32),
+    ) -> Result<Session, Error> {
+        let mut providers = Vec::new();
+        for provider in accelerators::providers(config, kind, device)? {
+            match provider.resolve(&self.library)? {
+                Some(dispatch) => providers.push((provider.kind, dispatch)),
+                None => triton_backend::warn!(
+                    "model '{}' has an instance on GPU {device}, but {} was built without {}: it runs on the CPU. \
+                     Use a library that has it (the Python wheel onnxruntime-gpu), or set instance_group [{{ kind: KIND_CPU }}]",
+                    config.name,
+                    self.library,
+                    provider.kind.name()
+                ),
+            }
+        }
+        let mut builder = self
+            .builder(options)
+            .map_err(|error| Error::Config(format!("ONNX Runtime refuses the options: {error}")))?;
+        for library in operators {
+            builder = builder
+                .with_operator_library(library)
+                .map_err(|error| cannot_load(library, &error.into()))?;
+        }
+        for (kind, dispatch) in providers {
+            builder = builder
+                .with_execution_providers([dispatch])
+                .map_err(|error| refused(kind, device, &error.into()))?;
+        }
+        builder
+            .commit_from_file(file)
+            .map_err(|error| cannot_load(file, &error))
+    }
+
+    fn builder(&self, options: &SessionOptions) -> ort::Result<SessionBuilder> {
+        let mut builder = Session::builder(&self.environment)?
+            .with_optimization_level(options.level.into())?
+            .with_parallel_execution(options.parallel)?;
+        if let Some(count) = options.intra_threads {
+            builder = builder.with_intra_threads(count)?;
+        }
+        if let Some(count) = options.inter_threads {
+            builder = builder.with_inter_threads(count)?;
+        }
+        if let Some(enable) = options.memory_pattern {
+            builder = builder.with_memory_pattern(enable)?;
+        }
+        if let Some(enable) = options.memory_arena {
+            let cpu = ep::CPU::default().with_arena_allocator(enable).build();
+            builder = builder.with_execution_providers([cpu.error_on_failure()])?;
+        }
+        for (key, value) in &options.entries {
+            builder = builder.with_config_entry(key, value)?;
+        }
+        Ok(builder)
+    }
+}
+
+fn cannot_load(file: &Path, error: &ort::Error) -> Error {
+    Error::invalid(format!(
+        "ONNX Runtime cannot load '{}': {error}",
+        file.display()
+    ))
+}
+
+fn refused(kind: Kind, device: i32, error: &ort::Error) -> Error {
+    let name = kind.name();
+    Error::new(
+        ErrorCode::Unavailable,
+        format!("ONNX Runtime cannot use {name} (device {device}): {error}"),
+    )
+}
+
+/// `enable-global-threadpool=1` in the server's settings: one pool for all sessions.
+fn global_threads(context: &BackendContext) -> Result<Option<GlobalThreadPoolOptions>, Error> {
+    match context.setting("enable-global-threadpool") {
+        None | Some("0" | "false" | "") => return Ok(None),
+        Some("1" | "true") => {}
+        Some(other) => {
+            let message = format!("'{other}' is neither 0 nor 1");
+            return Err(Error::parameter("enable-global-threadpool", message));
+        }
+    }
+    let count = |key: &str| threads_from(key, context.setting(key));
+    let build = || -> ort::Result<_> {
+        let mut pool = GlobalThreadPoolOptions::default();
+        if let Ok(Some(count)) = count("intra_op_thread_count") {
+            pool = pool.with_intra_threads(count)?;
+        }
+        if let Ok(Some(count)) = count("inter_op_thread_count") {
+            pool = pool.with_inter_threads(count)?;
+        }
+        Ok(pool)
+    };
+    count("intra_op_thread_count")?;
+    count("inter_op_thread_count")?;
+    build()
+        .map(Some)
+        .map_err(|error| Error::Config(format!("enable-global-threadpool: {error}")))
+}
+
+/// How much ONNX Runtime says: its warnings are for those who look for something.
+fn log_level() -> LogLevel {
+    match log::enabled(log::Level::Verbose) {
+        true => LogLevel::Warning,
+        false => LogLevel::Error,
+    }
+}
+
+/// ONNX Runtime's log goes into the server's.
+fn forward(level: LogLevel, category: &str, _id: &str, location: &str, message: &str) {
+    let level = match level {
+        LogLevel::Error | LogLevel::Fatal => log::Level::Warn,
+        _ => log::Level::Verbose,
+    };
+    if log::enabled(level) {
+        let (file, line) = location
+            .split_once(' ')
+            .and_then(|(place, _)| place.rsplit_once(':'))
+            .unwrap_or((location, "0"));
+        let text = format!("[{category}] {message}");
+        log::write(level, file, line.parse().unwrap_or(0), &text);
+    }
+}

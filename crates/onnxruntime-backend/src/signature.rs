@@ -1,0 +1,91 @@
+//! What an ONNX file takes and gives.
+
+use ort::session::Session;
+use ort::value::{TensorElementType, ValueType};
+use triton_backend::DataType;
+
+/// The inputs and outputs of an ONNX file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signature {
+    pub(crate) inputs: Vec<Tensor>,
+    pub(crate) outputs: Vec<Tensor>,
+}
+
+/// An input or output of an ONNX file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tensor {
+    pub(crate) name: String,
+    /// The data type, or in words what it is that the server has no type for.
+    pub(crate) data_type: Result<DataType, String>,
+    /// The shape with -1 for what varies. Empty for a scalar and where the file says nothing of the rank.
+    pub(crate) dims: Vec<i64>,
+    /// The file has a default value for it.
+    pub(crate) optional: bool,
+}
+
+impl Signature {
+    /// Reads what a session says of its model.
+    pub(crate) fn of(session: &Session) -> Self {
+        let defaults = session.overridable_initializers();
+        let required = session
+            .inputs()
+            .iter()
+            .map(|input| Tensor::new(input.name(), input.dtype(), false));
+        let optional = defaults
+            .iter()
+            .map(|input| Tensor::new(input.name(), input.dtype(), true));
+        Self {
+            inputs: required.chain(optional).collect(),
+            outputs: session
+                .outputs()
+                .iter()
+                .map(|output| Tensor::new(output.name(), output.dtype(), false))
+                .collect(),
+        }
+    }
+}
+
+impl Tensor {
+    fn new(name: &str, value_type: &ValueType, optional: bool) -> Self {
+        let (data_type, dims) = match value_type {
+            ValueType::Tensor { ty, shape, .. } => {
+                let known = data_type(*ty).ok_or_else(|| format!("a tensor of {ty}"));
+                (known, shape.to_vec())
+            }
+            other => (Err(other.to_string()), Vec::new()),
+        };
+        Self {
+            name: name.to_owned(),
+            data_type,
+            dims,
+            optional,
+        }
+    }
+}
+
+/// The server's type for an element type of ONNX Runtime's.
+pub(crate) fn data_type(element: TensorElementType) -> Option<DataType> {
+    Some(match element {
+        TensorElementType::Bool => DataType::Bool,
+        TensorElementType::Uint8 => DataType::Uint8,
+        TensorElementType::Uint16 => DataType::Uint16,
+        TensorElementType::Uint32 => DataType::Uint32,
+        TensorElementType::Uint64 => DataType::Uint64,
+        TensorElementType::Int8 => DataType::Int8,
+        TensorElementType::Int16 => DataType::Int16,
+        TensorElementType::Int32 => DataType::Int32,
+        TensorElementType::Int64 => DataType::Int64,
+        TensorElementType::Float16 => DataType::Fp16,
+        TensorElementType::Bfloat16 => DataType::Bf16,
+        TensorElementType::Float32 => DataType::Fp32,
+        TensorElementType::Float64 => DataType::Fp64,
+        TensorElementType::String => DataType::String,
+        _ => return None,
+    })
+}
+
+/// `[-1,560]`
+pub(crate) fn shape_text(shape: &[i64]) -> String {
+    let dims: Vec<String> = shape.iter().map(i64::to_string).collect();
+    format!("[{}]", dims.join(","))
+}
