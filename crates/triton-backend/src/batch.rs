@@ -74,6 +74,11 @@ impl Batch {
         &self.requests
     }
 
+    /// The requests, to set their state.
+    pub fn requests_mut(&mut self) -> &mut [Request] {
+        &mut self.requests
+    }
+
     /// Marks that the inputs are read and the work begins.
     pub fn compute_starts(&self) {
         self.execution.compute_start.store(now(), Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::path::{Path, PathBuf};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use crate::error::{Error, check};
 use crate::{ModelConfig, sys};
@@ -98,6 +98,8 @@ pub struct ModelContext {
     pub config: ModelConfig,
     /// The same config as the server wrote it.
     pub config_json: serde_json::Value,
+    /// For calls to other models.
+    pub(crate) server: NonNull<sys::TRITONSERVER_Server>,
 }
 
 impl ModelContext {
@@ -108,6 +110,7 @@ impl ModelContext {
         let mut kind = 0;
         let mut location = ptr::null();
         let mut message = ptr::null_mut();
+        let mut server = ptr::null_mut();
         // SAFETY: a live model, valid out pointers; the strings live as long as the model, and the message is ours.
         unsafe {
             let name = text(|name| sys::TRITONBACKEND_ModelName(model, name))?;
@@ -117,6 +120,9 @@ impl ModelContext {
                 &mut kind,
                 &mut location,
             ))?;
+            check(sys::TRITONBACKEND_ModelServer(model, &mut server))?;
+            let server =
+                NonNull::new(server).ok_or_else(|| Error::internal("the model has no server"))?;
             check(sys::TRITONBACKEND_ModelConfig(model, 1, &mut message))?;
             let config_json = json_value(message);
             check(sys::TRITONSERVER_MessageDelete(message))?;
@@ -127,6 +133,7 @@ impl ModelContext {
                 directory: absolute(location),
                 config: ModelConfig::from_json(&config_json.to_string())?,
                 config_json,
+                server,
             })
         }
     }

@@ -137,3 +137,9 @@ pub fn element_count(shape: &[i64]) -> Option<usize> {
         product.checked_mul(usize::try_from(dim).ok()?)
     })
 }
+
+/// The bytes of plain numbers.
+pub(crate) fn as_bytes<T: Element>(values: &[T]) -> &[u8] {
+    // SAFETY: plain numbers have no padding, and any byte is a `u8`.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}

@@ -3,6 +3,7 @@
 
 mod backend;
 mod batch;
+mod call;
 mod config;
 mod context;
 mod cuda;
@@ -17,12 +18,15 @@ mod optional;
 mod parameters;
 mod request;
 mod response;
+mod sequence;
+mod state;
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod sys;
 
 pub use backend::{Backend, Instance, Model};
 pub use batch::Batch;
+pub use call::{Call, CallHandle, Caller, Reply, ReplyOutput};
 pub use config::{
     Accelerator, DynamicBatching, ExecutionAccelerators, GraphOptimization, InstanceGroup,
     ModelConfig, Optimization, Reshape, TensorConfig,
@@ -35,3 +39,4 @@ pub use input::Input;
 pub use parameters::Parameters;
 pub use request::Request;
 pub use response::Response;
+pub use sequence::{CorrelationId, Sequence};

@@ -24,3 +24,12 @@ pub(crate) fn request_is_cancelled() -> Option<IsCancelled> {
     // SAFETY: the signature of tritonbackend.h.
     *FOUND.get_or_init(|| unsafe { find("TRITONBACKEND_RequestIsCancelled") })
 }
+
+type Cancel = unsafe extern "C" fn(*mut sys::TRITONSERVER_InferenceRequest) -> sys::ErrorPtr;
+
+/// `TRITONSERVER_InferenceRequestCancel` (server API 1.25, Triton 2.39).
+pub(crate) fn inference_request_cancel() -> Option<Cancel> {
+    static FOUND: OnceLock<Option<Cancel>> = OnceLock::new();
+    // SAFETY: the signature of tritonserver.h.
+    *FOUND.get_or_init(|| unsafe { find("TRITONSERVER_InferenceRequestCancel") })
+}

@@ -38,6 +38,10 @@ impl Request {
         }
     }
 
+    pub(crate) fn raw(&self) -> *mut sys::TRITONBACKEND_Request {
+        self.raw.as_ptr()
+    }
+
     /// The id the client gave, or an empty string.
     pub fn id(&self) -> String {
         let mut id = ptr::null();

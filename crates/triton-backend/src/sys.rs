@@ -18,9 +18,11 @@ macro_rules! opaque {
 }
 
 opaque! {
-    TRITONSERVER_Error TRITONSERVER_Message
+    TRITONSERVER_Error TRITONSERVER_Message TRITONSERVER_Server TRITONSERVER_ResponseAllocator
+    TRITONSERVER_InferenceRequest TRITONSERVER_InferenceResponse
     TRITONBACKEND_Backend TRITONBACKEND_BackendAttribute TRITONBACKEND_Model TRITONBACKEND_ModelInstance
     TRITONBACKEND_Request TRITONBACKEND_Response TRITONBACKEND_Input TRITONBACKEND_Output
+    TRITONBACKEND_State
 }
 
 /// What most functions return: null on success, else an error that the receiver owns.
@@ -28,6 +30,9 @@ pub type ErrorPtr = *mut TRITONSERVER_Error;
 
 pub const RESPONSE_COMPLETE_FINAL: u32 = 1;
 pub const REQUEST_RELEASE_ALL: u32 = 1;
+
+pub const SEQUENCE_START: u32 = 1;
+pub const SEQUENCE_END: u32 = 2;
 
 pub const MEMORY_CPU: c_int = 0;
 pub const MEMORY_CPU_PINNED: c_int = 1;
@@ -37,6 +42,44 @@ pub const LOG_INFO: c_int = 0;
 pub const LOG_WARN: c_int = 1;
 pub const LOG_ERROR: c_int = 2;
 pub const LOG_VERBOSE: c_int = 3;
+
+/// Gives memory for one output of a response; `byte_size` may be 0.
+pub type AllocFn = unsafe extern "C" fn(
+    allocator: *mut TRITONSERVER_ResponseAllocator,
+    tensor_name: *const c_char,
+    byte_size: usize,
+    memory_type: c_int,
+    memory_type_id: i64,
+    userp: *mut c_void,
+    buffer: *mut *mut c_void,
+    buffer_userp: *mut *mut c_void,
+    actual_memory_type: *mut c_int,
+    actual_memory_type_id: *mut i64,
+) -> ErrorPtr;
+
+/// Takes back what an [`AllocFn`] gave.
+pub type ReleaseFn = unsafe extern "C" fn(
+    allocator: *mut TRITONSERVER_ResponseAllocator,
+    buffer: *mut c_void,
+    buffer_userp: *mut c_void,
+    byte_size: usize,
+    memory_type: c_int,
+    memory_type_id: i64,
+) -> ErrorPtr;
+
+/// Told when the server has no more use for a request.
+pub type RequestReleaseFn = unsafe extern "C" fn(
+    request: *mut TRITONSERVER_InferenceRequest,
+    flags: u32,
+    userp: *mut c_void,
+);
+
+/// Told when a response, which may be null, is there.
+pub type ResponseCompleteFn = unsafe extern "C" fn(
+    response: *mut TRITONSERVER_InferenceResponse,
+    flags: u32,
+    userp: *mut c_void,
+);
 
 unsafe extern "C" {
     pub fn TRITONSERVER_ErrorNew(code: c_int, message: *const c_char) -> ErrorPtr;
@@ -60,6 +103,100 @@ unsafe extern "C" {
         message: *mut TRITONSERVER_Message,
         base: *mut *const c_char,
         byte_size: *mut usize,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_ResponseAllocatorNew(
+        allocator: *mut *mut TRITONSERVER_ResponseAllocator,
+        alloc: AllocFn,
+        release: ReleaseFn,
+        start: *const c_void,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_ResponseAllocatorDelete(
+        allocator: *mut TRITONSERVER_ResponseAllocator,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceRequestNew(
+        request: *mut *mut TRITONSERVER_InferenceRequest,
+        server: *mut TRITONSERVER_Server,
+        model: *const c_char,
+        version: i64,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceRequestDelete(
+        request: *mut TRITONSERVER_InferenceRequest,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceRequestSetFlags(
+        request: *mut TRITONSERVER_InferenceRequest,
+        flags: u32,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceRequestSetCorrelationId(
+        request: *mut TRITONSERVER_InferenceRequest,
+        id: u64,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceRequestSetCorrelationIdString(
+        request: *mut TRITONSERVER_InferenceRequest,
+        id: *const c_char,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceRequestSetTimeoutMicroseconds(
+        request: *mut TRITONSERVER_InferenceRequest,
+        timeout: u64,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceRequestAddInput(
+        request: *mut TRITONSERVER_InferenceRequest,
+        name: *const c_char,
+        data_type: c_int,
+        shape: *const i64,
+        dims_count: u64,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceRequestAppendInputData(
+        request: *mut TRITONSERVER_InferenceRequest,
+        name: *const c_char,
+        base: *const c_void,
+        byte_size: usize,
+        memory_type: c_int,
+        memory_type_id: i64,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceRequestAddRequestedOutput(
+        request: *mut TRITONSERVER_InferenceRequest,
+        name: *const c_char,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceRequestSetReleaseCallback(
+        request: *mut TRITONSERVER_InferenceRequest,
+        release: RequestReleaseFn,
+        userp: *mut c_void,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceRequestSetResponseCallback(
+        request: *mut TRITONSERVER_InferenceRequest,
+        allocator: *mut TRITONSERVER_ResponseAllocator,
+        allocator_userp: *mut c_void,
+        complete: ResponseCompleteFn,
+        userp: *mut c_void,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_ServerInferAsync(
+        server: *mut TRITONSERVER_Server,
+        request: *mut TRITONSERVER_InferenceRequest,
+        trace: *mut c_void,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceResponseDelete(
+        response: *mut TRITONSERVER_InferenceResponse,
+    ) -> ErrorPtr;
+    /// The error belongs to the response.
+    pub fn TRITONSERVER_InferenceResponseError(
+        response: *mut TRITONSERVER_InferenceResponse,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceResponseOutputCount(
+        response: *mut TRITONSERVER_InferenceResponse,
+        count: *mut u32,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_InferenceResponseOutput(
+        response: *mut TRITONSERVER_InferenceResponse,
+        index: u32,
+        name: *mut *const c_char,
+        data_type: *mut c_int,
+        shape: *mut *const i64,
+        dims_count: *mut u64,
+        base: *mut *const c_void,
+        byte_size: *mut usize,
+        memory_type: *mut c_int,
+        memory_type_id: *mut i64,
+        userp: *mut *mut c_void,
     ) -> ErrorPtr;
 
     pub fn TRITONBACKEND_ApiVersion(major: *mut u32, minor: *mut u32) -> ErrorPtr;
@@ -123,6 +260,10 @@ unsafe extern "C" {
         model: *mut TRITONBACKEND_Model,
         backend: *mut *mut TRITONBACKEND_Backend,
     ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ModelServer(
+        model: *mut TRITONBACKEND_Model,
+        server: *mut *mut TRITONSERVER_Server,
+    ) -> ErrorPtr;
     pub fn TRITONBACKEND_ModelState(
         model: *mut TRITONBACKEND_Model,
         state: *mut *mut c_void,
@@ -175,6 +316,18 @@ unsafe extern "C" {
     ) -> ErrorPtr;
 
     pub fn TRITONBACKEND_RequestId(
+        request: *mut TRITONBACKEND_Request,
+        id: *mut *const c_char,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_RequestFlags(
+        request: *mut TRITONBACKEND_Request,
+        flags: *mut u32,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_RequestCorrelationId(
+        request: *mut TRITONBACKEND_Request,
+        id: *mut u64,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_RequestCorrelationIdString(
         request: *mut TRITONBACKEND_Request,
         id: *mut *const c_char,
     ) -> ErrorPtr;
@@ -243,4 +396,21 @@ unsafe extern "C" {
         memory_type: *mut c_int,
         memory_type_id: *mut i64,
     ) -> ErrorPtr;
+
+    pub fn TRITONBACKEND_StateNew(
+        state: *mut *mut TRITONBACKEND_State,
+        request: *mut TRITONBACKEND_Request,
+        name: *const c_char,
+        data_type: c_int,
+        shape: *const i64,
+        dims_count: u32,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_StateBuffer(
+        state: *mut TRITONBACKEND_State,
+        buffer: *mut *mut c_void,
+        byte_size: u64,
+        memory_type: *mut c_int,
+        memory_type_id: *mut i64,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_StateUpdate(state: *mut TRITONBACKEND_State) -> ErrorPtr;
 }

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 
-type ErrorPtr = *mut FakeError;
+pub(super) type ErrorPtr = *mut FakeError;
 
-fn error(code: c_int, message: &str) -> ErrorPtr {
+pub(super) fn error(code: c_int, message: &str) -> ErrorPtr {
     LIVE_ERRORS.fetch_add(1, Ordering::SeqCst);
     Box::into_raw(Box::new(FakeError {
         code,
@@ -325,6 +325,94 @@ unsafe extern "C" fn TRITONBACKEND_RequestId(
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONBACKEND_RequestFlags(
+    request: *mut FakeRequest,
+    flags: *mut u32,
+) -> ErrorPtr {
+    *flags = (*request).flags;
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONBACKEND_RequestCorrelationId(
+    request: *mut FakeRequest,
+    id: *mut u64,
+) -> ErrorPtr {
+    match &(*request).correlation_id {
+        Ok(number) => *id = *number,
+        Err(_) => return error(3, "the id is a text"),
+    }
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONBACKEND_RequestCorrelationIdString(
+    request: *mut FakeRequest,
+    id: *mut *const c_char,
+) -> ErrorPtr {
+    match &(*request).correlation_id {
+        Ok(_) => return error(3, "the id is a number"),
+        Err(text) => *id = text.as_ptr(),
+    }
+    ptr::null_mut()
+}
+
+/// A state whose buffer the backend fills.
+struct FakeState {
+    name: String,
+    memory: Vec<u8>,
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONBACKEND_StateNew(
+    state: *mut *mut FakeState,
+    _request: *mut FakeRequest,
+    name: *const c_char,
+    _data_type: c_int,
+    _shape: *const i64,
+    _rank: u32,
+) -> ErrorPtr {
+    fail_if_broken!("TRITONBACKEND_StateNew");
+    let name = CStr::from_ptr(name).to_str().unwrap().to_owned();
+    *state = Box::into_raw(Box::new(FakeState {
+        name,
+        memory: Vec::new(),
+    }));
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONBACKEND_StateBuffer(
+    state: *mut FakeState,
+    buffer: *mut *mut c_void,
+    byte_size: u64,
+    memory_type: *mut c_int,
+    _memory_type_id: *mut i64,
+) -> ErrorPtr {
+    let state = &mut *state;
+    state.memory = vec![0xAA; usize::try_from(byte_size).unwrap()];
+    *buffer = state.memory.as_mut_ptr().cast();
+    *memory_type = 0;
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONBACKEND_StateUpdate(state: *mut FakeState) -> ErrorPtr {
+    let state = Box::from_raw(state);
+    STATES.lock().unwrap().push((state.name, state.memory));
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONBACKEND_ModelServer(
+    _model: *mut FakeModel,
+    server: *mut *mut c_void,
+) -> ErrorPtr {
+    *server = ptr::dangling_mut();
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn TRITONBACKEND_RequestInputCount(
     request: *mut FakeRequest,
     count: *mut u32,
@@ -489,23 +577,23 @@ unsafe extern "C" fn TRITONBACKEND_OutputBuffer(
 unsafe extern "C" fn TRITONBACKEND_ResponseSend(
     response: *mut FakeResponse,
     flags: u32,
-    error: ErrorPtr,
+    reason: ErrorPtr,
 ) -> ErrorPtr {
     LIVE_RESPONSES.fetch_sub(1, Ordering::SeqCst);
     let response = Box::from_raw(response);
-    let error = error
+    let reason = reason
         .as_ref()
         .map(|error| (error.code, error.message.to_str().unwrap().to_owned()));
     let mut record = response.record.lock().unwrap();
     assert_eq!(record.releases, 0, "an answer to a released request");
     record.answers.push(Answer {
-        error,
+        error: reason,
         outputs: response.outputs.into_iter().map(|output| *output).collect(),
         is_final: flags == 1,
     });
     drop(record);
     if is_broken("TRITONBACKEND_ResponseSend") {
-        return super::api::error(1, "TRITONBACKEND_ResponseSend is broken");
+        return error(1, "TRITONBACKEND_ResponseSend is broken");
     }
     ptr::null_mut()
 }

@@ -10,12 +10,14 @@
 )]
 
 mod api;
+mod callee;
 
 use std::collections::HashSet;
 use std::ffi::{CString, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use triton_backend::{Backend, DataType, entry};
 
@@ -25,6 +27,14 @@ pub static LIVE_ERRORS: AtomicI64 = AtomicI64::new(0);
 pub static LIVE_RESPONSES: AtomicI64 = AtomicI64::new(0);
 /// `TRITONSERVER_Message`s that exist.
 pub static LIVE_MESSAGES: AtomicI64 = AtomicI64::new(0);
+/// Requests, responses and output buffers of calls to other models, and response allocators.
+pub static LIVE_CALL_OBJECTS: AtomicI64 = AtomicI64::new(0);
+/// Calls whose thread still runs.
+pub static SERVING: AtomicI64 = AtomicI64::new(0);
+/// What calls told the callee: correlation id and flags.
+pub static CALLS: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
+/// States set: name and bytes.
+pub static STATES: Mutex<Vec<(String, Vec<u8>)>> = Mutex::new(Vec::new());
 /// What was logged.
 pub static LOG: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// Functions that answer with an error.
@@ -160,6 +170,8 @@ pub struct FakeRequest {
     pub inputs: Vec<FakeInput>,
     pub outputs: Vec<CString>,
     output_memory: Memory,
+    pub flags: u32,
+    pub correlation_id: Result<u64, CString>,
     record: Arc<Mutex<Record>>,
 }
 
@@ -231,6 +243,8 @@ impl<B: Backend> Host<B> {
     pub fn new(config: &str) -> Self {
         let lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         LOG.lock().unwrap().clear();
+        CALLS.lock().unwrap().clear();
+        STATES.lock().unwrap().clear();
         BATCHES.lock().unwrap().clear();
         *BROKEN.lock().unwrap() = None;
         let mut backend = Box::new(FakeBackend {
@@ -300,6 +314,13 @@ impl<B: Backend> Host<B> {
         records
     }
 
+    /// Waits until no call is under way.
+    pub fn settle(&self) {
+        while SERVING.load(Ordering::SeqCst) > 0 {
+            std::thread::yield_now();
+        }
+    }
+
     /// Executes one request and returns its one answer.
     pub fn answer(&mut self, request: FakeRequest) -> Answer {
         let records = self.execute(vec![Some(request)]);
@@ -318,24 +339,22 @@ impl<B: Backend> Drop for Host<B> {
             outcome(entry::model_finalize::<B>((&raw mut *self.model).cast())).unwrap();
             outcome(entry::finalize::<B>((&raw mut *self.backend).cast())).unwrap();
         }
+        self.settle();
         if std::thread::panicking() {
             return;
         }
-        assert_eq!(
-            LIVE_ERRORS.load(Ordering::SeqCst),
-            0,
-            "errors leaked or freed twice"
-        );
-        assert_eq!(
-            LIVE_RESPONSES.load(Ordering::SeqCst),
-            0,
-            "responses leaked or freed twice"
-        );
-        assert_eq!(
-            LIVE_MESSAGES.load(Ordering::SeqCst),
-            0,
-            "messages leaked or freed twice"
-        );
+        for (live, what) in [
+            (&LIVE_ERRORS, "errors"),
+            (&LIVE_RESPONSES, "responses"),
+            (&LIVE_MESSAGES, "messages"),
+            (&LIVE_CALL_OBJECTS, "parts of calls"),
+        ] {
+            assert_eq!(
+                live.load(Ordering::SeqCst),
+                0,
+                "{what} leaked or freed twice"
+            );
+        }
     }
 }
 
@@ -346,6 +365,8 @@ impl FakeRequest {
             inputs,
             outputs: vec![c"y".to_owned()],
             output_memory: Memory::Aligned,
+            flags: 0,
+            correlation_id: Ok(0),
             record: Arc::default(),
         }
     }
@@ -354,6 +375,16 @@ impl FakeRequest {
         self.output_memory = memory;
         self
     }
+}
+
+/// The one answer of a request that is answered from a callback.
+pub fn awaited_answer(record: &Arc<Mutex<Record>>) -> Answer {
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while record.lock().unwrap().releases == 0 {
+        assert!(Instant::now() < give_up, "no answer came");
+        std::thread::yield_now();
+    }
+    only_answer(record)
 }
 
 /// The one answer of a request that was answered once and released once.

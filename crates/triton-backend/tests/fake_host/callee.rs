@@ -1,0 +1,343 @@
+//! Other models of the fake server. A model's name says how it behaves.
+#![allow(non_snake_case, unsafe_op_in_unsafe_fn)]
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use triton_backend::sys;
+
+use super::api::{ErrorPtr, error};
+use super::{CALLS, LIVE_CALL_OBJECTS, LIVE_ERRORS, SERVING, bytes_of};
+
+struct Allocator {
+    alloc: sys::AllocFn,
+    release: sys::ReleaseFn,
+}
+
+#[derive(Default)]
+struct CallRequest {
+    model: String,
+    id: String,
+    flags: u32,
+    /// The input's bytes, which stay the backend's until the release callback.
+    input: Option<(usize, usize)>,
+    release: Option<(sys::RequestReleaseFn, usize)>,
+    complete: Option<(usize, sys::ResponseCompleteFn, usize)>,
+}
+
+struct CallResponse {
+    allocator: *const Allocator,
+    error: ErrorPtr,
+    shape: [i64; 1],
+    buffer: *mut c_void,
+    buffer_userp: *mut c_void,
+    byte_size: usize,
+}
+
+fn born() {
+    LIVE_CALL_OBJECTS.fetch_add(1, Ordering::SeqCst);
+}
+
+fn died() {
+    LIVE_CALL_OBJECTS.fetch_sub(1, Ordering::SeqCst);
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_ResponseAllocatorNew(
+    allocator: *mut *mut Allocator,
+    alloc: sys::AllocFn,
+    release: sys::ReleaseFn,
+    _start: *const c_void,
+) -> ErrorPtr {
+    born();
+    *allocator = Box::into_raw(Box::new(Allocator { alloc, release }));
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_ResponseAllocatorDelete(allocator: *mut Allocator) -> ErrorPtr {
+    died();
+    drop(Box::from_raw(allocator));
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceRequestNew(
+    request: *mut *mut CallRequest,
+    _server: *mut c_void,
+    model: *const c_char,
+    version: i64,
+) -> ErrorPtr {
+    assert_eq!(version, -1);
+    let model = CStr::from_ptr(model).to_str().unwrap().to_owned();
+    if model == "missing" {
+        return error(2, "Request for unknown model: 'missing' is not found");
+    }
+    born();
+    *request = Box::into_raw(Box::new(CallRequest {
+        model,
+        ..CallRequest::default()
+    }));
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceRequestDelete(request: *mut CallRequest) -> ErrorPtr {
+    died();
+    drop(Box::from_raw(request));
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceRequestSetFlags(
+    request: *mut CallRequest,
+    flags: u32,
+) -> ErrorPtr {
+    (*request).flags = flags;
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceRequestSetCorrelationId(
+    request: *mut CallRequest,
+    id: u64,
+) -> ErrorPtr {
+    (*request).id = id.to_string();
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceRequestSetCorrelationIdString(
+    request: *mut CallRequest,
+    id: *const c_char,
+) -> ErrorPtr {
+    (*request).id = CStr::from_ptr(id).to_str().unwrap().to_owned();
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceRequestSetTimeoutMicroseconds(
+    _request: *mut CallRequest,
+    timeout: u64,
+) -> ErrorPtr {
+    assert_eq!(timeout, 5_000_000);
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceRequestAddInput(
+    request: *mut CallRequest,
+    name: *const c_char,
+    _data_type: c_int,
+    _shape: *const i64,
+    _rank: u64,
+) -> ErrorPtr {
+    if (*request).model == "picky" {
+        return error(3, "no such input");
+    }
+    assert_eq!(CStr::from_ptr(name), c"x");
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceRequestAppendInputData(
+    request: *mut CallRequest,
+    _name: *const c_char,
+    base: *const c_void,
+    byte_size: usize,
+    _memory_type: c_int,
+    _memory_type_id: i64,
+) -> ErrorPtr {
+    (*request).input = Some((base.expose_provenance(), byte_size));
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceRequestAddRequestedOutput(
+    _request: *mut CallRequest,
+    name: *const c_char,
+) -> ErrorPtr {
+    assert_eq!(CStr::from_ptr(name), c"y");
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceRequestSetReleaseCallback(
+    request: *mut CallRequest,
+    release: sys::RequestReleaseFn,
+    userp: *mut c_void,
+) -> ErrorPtr {
+    (*request).release = Some((release, userp.expose_provenance()));
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceRequestSetResponseCallback(
+    request: *mut CallRequest,
+    allocator: *mut Allocator,
+    _allocator_userp: *mut c_void,
+    complete: sys::ResponseCompleteFn,
+    userp: *mut c_void,
+) -> ErrorPtr {
+    (*request).complete = Some((
+        allocator.expose_provenance(),
+        complete,
+        userp.expose_provenance(),
+    ));
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_ServerInferAsync(
+    _server: *mut c_void,
+    request: *mut CallRequest,
+    _trace: *mut c_void,
+) -> ErrorPtr {
+    let call = &*request;
+    if call.model == "refusing" {
+        return error(4, "Request for model 'refusing' has exceeded the queue");
+    }
+    CALLS.lock().unwrap().push((call.id.clone(), call.flags));
+    let request = request.expose_provenance();
+    SERVING.fetch_add(1, Ordering::SeqCst);
+    std::thread::spawn(move || {
+        unsafe { serve(ptr::with_exposed_provenance_mut(request)) };
+        SERVING.fetch_sub(1, Ordering::SeqCst);
+    });
+    ptr::null_mut()
+}
+
+/// Answers a call as the model's name says, on a thread of its own.
+unsafe fn serve(request: *mut CallRequest) {
+    let model = (*request).model.clone();
+    let (allocator, complete, userp) = (*request).complete.unwrap();
+    let userp = ptr::with_exposed_provenance_mut(userp);
+    let allocator: *const Allocator = ptr::with_exposed_provenance(allocator);
+    let (base, size) = (*request).input.unwrap();
+    let bytes = std::slice::from_raw_parts(ptr::with_exposed_provenance::<u8>(base), size);
+    let doubled: Vec<f32> = bytes
+        .chunks_exact(4)
+        .map(|chunk| 2.0 * f32::from_le_bytes(chunk.try_into().unwrap()))
+        .collect();
+    let answer = |flags| complete(respond(allocator, &doubled).cast(), flags, userp);
+    if model == "late_release" {
+        answer(1);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (release, release_userp) = (*request).release.unwrap();
+    release(
+        request.cast(),
+        1,
+        ptr::with_exposed_provenance_mut(release_userp),
+    );
+    match model.as_str() {
+        "late_release" => {}
+        "failing" => complete(fail(allocator).cast(), 1, userp),
+        "silent" => complete(ptr::null_mut(), 1, userp),
+        "talkative" => {
+            answer(0);
+            answer(0);
+            complete(ptr::null_mut(), 1, userp);
+        }
+        _ => answer(1),
+    }
+}
+
+unsafe fn respond(allocator: *const Allocator, values: &[f32]) -> *mut CallResponse {
+    let bytes = bytes_of(values);
+    let (mut buffer, mut buffer_userp) = (ptr::null_mut(), ptr::null_mut());
+    let (mut memory_type, mut memory_type_id) = (2, 3);
+    let refused = ((*allocator).alloc)(
+        ptr::null_mut(),
+        c"y".as_ptr(),
+        bytes.len(),
+        2,
+        3,
+        ptr::null_mut(),
+        &mut buffer,
+        &mut buffer_userp,
+        &mut memory_type,
+        &mut memory_type_id,
+    );
+    assert!(refused.is_null());
+    assert_eq!((memory_type, memory_type_id), (0, 0));
+    assert_eq!(buffer.is_null(), bytes.is_empty());
+    ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.cast(), bytes.len());
+    born();
+    Box::into_raw(Box::new(CallResponse {
+        allocator,
+        error: ptr::null_mut(),
+        shape: [values.len() as i64],
+        buffer,
+        buffer_userp,
+        byte_size: bytes.len(),
+    }))
+}
+
+unsafe fn fail(allocator: *const Allocator) -> *mut CallResponse {
+    let response = respond(allocator, &[]);
+    (*response).error = error(1, "out of luck");
+    response
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceResponseDelete(response: *mut CallResponse) -> ErrorPtr {
+    died();
+    let response = Box::from_raw(response);
+    let freed = ((*response.allocator).release)(
+        ptr::null_mut(),
+        response.buffer,
+        response.buffer_userp,
+        response.byte_size,
+        0,
+        0,
+    );
+    assert!(freed.is_null());
+    if !response.error.is_null() {
+        LIVE_ERRORS.fetch_sub(1, Ordering::SeqCst);
+        drop(Box::from_raw(response.error));
+    }
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceResponseError(response: *mut CallResponse) -> ErrorPtr {
+    (*response).error
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceResponseOutputCount(
+    _response: *mut CallResponse,
+    count: *mut u32,
+) -> ErrorPtr {
+    *count = 1;
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_InferenceResponseOutput(
+    response: *mut CallResponse,
+    _index: u32,
+    name: *mut *const c_char,
+    data_type: *mut c_int,
+    shape: *mut *const i64,
+    rank: *mut u64,
+    base: *mut *const c_void,
+    byte_size: *mut usize,
+    memory_type: *mut c_int,
+    memory_type_id: *mut i64,
+    _userp: *mut *mut c_void,
+) -> ErrorPtr {
+    let response = &*response;
+    *name = c"y".as_ptr();
+    *data_type = 11;
+    *shape = response.shape.as_ptr();
+    *rank = 1;
+    *base = response.buffer;
+    *byte_size = response.byte_size;
+    *memory_type = 0;
+    *memory_type_id = 0;
+    ptr::null_mut()
+}
