@@ -36,10 +36,11 @@ pub(crate) fn spinner(what: &str) -> ProgressBar {
         step("Waiting", what);
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{spinner:>12} {msg} {elapsed}")
+    let style = ProgressStyle::with_template("{prefix:>12.green.bold} {msg} {elapsed} {spinner}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::new_spinner()
         .with_style(style)
+        .with_prefix("Waiting")
         .with_message(what.to_owned());
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
@@ -47,8 +48,10 @@ pub(crate) fn spinner(what: &str) -> ProgressBar {
 
 /// A bar over `bytes` bytes; nothing where stderr is no terminal.
 pub(crate) fn bytes_bar(verb: &'static str, bytes: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {bytes}/{total_bytes} {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template(
+        "{prefix:>12.green.bold} [{bar:30}] {bytes}/{total_bytes} {msg}",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(bytes)
         .with_style(style.progress_chars("=> "))
         .with_prefix(verb)

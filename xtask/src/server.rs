@@ -167,6 +167,8 @@ impl Server {
             .args(&plan.extra)
             .stdin(Stdio::null());
         if let Some(path) = &plan.log {
+            // A server that was left running goes on with the former file.
+            drop(fs::remove_file(path));
             let file =
                 File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
             command.stdout(file.try_clone()?).stderr(file);
