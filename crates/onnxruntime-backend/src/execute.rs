@@ -12,6 +12,7 @@ use triton_backend::{
 use crate::describe;
 use crate::group::group_equal;
 use crate::model::{OnnxModel, SharedSession};
+use crate::session::one_line;
 use crate::signature::{Signature, Tensor};
 use crate::tensor::{Data, Output, Rows, join};
 
@@ -250,7 +251,11 @@ impl OnnxInstance {
             };
             Error::new(
                 onnx_code(&error),
-                format!("ONNX Runtime: {error}; {request}: {}", inputs.join(", ")),
+                format!(
+                    "ONNX Runtime: {}; {request}: {}",
+                    one_line(&error),
+                    inputs.join(", ")
+                ),
             )
         })?;
         drop(session);
@@ -365,7 +370,10 @@ fn run(
 }
 
 fn onnx_error(error: ort::Error) -> Error {
-    Error::new(onnx_code(&error), format!("ONNX Runtime: {error}"))
+    Error::new(
+        onnx_code(&error),
+        format!("ONNX Runtime: {}", one_line(&error)),
+    )
 }
 
 fn onnx_code(error: &ort::Error) -> ErrorCode {

@@ -1,8 +1,11 @@
 //! Where the ONNX Runtime library is looked for.
 
+use std::error::Error;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use ort::LoadDynamicError;
 
 /// A library to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,23 +119,41 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// What to tell an operator when none of the candidates could be loaded.
 pub(crate) fn not_found(directory: &Path, tried: &[(Candidate, String)]) -> String {
-    let list: String = tried
+    let list: Vec<String> = tried
         .iter()
         .map(|(candidate, problem)| {
             format!(
-                "\n  {} ({}): {problem}",
+                "{} ({}): {problem}",
                 candidate.path.display(),
                 candidate.source
             )
         })
         .collect();
     format!(
-        "no usable ONNX Runtime library (version 1.{} or newer). Tried:{list}\n\
+        "no usable ONNX Runtime library (version 1.{} or newer). Tried {}. \
          Put libonnxruntime.so.1 (from a release of ONNX Runtime, or from the Python wheel onnxruntime, onnxruntime/capi/) into {}, \
          or start the server with --backend-config=onnxruntime,library-path=FILE, or set ORT_DYLIB_PATH",
         ort::MINOR_VERSION,
+        list.join("; "),
         directory.display()
     )
+}
+
+/// Why a library could not be loaded, in the loader's words.
+pub(crate) fn reason(error: &LoadDynamicError) -> String {
+    match error {
+        LoadDynamicError::Dlopen { error, .. } => {
+            let causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |&error| {
+                error.source()
+            });
+            let texts: Vec<String> = causes.map(ToString::to_string).collect();
+            texts.join(": ")
+        }
+        LoadDynamicError::BadVersion { version_str, .. } => {
+            format!("is version {version_str}, which is too old")
+        }
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -210,6 +231,15 @@ mod tests {
         let found = candidates(directory.to_str(), Path::new("/"), None);
         assert_eq!(names(&found), ["libonnxruntime.so.1.25.0"]);
         std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn versions_are_told() {
+        let error = LoadDynamicError::BadVersion {
+            version_str: "1.19.2".to_owned(),
+            path: PathBuf::new(),
+        };
+        assert_eq!(reason(&error), "is version 1.19.2, which is too old");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use ort::session::builder::SessionBuilder;
 use triton_backend::{BackendContext, Error, ErrorCode, InstanceKind, ModelConfig, log};
 
 use crate::accelerators::{self, Kind};
-use crate::library::{candidates, not_found};
+use crate::library::{candidates, not_found, reason};
 use crate::options::{Level, SessionOptions, threads_from};
 
 /// The ONNX Runtime of this process: loaded once and kept for good, since a process can have but one environment.
@@ -60,7 +60,7 @@ impl Runtime {
                         library,
                     });
                 }
-                Err(error) => tried.push((candidate, error.to_string())),
+                Err(error) => tried.push((candidate, reason(&error))),
             }
         }
         let message = not_found(&context.directory, &tried);
@@ -145,8 +145,9 @@ impl Runtime {
 
 fn cannot_load(file: &Path, error: &ort::Error) -> Error {
     Error::invalid(format!(
-        "ONNX Runtime cannot load '{}': {error}",
-        file.display()
+        "ONNX Runtime cannot load '{}': {}",
+        file.display(),
+        one_line(error)
     ))
 }
 
@@ -154,8 +155,17 @@ fn refused(kind: Kind, device: i32, error: &ort::Error) -> Error {
     let name = kind.name();
     Error::new(
         ErrorCode::Unavailable,
-        format!("ONNX Runtime cannot use {name} (device {device}): {error}"),
+        format!(
+            "ONNX Runtime cannot use {name} (device {device}): {}",
+            one_line(error)
+        ),
     )
+}
+
+/// ONNX Runtime's message without its line breaks.
+pub(crate) fn one_line(error: &ort::Error) -> String {
+    let lines: Vec<&str> = error.message().lines().map(str::trim).collect();
+    lines.join(" ")
 }
 
 /// `enable-global-threadpool=1` in the server's settings: one pool for all sessions.

@@ -1,0 +1,237 @@
+"""What a config may leave out, and what it must not say."""
+
+import json
+
+import numpy as np
+import pytest
+from harness import MODELS, batching, io, parameter, tensor
+from tritonclient.utils import InferenceServerException
+
+ADD_INPUTS = [tensor("a", "FP32", [-1]), tensor("b", "FP32", [-1])]
+ADD_OUTPUTS = [tensor("sum", "FP32", [-1]), tensor("difference", "FP32", [-1])]
+
+
+@pytest.fixture
+def load(repository, onnx_server):
+    """load(name, config, model) loads a model and returns its config."""
+
+    def load(name, config, model, **options):
+        repository.add(name, config, model, **options)
+        onnx_server.client.load_model(name)
+        return json.loads(_json(onnx_server.client.get_model_config(name)))["config"]
+
+    return load
+
+
+def _json(message):
+    from google.protobuf.json_format import MessageToJson
+
+    return MessageToJson(message, preserving_proto_field_name=True)
+
+
+@pytest.fixture
+def load_error(repository, onnx_server):
+    """load_error(name, config, model) is why the model does not load."""
+
+    def load_error(name, config, model, **options):
+        repository.add(name, config, model, **options)
+        return onnx_server.load_error(name)
+
+    return load_error
+
+
+def dims(tensors):
+    return {each["name"]: [int(dim) for dim in each["dims"]] for each in tensors}
+
+
+def test_no_config_at_all(load, infer):
+    config = load("bare", None, "add.onnx")
+    assert config["backend"] == "onnxruntime"
+    assert config["max_batch_size"] == 4
+    assert "dynamic_batching" in config
+    assert dims(config["input"]) == {"a": [-1], "b": [-1]}
+    assert dims(config["output"]) == {"sum": [-1], "difference": [-1]}
+    assert {each["data_type"] for each in config["input"]} == {"TYPE_FP32"}
+    ones = np.ones((3, 2), np.float32)
+    np.testing.assert_array_equal(infer("bare", {"a": ones, "b": ones})["sum"], 2 * ones)
+
+
+def test_a_batch_of_scalars_gets_a_reshape(load, infer):
+    config = load("bare_lookup", "", "lookup.onnx")
+    index = next(each for each in config["input"] if each["name"] == "index")
+    assert index["dims"] == ["1"] and index["reshape"] == {}
+    sent = {"index": np.array([[3], [0]], np.int32), "x": np.zeros((2, 2), np.float32)}
+    np.testing.assert_array_equal(infer("bare_lookup", sent)["row"], [[6, 7], [0, 1]])
+
+
+def test_a_file_that_cannot_batch(load, infer):
+    config = load("bare_fixed", "", "fixed.onnx")
+    assert config.get("max_batch_size", 0) == 0
+    assert "dynamic_batching" not in config
+    assert dims(config["input"]) == {"x": [2, 3]}
+    assert dims(config["output"]) == {"total": [1]}
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert infer("bare_fixed", {"x": x})["total"] == 15
+
+
+def test_outputs_alone_are_filled_in(load, infer):
+    config = load("no_outputs", f"max_batch_size: 2\ninput [ {', '.join(ADD_INPUTS)} ]\n", "add.onnx")
+    assert config["max_batch_size"] == 2
+    assert dims(config["output"]) == {"sum": [-1], "difference": [-1]}
+
+
+def test_inputs_written_with_their_batch_dimension(load, infer):
+    inputs = [tensor("a", "FP32", [-1, -1]), tensor("b", "FP32", [-1, -1])]
+    config = load("whole_inputs", f"input [ {', '.join(inputs)} ]\n", "add.onnx")
+    assert config.get("max_batch_size", 0) == 0
+    assert dims(config["output"]) == {"sum": [-1, -1], "difference": [-1, -1]}
+    ones = np.ones((5, 2), np.float32)
+    np.testing.assert_array_equal(infer("whole_inputs", {"a": ones, "b": ones})["difference"], 0 * ones)
+
+
+def test_fewer_outputs_than_the_file_has(load, infer):
+    load("one_output", batching(4) + io(ADD_INPUTS, [tensor("sum", "FP32", [-1])]), "add.onnx")
+    ones = np.ones((1, 2), np.float32)
+    assert set(infer("one_output", {"a": ones, "b": ones})) == {"sum"}
+
+
+def test_an_input_with_a_default(load, infer):
+    inputs = [tensor("x", "FP32", [2]), tensor("scale", "FP32", [1], "optional: true")]
+    load("scaled", io(inputs, [tensor("y", "FP32", [2])]), "scaled.onnx")
+    x = np.array([1, 2], np.float32)
+    np.testing.assert_array_equal(infer("scaled", {"x": x})["y"], [10, 20])
+    np.testing.assert_array_equal(infer("scaled", {"x": x, "scale": np.array([3], np.float32)})["y"], [3, 6])
+
+
+def test_a_directory_with_external_weights(load, infer):
+    lists = io([tensor("x", "FP32", [3])], [tensor("y", "FP32", [3])])
+    load("external", batching(4) + 'default_model_filename: "weights"\n' + lists, "external", filename="weights")
+    np.testing.assert_array_equal(infer("external", {"x": np.zeros((2, 3), np.float32)})["y"], [[1, 2, 3]] * 2)
+
+
+def test_another_file_name(load, infer):
+    lists = io(ADD_INPUTS, ADD_OUTPUTS)
+    load("renamed", batching(4) + 'default_model_filename: "decoder.onnx"\n' + lists, "add.onnx", filename="decoder.onnx")
+    ones = np.ones((1, 2), np.float32)
+    np.testing.assert_array_equal(infer("renamed", {"a": ones, "b": ones})["sum"], 2 * ones)
+
+
+OPTIONS = {
+    "threads": parameter("intra_op_thread_count", 2) + parameter("inter_op_thread_count", 2) + parameter("execution_mode", 1),
+    "defaults": parameter("intra_op_thread_count", 0) + parameter("execution_mode", 0),
+    "memory": parameter("enable_mem_arena", 0)
+    + parameter("enable_mem_pattern", 0)
+    + parameter("session.use_device_allocator_for_initializers", 1),
+    "shrinkage": parameter("memory.enable_memory_arena_shrinkage", "cpu:0"),
+    "cuda": parameter("cudnn_conv_algo_search", 2) + parameter("gpu_mem_limit", 4294967200),
+    **{f"level{level}": f"optimization {{ graph {{ level: {level} }} }}\n" for level in (-1, 1, 2)},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_that_are_known(onnx_server, load, infer, name):
+    load(f"option_{name}", batching(4) + OPTIONS[name] + io(ADD_INPUTS, ADD_OUTPUTS), "add.onnx")
+    ones = np.ones((2, 2), np.float32)
+    np.testing.assert_array_equal(infer(f"option_{name}", {"a": ones, "b": ones})["sum"], 2 * ones)
+    assert f"model 'option_{name}': the backend does not know" not in onnx_server.log()
+
+
+def test_an_unknown_parameter_is_warned_of(onnx_server, load):
+    config = batching(4) + parameter("intra_op_threads", 2) + parameter("zeal", 9) + io(ADD_INPUTS, ADD_OUTPUTS)
+    load("unknown_parameter", config, "add.onnx")
+    lines = [line for line in onnx_server.log().splitlines() if "'unknown_parameter': the backend does not know" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("W") and "intra_op_threads, zeal" in lines[0]
+
+
+ADD = io(ADD_INPUTS, ADD_OUTPUTS)
+BROKEN = {
+    "execution_mode": (batching(4) + parameter("execution_mode", 2) + ADD, "add.onnx", ["'execution_mode'", "2 is none of 0, 1"]),
+    "thread_count": (batching(4) + parameter("intra_op_thread_count", "many") + ADD, "add.onnx", ["'intra_op_thread_count'", "'many'"]),
+    "graph_level": (batching(4) + "optimization { graph { level: 7 } }\n" + ADD, "add.onnx", ["optimization.graph.level", "7"]),
+    "openvino": (
+        batching(4) + 'optimization { execution_accelerators { cpu_execution_accelerator: [ { name: "openvino" } ] } }\n' + ADD,
+        "add.onnx",
+        ["accelerator OpenVINO", "built without it"],
+    ),
+    "accelerator": (
+        batching(4) + 'optimization { execution_accelerators { cpu_execution_accelerator: [ { name: "dnnl" } ] } }\n' + ADD,
+        "add.onnx",
+        ["cpu_execution_accelerator 'dnnl'", "openvino"],
+    ),
+    "batch_input": (
+        batching(4)
+        + 'batch_input [ { kind: BATCH_ELEMENT_COUNT target_name: "n" data_type: TYPE_FP32 source_input: "a" } ]\n'
+        + ADD,
+        "add.onnx",
+        ["batch_input is not supported"],
+    ),
+    "unknown_input": (
+        batching(4) + io([*ADD_INPUTS, tensor("c", "FP32", [-1])], ADD_OUTPUTS),
+        "add.onnx",
+        ["input 'c'", "'a', 'b'"],
+    ),
+    "unknown_output": (
+        batching(4) + io(ADD_INPUTS, [tensor("total", "FP32", [-1])]),
+        "add.onnx",
+        ["output 'total'", "'sum', 'difference'"],
+    ),
+    "unlisted_input": (batching(4) + io(ADD_INPUTS[:1], ADD_OUTPUTS), "add.onnx", ["input 'b'", "FP32 [-1,-1]", "'a'"]),
+    "data_type": (
+        batching(4) + io([ADD_INPUTS[0], tensor("b", "FP16", [-1])], ADD_OUTPUTS),
+        "add.onnx",
+        ["input 'b'", "TYPE_FP16", "FP32"],
+    ),
+    "rank": (
+        batching(4) + io([ADD_INPUTS[0], tensor("b", "FP32", [-1, 2])], ADD_OUTPUTS),
+        "add.onnx",
+        ["input 'b'", "[-1,-1]", "[-1,-1,2]"],
+    ),
+    "dims": (
+        "max_batch_size: 0\n" + io([tensor("x", "FP32", [2, 4])], [tensor("total", "FP32", [1])]),
+        "fixed.onnx",
+        ["input 'x'", "[2,3]", "[2,4]"],
+    ),
+    "no_batch": (
+        batching(4) + io([tensor("x", "FP32", [3])], [tensor("total", "FP32", [1])]),
+        "fixed.onnx",
+        ["input 'x'", "max_batch_size is 4", "[2,3]", "max_batch_size: 0"],
+    ),
+    "no_batch_to_complete": ("max_batch_size: 4\n", "fixed.onnx", ["max_batch_size is 4", "[2,3]"]),
+    "no_tensor": (batching(4) + io([tensor("x", "FP32", [2])], [tensor("pieces", "FP32", [2])]), "pieces.onnx", ["output 'pieces'", "cannot be served"]),
+    "no_file": (batching(4) + ADD, None, ["there is no file", "/1/model.onnx", "the directory is empty"]),
+    "not_onnx": (batching(4) + ADD, b"these are not the bytes of a model", ["/1/model.onnx", "ONNX Runtime", "rotobuf"]),
+    "not_onnx_to_complete": ("", b"\x00" * 100, ["/1/model.onnx", "ONNX Runtime"]),
+    "empty_file": (batching(4) + ADD, b"", ["/1/model.onnx", "ONNX Runtime"]),
+    "truncated": (batching(4) + ADD, (MODELS / "slow.onnx").read_bytes()[:-500], ["/1/model.onnx", "ONNX Runtime"]),
+    "opset": (
+        batching(4) + io([tensor("x", "FP32", [2])], [tensor("y", "FP32", [2])]),
+        "future.onnx",
+        ["/1/model.onnx", "ONNX Runtime", "pset"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_cannot_work_fails_the_load(load_error, name):
+    config, model, parts = BROKEN[name]
+    message = load_error(f"broken_{name}", config, model)
+    for part in (f"model 'broken_{name}'", *parts):
+        assert part in message, message
+
+
+def test_the_server_survives_all_that(onnx_server, load, infer):
+    load("after_all", batching(4) + ADD, "add.onnx")
+    ones = np.ones((2, 2), np.float32)
+    np.testing.assert_array_equal(infer("after_all", {"a": ones, "b": ones})["sum"], 2 * ones)
+    with pytest.raises(InferenceServerException):
+        infer("broken_opset", {"x": ones})
+
+
+def test_loading_again_and_again(onnx_server, load, infer):
+    load("reloaded", batching(4) + ADD, "add.onnx")
+    ones = np.ones((2, 2), np.float32)
+    for _ in range(5):
+        onnx_server.client.unload_model("reloaded")
+        onnx_server.client.load_model("reloaded")
+        np.testing.assert_array_equal(infer("reloaded", {"a": ones, "b": ones})["sum"], 2 * ones)
