@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use triton_backend::{Batch, DataType, Error, ModelContext, TensorConfig, warn};
 
+use crate::cif_search::CifSearch;
 use crate::ctc_scoring::CtcScoring;
 use crate::feature_extractor::FeatureExtractor;
+use crate::lfr_cmvn_pe::LfrCmvnPe;
+use crate::online_feature_extractor::OnlineFeatureExtractor;
+use crate::paraformer_scoring::ParaformerScoring;
 
 /// One step of a pipeline, loaded: shared by the model's instances.
 pub(crate) trait Component: Send + Sync {
@@ -29,6 +33,18 @@ const COMPONENTS: &[(&str, Load, &[&str])] = &[
         FeatureExtractor::PARAMETERS,
     ),
     ("ctc_scoring", CtcScoring::load, CtcScoring::PARAMETERS),
+    (
+        "paraformer_scoring",
+        ParaformerScoring::load,
+        ParaformerScoring::PARAMETERS,
+    ),
+    (
+        "online_feature_extractor",
+        OnlineFeatureExtractor::load,
+        OnlineFeatureExtractor::PARAMETERS,
+    ),
+    ("lfr_cmvn_pe", LfrCmvnPe::load, LfrCmvnPe::PARAMETERS),
+    ("cif_search", CifSearch::load, CifSearch::PARAMETERS),
 ];
 
 /// Parameters that configs written for Python steps carry and that have no meaning here.

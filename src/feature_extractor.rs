@@ -9,13 +9,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use triton_backend::{Batch, DataType, Error, ModelContext, Request, Response, guard};
-use wav_frontend::{Cmvn, Frontend, FrontendOptions, Row};
+use wav_frontend::{Cmvn, Frontend, Row};
 
+use crate::audio::check_samples;
 use crate::component::{Component, Worker, check_tensor};
+use crate::options::frontend_options;
 use crate::rows::Layout;
-
-/// No audio has samples beyond this, yet floats do, and their power would overflow to infinity.
-const LOUDEST: f32 = 1.0e6;
 
 /// The loaded component.
 pub(crate) struct FeatureExtractor {
@@ -56,7 +55,7 @@ impl FeatureExtractor {
         let parameters = &context.config.parameters;
         let cmvn = Cmvn::read(context.file("cmvn_path")?)
             .map_err(|error| Error::parameter("cmvn_path", error.to_string()))?;
-        let frontend = Frontend::new(options(context)?, Some(cmvn))
+        let frontend = Frontend::new(frontend_options(context)?, Some(cmvn))
             .map_err(|error| Error::Config(error.to_string()))?;
 
         let config = &context.config;
@@ -227,55 +226,4 @@ impl Worker for Arc<FeatureExtractor> {
             .collect();
         batch.finish(outcomes);
     }
-}
-
-/// The front end's options: the model's own config.yaml if the config names it, else the single parameters.
-///
-/// Noise (dither) is a parameter alone: the same audio shall give the same text unless an operator wants it otherwise.
-fn options(context: &ModelContext) -> Result<FrontendOptions, Error> {
-    let parameters = &context.config.parameters;
-    let mut options = FrontendOptions::default();
-    if parameters.text("config_path").is_some() {
-        let path = context.file("config_path")?;
-        let text = std::fs::read_to_string(&path).map_err(|error| {
-            Error::parameter("config_path", format!("{}: {error}", path.display()))
-        })?;
-        options = FrontendOptions::from_yaml(&text).map_err(|error| {
-            Error::parameter("config_path", format!("{}: {error}", path.display()))
-        })?;
-    } else {
-        set(&mut options.sample_rate, parameters.get("sample_rate")?);
-        set(&mut options.num_mel_bins, parameters.get("num_mel_bins")?);
-        set(
-            &mut options.frame_length_ms,
-            parameters.get("frame_length_in_ms")?,
-        );
-        set(
-            &mut options.frame_shift_ms,
-            parameters.get("frame_shift_in_ms")?,
-        );
-    }
-    options.dither = parameters.get("dither")?.unwrap_or(0.0);
-    options.dither_seed = parameters.get("dither_seed")?.unwrap_or(0);
-    Ok(options)
-}
-
-fn set<T>(option: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *option = value;
-    }
-}
-
-fn check_samples(row: usize, samples: &[f32]) -> Result<(), Error> {
-    let wrong = samples
-        .iter()
-        .position(|sample| sample.is_nan() || sample.abs() > LOUDEST);
-    let Some(at) = wrong else {
-        return Ok(());
-    };
-    let message = format!(
-        "row {row}, sample {at} is {}; samples are finite numbers, normally in [-1, 1]",
-        samples[at]
-    );
-    Err(Error::input("wav", message))
 }

@@ -4,11 +4,18 @@
 //! A model's config picks its step with the parameter `component`; see [`component`] for the table.
 #![forbid(unsafe_code)]
 
+mod audio;
 mod backend;
+mod cif_search;
 mod component;
 mod ctc_scoring;
 mod feature_extractor;
+mod lfr_cmvn_pe;
+mod online_feature_extractor;
+mod options;
+mod paraformer_scoring;
 mod rows;
+mod streams;
 
 // The server's functions exist only inside a server, so the unit tests' binary must not export entry points.
 #[cfg(not(test))]

@@ -44,8 +44,7 @@ impl Layout {
             .then_some(&rows)
             .into_iter()
             .chain(row)
-            // No buffer in memory has a dimension beyond i64.
-            .map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX))
+            .map(|&size| dim(size))
             .collect()
     }
 
@@ -78,4 +77,9 @@ impl Layout {
         };
         values.iter().enumerate().map(check).collect()
     }
+}
+
+/// A size as the server counts dimensions; no buffer in memory has one beyond i64.
+pub(crate) fn dim(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,7 @@
 //! The model config as typed values, read from the JSON the server hands out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
@@ -31,6 +32,8 @@ pub struct ModelConfig {
     pub optimization: Optimization,
     /// Present if the server batches requests of this model.
     pub dynamic_batching: Option<DynamicBatching>,
+    /// Present if the server keeps the requests of a sequence together.
+    pub sequence_batching: Option<SequenceBatching>,
     /// The free-form parameters.
     pub parameters: Parameters,
 }
@@ -145,6 +148,52 @@ pub struct DynamicBatching {
     /// How long a request may wait for company.
     #[serde(deserialize_with = "integer")]
     pub max_queue_delay_microseconds: i64,
+}
+
+/// `sequence_batching`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct SequenceBatching {
+    /// How long a sequence may be idle before the server ends it; 0 is the server's default, a second.
+    #[serde(deserialize_with = "integer")]
+    pub max_sequence_idle_microseconds: i64,
+    /// The implicit state.
+    pub state: Vec<StateConfig>,
+}
+
+impl SequenceBatching {
+    /// How long a sequence may be idle before the server ends it.
+    pub fn max_idle(&self) -> Duration {
+        match u64::try_from(self.max_sequence_idle_microseconds) {
+            Ok(0) | Err(_) => Duration::from_secs(1),
+            Ok(microseconds) => Duration::from_micros(microseconds),
+        }
+    }
+}
+
+/// A state that the server keeps between the requests of a sequence.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct StateConfig {
+    /// The input that brings the state of the request before.
+    pub input_name: String,
+    /// The name under which the next state is set.
+    pub output_name: String,
+    /// `TYPE_FP32`, …; see [`StateConfig::data_type`].
+    #[serde(rename = "data_type")]
+    pub data_type_name: String,
+    /// The shape without the batch dimension; -1 is variable.
+    #[serde(deserialize_with = "integers")]
+    pub dims: Vec<i64>,
+}
+
+impl StateConfig {
+    /// The data type, if it is one this crate knows.
+    pub fn data_type(&self) -> Option<DataType> {
+        DataType::from_config_name(&self.data_type_name)
+    }
 }
 
 impl ModelConfig {

@@ -16,13 +16,18 @@ pub enum OptionsError {
         /// The parser's own words.
         message: String,
     },
-    /// The YAML has no `frontend_conf` at its top level.
-    #[error("no `frontend_conf` section at the top level: is this the model's config.yaml?")]
-    MissingSection,
-    /// `frontend_conf` is something else than a mapping.
-    #[error("`frontend_conf` (line {line}) must be a mapping of option names to values")]
+    /// The YAML has no such section at its top level.
+    #[error("no `{section}` section at the top level: is this the model's config.yaml?")]
+    MissingSection {
+        /// The section looked for.
+        section: String,
+    },
+    /// The section is something else than a mapping.
+    #[error("`{section}` (line {line}) must be a mapping of option names to values")]
     SectionNotMapping {
-        /// Line of the value, from 1.
+        /// The section.
+        section: String,
+        /// Line, from 1.
         line: usize,
     },
     /// A value cannot be read or is outside of what makes sense.

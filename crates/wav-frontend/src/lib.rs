@@ -13,7 +13,7 @@ pub mod lfr_cmvn_pe;
 mod mel;
 pub mod online;
 mod options;
-mod yaml;
+pub mod yaml;
 
 pub use batch::Row;
 pub use cmvn::Cmvn;

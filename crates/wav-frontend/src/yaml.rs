@@ -5,10 +5,13 @@ use saphyr_parser::{Event, Parser, ScanError, Span};
 use crate::error::OptionsError;
 
 /// Options of a section and their values, in order; `None` for a value which is not a scalar.
-pub(crate) type Section = Vec<(String, Option<String>)>;
+pub type Section = Vec<(String, Option<String>)>;
 
 /// The mapping called `name` at the top level of `text`. Nothing after it is looked at.
-pub(crate) fn section(text: &str, name: &str) -> Result<Section, OptionsError> {
+///
+/// # Errors
+/// When there is no such mapping, or the YAML before its end is broken.
+pub fn section(text: &str, name: &str) -> Result<Section, OptionsError> {
     let mut events = Events {
         parser: Parser::new_from_str(text),
     };
@@ -16,20 +19,26 @@ pub(crate) fn section(text: &str, name: &str) -> Result<Section, OptionsError> {
         match events.next()? {
             Some((Event::StreamStart | Event::DocumentStart(_), _)) => {}
             Some((Event::MappingStart(..), _)) => break,
-            _ => return Err(OptionsError::MissingSection),
+            _ => return Err(missing(name)),
         }
     }
     while let Some((key, _)) = events.next()? {
         match key {
             Event::MappingEnd => break,
-            Event::Scalar(key, ..) if key == name => return events.mapping(),
+            Event::Scalar(key, ..) if key == name => return events.mapping(name),
             other => events.skip(&other)?,
         }
         if let Some((value, _)) = events.next()? {
             events.skip(&value)?;
         }
     }
-    Err(OptionsError::MissingSection)
+    Err(missing(name))
+}
+
+fn missing(section: &str) -> OptionsError {
+    OptionsError::MissingSection {
+        section: section.to_owned(),
+    }
 }
 
 struct Events<'input> {
@@ -42,7 +51,7 @@ impl<'input> Events<'input> {
     }
 
     /// The scalars of the mapping that begins here. No value at all is an empty mapping.
-    fn mapping(&mut self) -> Result<Section, OptionsError> {
+    fn mapping(&mut self, name: &str) -> Result<Section, OptionsError> {
         match self.next()? {
             Some((Event::MappingStart(..), _)) => {}
             Some((Event::Scalar(value, ..), _)) if matches!(&*value, "" | "~" | "null") => {
@@ -50,10 +59,11 @@ impl<'input> Events<'input> {
             }
             Some((_, span)) => {
                 return Err(OptionsError::SectionNotMapping {
+                    section: name.to_owned(),
                     line: span.start.line(),
                 });
             }
-            None => return Err(OptionsError::MissingSection),
+            None => return Err(missing(name)),
         }
         let mut entries = Section::new();
         while let Some((key, _)) = self.next()? {

@@ -267,12 +267,20 @@ fn other_files_than_a_config_are_told_apart() {
     ] {
         assert_eq!(
             FrontendOptions::from_yaml(text),
-            Err(OptionsError::MissingSection),
+            Err(OptionsError::MissingSection {
+                section: "frontend_conf".to_owned()
+            }),
             "{text:?}"
         );
     }
     let list = FrontendOptions::from_yaml("a: 1\nfrontend_conf: [1, 2]").unwrap_err();
-    assert_eq!(list, OptionsError::SectionNotMapping { line: 2 });
+    assert_eq!(
+        list,
+        OptionsError::SectionNotMapping {
+            section: "frontend_conf".to_owned(),
+            line: 2
+        }
+    );
     let broken = FrontendOptions::from_yaml("a: 1\nb: [1, 2\nfrontend_conf: {}\n").unwrap_err();
     assert!(
         matches!(broken, OptionsError::Yaml { line: 3, .. }),

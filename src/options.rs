@@ -1,0 +1,82 @@
+//! Options that several components share, from a model's config.yaml or from single parameters.
+
+use std::str::FromStr;
+
+use triton_backend::{Error, ModelContext};
+use wav_frontend::{FrontendOptions, OptionsError, yaml};
+
+/// The front end's options: the model's own config.yaml if the config names it, else the single parameters.
+///
+/// Noise (dither) is a parameter alone: the same audio shall give the same text unless an operator wants it otherwise.
+pub(crate) fn frontend_options(context: &ModelContext) -> Result<FrontendOptions, Error> {
+    let parameters = &context.config.parameters;
+    let mut options = FrontendOptions::default();
+    if parameters.text("config_path").is_some() {
+        options = config_yaml(context, "config_path", FrontendOptions::from_yaml)?;
+    } else {
+        set(&mut options.sample_rate, parameters.get("sample_rate")?);
+        set(&mut options.num_mel_bins, parameters.get("num_mel_bins")?);
+        set(
+            &mut options.frame_length_ms,
+            parameters.get("frame_length_in_ms")?,
+        );
+        set(
+            &mut options.frame_shift_ms,
+            parameters.get("frame_shift_in_ms")?,
+        );
+    }
+    options.dither = parameters.get("dither")?.unwrap_or(0.0);
+    options.dither_seed = parameters.get("dither_seed")?.unwrap_or(0);
+    Ok(options)
+}
+
+/// An option that is a parameter, or stands in a section of the config.yaml that the parameter `file` names, or neither.
+pub(crate) fn option<T: FromStr>(
+    context: &ModelContext,
+    parameter: &str,
+    (file, section, key): (&str, &str, &str),
+) -> Result<Option<T>, Error> {
+    let parameters = &context.config.parameters;
+    if let Some(value) = parameters.get(parameter)? {
+        return Ok(Some(value));
+    }
+    if parameters.text(file).is_none() {
+        return Ok(None);
+    }
+    let value = config_yaml(context, file, |text| match yaml::section(text, section) {
+        Ok(entries) => Ok(entries
+            .into_iter()
+            .find(|(name, _)| name == key)
+            .and_then(|(_, value)| value)),
+        Err(OptionsError::MissingSection { .. }) => Ok(None),
+        Err(error) => Err(error),
+    })?;
+    value
+        .map(|text| {
+            text.parse().map_err(|_| {
+                Error::parameter(
+                    file,
+                    format!("its {section} has {key}: '{text}', which cannot be used"),
+                )
+            })
+        })
+        .transpose()
+}
+
+/// Reads something out of the config.yaml that the parameter `key` names.
+fn config_yaml<T>(
+    context: &ModelContext,
+    key: &str,
+    read: impl FnOnce(&str) -> Result<T, OptionsError>,
+) -> Result<T, Error> {
+    let path = context.file(key)?;
+    let wrong = |error: String| Error::parameter(key, format!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+    read(&text).map_err(|error| wrong(error.to_string()))
+}
+
+fn set<T>(option: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *option = value;
+    }
+}

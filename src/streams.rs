@@ -1,0 +1,115 @@
+//! The streams a model is in the middle of, told apart by their correlation ids.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use triton_backend::{CorrelationId, Error, ErrorCode, ModelConfig, Sequence, verbose};
+
+/// How much longer than the server a state waits: a request that kept its sequence alive may have queued this long.
+const QUEUE_MARGIN: Duration = Duration::from_secs(60);
+/// How often idle streams are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// The states of a model's streams.
+///
+/// A request takes its stream's state out and puts it back, unless it was the last: what is in here is idle, and a
+/// state that a failing request lost is gone.
+pub(crate) struct Streams<S> {
+    inner: Mutex<Inner<S>>,
+    keep: Duration,
+}
+
+struct Inner<S> {
+    idle: HashMap<CorrelationId, (S, Instant)>,
+    swept: Instant,
+}
+
+/// What a request finds.
+pub(crate) struct Taken<S> {
+    /// The stream's state.
+    pub(crate) state: S,
+    /// The state of a stream that never ended and whose id the request gave to a new one.
+    pub(crate) abandoned: Option<S>,
+}
+
+impl<S> Streams<S> {
+    /// No streams yet. The server itself ends those that are idle for longer than the config allows.
+    pub(crate) fn new(config: &ModelConfig) -> Result<Self, Error> {
+        let batching = config.sequence_batching.as_ref().ok_or_else(|| {
+            Error::Config(
+                "this component serves streams; the config needs sequence_batching".to_owned(),
+            )
+        })?;
+        Ok(Self {
+            inner: Mutex::new(Inner {
+                idle: HashMap::new(),
+                swept: Instant::now(),
+            }),
+            keep: batching.max_idle() + QUEUE_MARGIN,
+        })
+    }
+
+    /// Takes the state of a request's stream; the first request of a stream gets a new one.
+    pub(crate) fn take(
+        &self,
+        sequence: &Sequence,
+        new: impl FnOnce() -> Result<S, Error>,
+    ) -> Result<Taken<S>, Error> {
+        let found = {
+            let mut inner = self.lock();
+            inner.sweep(self.keep);
+            inner.idle.remove(&sequence.id).map(|(state, _)| state)
+        };
+        if sequence.start {
+            return Ok(Taken {
+                state: new()?,
+                abandoned: found,
+            });
+        }
+        let state = found.ok_or_else(|| {
+            Error::new(
+                ErrorCode::InvalidArgument,
+                format!(
+                    "stream {} is not known here: its first request failed or lacked the START flag, or it was idle too long",
+                    sequence.id
+                ),
+            )
+        })?;
+        Ok(Taken {
+            state,
+            abandoned: None,
+        })
+    }
+
+    /// Puts the state back for the stream's next request. Comes before the answer, which the next request may follow at
+    /// once.
+    pub(crate) fn put_back(&self, id: CorrelationId, state: S) {
+        self.lock().idle.insert(id, (state, Instant::now()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<S>> {
+        // Insertions and removals leave the map whole, also if a state's drop panics.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S> Inner<S> {
+    fn sweep(&mut self, keep: Duration) {
+        let now = Instant::now();
+        if now.duration_since(self.swept) < SWEEP_EVERY {
+            return;
+        }
+        self.swept = now;
+        let before = self.idle.len();
+        self.idle
+            .retain(|_, (_, since)| now.duration_since(*since) <= keep);
+        let freed = before - self.idle.len();
+        if freed > 0 {
+            verbose!(
+                "freed the state of {freed} idle streams; {} are left",
+                self.idle.len()
+            );
+        }
+    }
+}
