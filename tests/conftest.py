@@ -2,13 +2,12 @@
 
 import pytest
 
-from support.client import Client
-from support.server import Server
+from support.client import serving
 from support.variants import repository_of_variants
 
 
 @pytest.fixture(scope="session")
 def sensevoice():
     """A client of a server with the demo's repository as users get it, and variants of its models beside them."""
-    with Server(repository_of_variants()) as server:
-        yield Client(server)
+    with serving(repository_of_variants()) as client:
+        yield client

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from support.client import GRPC, HTTP, JSON
-from support.load import at_once, counted, shared_executions, sixteen_at_a_time
+from support.load import at_once, counted, shared_executions, many_at_a_time
 from support.recordings import WITH_ITN, WITHOUT_ITN, recordings
 from support.variants import PADDINGS, STEPS
 
@@ -62,7 +62,7 @@ def answers_in_company(client, model, times, seed):
             )
         )
     answers = defaultdict(Counter)
-    for hand, texts in zip(hands, sixteen_at_a_time(calls)):
+    for hand, texts in zip(hands, many_at_a_time(client, calls)):
         for (recording, norm), text in zip(hand, texts, strict=True):
             answers[recording.name, norm][text] += 1
     return answers, len(hands)
@@ -107,7 +107,7 @@ def test_requests_of_different_lengths_share_executions(sensevoice):
     calls = [
         partial(sensevoice.transcribe, [each.samples], WITH_ITN, model="sensevoice_patient") for each in recordings()
     ]
-    assert at_once(calls) == [[each.texts[WITH_ITN]] for each in recordings()]
+    assert at_once(sensevoice, calls) == [[each.texts[WITH_ITN]] for each in recordings()]
     after = {step: sensevoice.statistics(f"{step}_patient") for step in STEPS}
     sizes = {step: shared_executions(before[step], after[step]) for step in STEPS}
     assert all(sum(size * count for size, count in each.items()) == 11 for each in sizes.values())

@@ -76,7 +76,7 @@ def test_requests_computed_together_change_no_bit(sensevoice):
     alone = [features(sensevoice, [wav_of(name) for name in names]) for names in batches]
     before = sensevoice.statistics("golden_features")
     calls = [partial(features, sensevoice, [wav_of(name) for name in names]) for names in batches * 4]
-    together = at_once(calls)
+    together = at_once(sensevoice, calls)
     after = sensevoice.statistics("golden_features")
     for (speech, lengths), (own_speech, own_lengths) in zip(together, alone * 4):
         np.testing.assert_array_equal(speech, own_speech)
@@ -90,7 +90,7 @@ def test_lengths_all_different_share_an_execution(sensevoice):
     before = sensevoice.statistics("golden_features")
     names = [f"frames_{frames:02}" for frames in range(1, 9)]
     assert len({len(wav_of(name)) for name in names}) == 8
-    for name, (speech, _) in zip(names, at_once([partial(features, sensevoice, [wav_of(name)]) for name in names])):
+    for name, (speech, _) in zip(names, at_once(sensevoice, [partial(features, sensevoice, [wav_of(name)]) for name in names])):
         np.testing.assert_allclose(speech[0], speech_of(name), rtol=0, atol=TOLERANCE)
     assert max(shared_executions(before, sensevoice.statistics("golden_features"))) > 1
 

@@ -67,7 +67,7 @@ def test_requests_of_different_lengths_share_an_execution(sensevoice):
     assert len(set(lengths)) == len(CASES)
     before = sensevoice.statistics("golden_scoring")
     calls = [partial(score, sensevoice, [logits_of(case["frame_ids"])], [len(case["frame_ids"])]) for case in CASES]
-    assert at_once(calls) == [[case["text"]] for case in CASES]
+    assert at_once(sensevoice, calls) == [[case["text"]] for case in CASES]
     sizes = shared_executions(before, sensevoice.statistics("golden_scoring"))
     assert max(sizes) > 1
 
@@ -89,7 +89,7 @@ def test_bad_requests_beside_a_good_one(sensevoice):
         partial(error, [logits_of(ids)], [-1]),
         partial(error, [narrow], [5]),
     ]
-    answers = at_once([good, bad[0], good, bad[1], good, bad[2], good])
+    answers = at_once(sensevoice, [good, bad[0], good, bad[1], good, bad[2], good])
     assert [answers[place] for place in (0, 2, 4, 6)] == [[CASES[0]["text"]]] * 4
     assert "encoder_out_lens" in answers[1] and str(len(ids) + 1) in answers[1]
     assert "encoder_out_lens" in answers[3] and "-1" in answers[3]

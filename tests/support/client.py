@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import contextmanager
 import urllib.request
 
 import numpy as np
@@ -10,8 +11,9 @@ import tritonclient.http as http
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from support.recordings import padded
+from support.server import Server
 
-__all__ = ["PROTOCOLS", "Client", "InferenceServerException"]
+__all__ = ["GRPC", "HTTP", "JSON", "PROTOCOLS", "Client", "InferenceServerException", "serving"]
 
 TIMEOUT_SECONDS = 120
 
@@ -40,6 +42,12 @@ class Client:
         if not hasattr(self._own, "grpc"):
             self._own.grpc = grpc.InferenceServerClient(self.server.grpc)
         return self._own.grpc
+
+    def close(self):
+        """Closes this thread's connections. A server that is asked to end waits for them."""
+        for each in vars(self._own).values():
+            each.close()
+        vars(self._own).clear()
 
     def infer(self, model, tensors, outputs, protocol=HTTP):
         """Sends arrays by name, returns the named outputs as arrays; strings come as `str`."""
@@ -93,6 +101,17 @@ class Client:
             if line.startswith(name + "{") and all(label in line for label in wanted)
         ]
         return sum(found)
+
+
+@contextmanager
+def serving(repositories, *flags, **options):
+    """A client of a server that lives as long as the `with` block."""
+    with Server(repositories, *flags, **options) as server:
+        client = Client(server)
+        try:
+            yield client
+        finally:
+            client.close()
 
 
 def _as_array(result, name):

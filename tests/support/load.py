@@ -1,25 +1,52 @@
 """Many requests at a time."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from queue import Empty, Queue
 from threading import Barrier
 
 
-def at_once(calls):
-    """Makes all calls, each on a thread of its own, no sooner than all threads are there. Their results, in order."""
+def on_threads(client, works):
+    """Runs each work on a thread of its own, which closes its connections when it is done. Their results, in order."""
+
+    def run(work):
+        try:
+            return work()
+        finally:
+            client.close()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))
+
+
+def at_once(client, calls):
+    """Makes all calls, none sooner than all threads are there. Their results, in order."""
     barrier = Barrier(len(calls))
 
-    def run(call):
+    def after_barrier(call):
         barrier.wait()
         return call()
 
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
+    return on_threads(client, [partial(after_barrier, call) for call in calls])
 
 
-def sixteen_at_a_time(calls):
-    """Makes all calls, 16 running at any time. Their results, in order."""
-    with ThreadPoolExecutor(16) as pool:
-        return list(pool.map(lambda call: call(), calls))
+def many_at_a_time(client, calls, threads=16):
+    """Makes all calls, so many running at any time. Their results, in order."""
+    results = [None] * len(calls)
+    remaining = Queue()
+    for numbered in enumerate(calls):
+        remaining.put(numbered)
+
+    def work():
+        while True:
+            try:
+                number, call = remaining.get_nowait()
+            except Empty:
+                return
+            results[number] = call()
+
+    on_threads(client, [work] * threads)
+    return results
 
 
 def shared_executions(before, after):

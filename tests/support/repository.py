@@ -1,26 +1,20 @@
 """Model repositories made from the one users get: copied, with other files, parameters and names."""
 
-import itertools
 import re
 import shutil
+import tempfile
+from pathlib import Path
 
 from support.environment import scratch, sensevoice_repository
 
-_numbers = itertools.count(1)
-
-
 def fresh_directory(name):
     """An empty directory of its own."""
-    path = scratch() / f"{name}-{next(_numbers):03}"
-    path.mkdir(parents=True)
-    return path
+    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=scratch()))
 
 
 def copy_sensevoice(name="repository"):
     """A copy of the demo's repository that may be changed."""
-    path = scratch() / f"{name}-{next(_numbers):03}"
-    shutil.copytree(sensevoice_repository(), path)
-    return path
+    return shutil.copytree(sensevoice_repository(), fresh_directory(name), dirs_exist_ok=True)
 
 
 def add_model(repository, new, like, edit=None):
