@@ -2,7 +2,7 @@
 //!
 //! Every function here exists in the oldest server we support (NGC 23.01, backend API 1.10): the library is loaded with
 //! `RTLD_NOW`, so one symbol the server lacks would keep it from loading at all. Newer functions are in
-//! [`crate::optional`], looked up at run time.
+//! `optional.rs`, looked up at run time.
 #![allow(non_camel_case_types)]
 
 use std::ffi::{c_char, c_int, c_void};
