@@ -1,12 +1,17 @@
 //! Calls to other models of the same server, answered from a callback.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
-use std::ptr::{self, NonNull};
-use std::sync::{Arc, Mutex, PoisonError};
+mod callbacks;
+mod reply;
 
-use crate::element::{Element, as_bytes, element_count};
-use crate::error::{Error, c_string, check, look};
-use crate::{DataType, ModelContext, Sequence, cuda, guard, optional, sys};
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, Mutex};
+
+pub use reply::{Reply, ReplyOutput};
+
+use self::callbacks::{Parcel, Pending, RawRequest, allocate, completed, lock, release, released};
+use crate::element::{Element, as_bytes};
+use crate::error::{Error, c_string, check};
+use crate::{DataType, ModelContext, Sequence, optional, sys};
 
 /// Makes calls on behalf of a model. One per model suffices; it is shared between threads.
 #[derive(Debug)]
@@ -88,40 +93,9 @@ impl Call {
         self
     }
 }
-
-/// What a model answered.
-#[derive(Debug)]
-pub struct Reply {
-    response: NonNull<sys::TRITONSERVER_InferenceResponse>,
-}
-
-// SAFETY: a response is the server's object without thread affinity, used through one owner at a time.
-unsafe impl Send for Reply {}
-
 /// A call on its way.
 #[derive(Clone, Debug)]
 pub struct CallHandle {
-    shared: Arc<Mutex<Option<RawRequest>>>,
-}
-
-#[derive(Debug)]
-struct RawRequest(NonNull<sys::TRITONSERVER_InferenceRequest>);
-
-// SAFETY: a request is the server's object without thread affinity; the mutex keeps it alive while it is used.
-unsafe impl Send for RawRequest {}
-
-type Done = Box<dyn FnOnce(Result<Reply, Error>) + Send>;
-
-/// What the response callback owns.
-struct Pending {
-    model: String,
-    reply: Option<Result<Reply, Error>>,
-    done: Option<Done>,
-}
-
-/// What the release callback owns: everything the server reads while the request lives.
-struct Parcel {
-    _inputs: Vec<CallInput>,
     shared: Arc<Mutex<Option<RawRequest>>>,
 }
 
@@ -195,13 +169,13 @@ impl Caller {
         let request = NewRequest::new(self.server, &model)?;
         let raw = request.0.as_ptr();
         let parcel = Box::new(Parcel {
-            _inputs: inputs,
+            inputs,
             shared: Arc::clone(&shared),
         });
         // SAFETY: a live request; names and shapes are copied by the server; the inputs' bytes live in the parcel until
         // the release callback. The callbacks have the right signatures and get what they expect.
         unsafe {
-            for input in &parcel._inputs {
+            for input in &parcel.inputs {
                 input.add_to(raw)?;
             }
             for output in &outputs {
@@ -374,274 +348,5 @@ unsafe fn set_sequence(
             request,
             sequence.flags(),
         ))
-    }
-}
-
-impl Pending {
-    fn finish(mut self) {
-        let reply = self.reply.take().unwrap_or_else(|| {
-            Err(Error::internal(format!(
-                "model '{}' ended without an answer",
-                self.model
-            )))
-        });
-        let Some(done) = self.done.take() else {
-            return;
-        };
-        let outcome = guard(|| {
-            done(reply);
-            Ok(())
-        });
-        if let Err(error) = outcome {
-            crate::error!(
-                "what handles the answer of model '{}' failed: {error}",
-                self.model
-            );
-        }
-    }
-}
-
-/// The server has a response, or the end of the responses, for a call.
-unsafe extern "C" fn completed(
-    response: *mut sys::TRITONSERVER_InferenceResponse,
-    flags: u32,
-    userp: *mut c_void,
-) {
-    let pending = userp.cast::<Pending>();
-    if let Some(response) = NonNull::new(response) {
-        let reply = Reply { response };
-        // SAFETY: the server calls this with what `send` gave it, one call at a time, until the final flag.
-        let pending = unsafe { &mut *pending };
-        // SAFETY: a live response, whose error stays its own.
-        let failed = unsafe { look(sys::TRITONSERVER_InferenceResponseError(response.as_ptr())) };
-        if pending.reply.is_none() {
-            pending.reply = Some(match failed {
-                Ok(()) => Ok(reply),
-                Err(error) => Err(error.context(format_args!("model '{}'", pending.model))),
-            });
-        }
-    }
-    if flags & sys::RESPONSE_COMPLETE_FINAL != 0 {
-        // SAFETY: the last call for this pending, which `send` made from a box.
-        (*unsafe { Box::from_raw(pending) }).finish();
-    }
-}
-
-/// The server has no more use for a call's request.
-unsafe extern "C" fn released(
-    request: *mut sys::TRITONSERVER_InferenceRequest,
-    _flags: u32,
-    userp: *mut c_void,
-) {
-    // SAFETY: called once for each request sent, with the parcel that `send` made from a box.
-    let parcel = unsafe { Box::from_raw(userp.cast::<Parcel>()) };
-    *lock(&parcel.shared) = None;
-    if let Some(request) = NonNull::new(request) {
-        // SAFETY: released, so ours again.
-        unsafe { delete_request(request) };
-    }
-}
-
-/// Gives memory for an output: always CPU memory, whatever the callee would like.
-unsafe extern "C" fn allocate(
-    _allocator: *mut sys::TRITONSERVER_ResponseAllocator,
-    _name: *const c_char,
-    byte_size: usize,
-    _memory_type: c_int,
-    _memory_type_id: i64,
-    _userp: *mut c_void,
-    buffer: *mut *mut c_void,
-    buffer_userp: *mut *mut c_void,
-    actual_memory_type: *mut c_int,
-    actual_memory_type_id: *mut i64,
-) -> sys::ErrorPtr {
-    // `u64`s, so that every element type is aligned.
-    let memory = vec![0_u64; byte_size.div_ceil(size_of::<u64>())].into_boxed_slice();
-    let length = memory.len();
-    // SAFETY: valid out pointers. `release` makes the box again from address and length.
-    unsafe {
-        *buffer = if byte_size == 0 {
-            ptr::null_mut()
-        } else {
-            Box::into_raw(memory).cast()
-        };
-        *buffer_userp = ptr::without_provenance_mut(length);
-        *actual_memory_type = sys::MEMORY_CPU;
-        *actual_memory_type_id = 0;
-    }
-    ptr::null_mut()
-}
-
-unsafe extern "C" fn release(
-    _allocator: *mut sys::TRITONSERVER_ResponseAllocator,
-    buffer: *mut c_void,
-    buffer_userp: *mut c_void,
-    _byte_size: usize,
-    _memory_type: c_int,
-    _memory_type_id: i64,
-) -> sys::ErrorPtr {
-    if !buffer.is_null() {
-        let memory = ptr::slice_from_raw_parts_mut(buffer.cast::<u64>(), buffer_userp.addr());
-        // SAFETY: the address and length of the box that `allocate` gave away.
-        drop(unsafe { Box::from_raw(memory) });
-    }
-    ptr::null_mut()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // What is inside is replaced as a whole, so a panic elsewhere leaves nothing half done.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// An output of a [`Reply`].
-#[derive(Debug)]
-pub struct ReplyOutput<'r> {
-    /// Its name.
-    pub name: &'r str,
-    /// The type of its elements.
-    pub data_type: DataType,
-    /// Its shape, batch dimension included.
-    pub shape: &'r [i64],
-    base: *const c_void,
-    byte_size: usize,
-    on_gpu: bool,
-}
-
-impl Reply {
-    /// The output called `name`.
-    ///
-    /// # Errors
-    /// If the model did not answer it.
-    pub fn output(&self, name: &str) -> Result<ReplyOutput<'_>, Error> {
-        let mut count = 0_u32;
-        // SAFETY: a live response and a valid out pointer.
-        unsafe {
-            check(sys::TRITONSERVER_InferenceResponseOutputCount(
-                self.response.as_ptr(),
-                &mut count,
-            ))?
-        };
-        for index in 0..count {
-            let output = self.output_at(index)?;
-            if output.name == name {
-                return Ok(output);
-            }
-        }
-        Err(Error::internal(format!(
-            "the called model answered no output '{name}'"
-        )))
-    }
-
-    fn output_at(&self, index: u32) -> Result<ReplyOutput<'_>, Error> {
-        let mut name = ptr::null();
-        let mut data_type: c_int = 0;
-        let mut shape = ptr::null();
-        let mut rank = 0_u64;
-        let mut base = ptr::null();
-        let mut byte_size = 0_usize;
-        let mut memory_type: c_int = 0;
-        let mut memory_type_id = 0_i64;
-        let mut userp = ptr::null_mut();
-        // SAFETY: a live response and valid out pointers; what they receive lives as long as the response.
-        unsafe {
-            check(sys::TRITONSERVER_InferenceResponseOutput(
-                self.response.as_ptr(),
-                index,
-                &mut name,
-                &mut data_type,
-                &mut shape,
-                &mut rank,
-                &mut base,
-                &mut byte_size,
-                &mut memory_type,
-                &mut memory_type_id,
-                &mut userp,
-            ))?;
-            let name = CStr::from_ptr(name).to_str().unwrap_or("");
-            let data_type = DataType::from_raw(data_type).ok_or_else(|| {
-                Error::internal(format!("output '{name}' has unknown data type {data_type}"))
-            })?;
-            let rank = usize::try_from(rank).unwrap_or(0);
-            let shape = if rank == 0 {
-                &[][..]
-            } else {
-                std::slice::from_raw_parts(shape, rank)
-            };
-            let on_gpu = memory_type == sys::MEMORY_GPU;
-            Ok(ReplyOutput {
-                name,
-                data_type,
-                shape,
-                base,
-                byte_size,
-                on_gpu,
-            })
-        }
-    }
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        // SAFETY: ours since the callback.
-        if let Err(error) = unsafe {
-            check(sys::TRITONSERVER_InferenceResponseDelete(
-                self.response.as_ptr(),
-            ))
-        } {
-            crate::error!("an answer could not be deleted: {error}");
-        }
-    }
-}
-
-impl<'r> ReplyOutput<'r> {
-    /// The elements.
-    ///
-    /// # Errors
-    /// If the output is not of type `T`, its bytes are not what its shape says, or GPU memory cannot be copied.
-    pub fn read<T: Element>(&self) -> Result<std::borrow::Cow<'r, [T]>, Error> {
-        let Self {
-            name,
-            data_type,
-            shape,
-            byte_size,
-            ..
-        } = self;
-        if *data_type != T::DATA_TYPE {
-            let message = format!(
-                "output '{name}' of the called model is {data_type}, expected {}",
-                T::DATA_TYPE
-            );
-            return Err(Error::internal(message));
-        }
-        let count = element_count(shape)
-            .filter(|count| count.checked_mul(size_of::<T>()) == Some(*byte_size))
-            .ok_or_else(|| {
-                Error::internal(format!(
-                    "output '{name}' of the called model has {byte_size} bytes, but shape {shape:?}"
-                ))
-            })?;
-        if count == 0 {
-            return Ok(std::borrow::Cow::Borrowed(&[]));
-        }
-        if !self.on_gpu && self.base.cast::<T>().is_aligned() {
-            // SAFETY: aligned, of `count` elements, alive as long as the reply; every bit pattern is a `T`.
-            let values = unsafe { std::slice::from_raw_parts(self.base.cast::<T>(), count) };
-            return Ok(std::borrow::Cow::Borrowed(values));
-        }
-        let mut values = Vec::<T>::with_capacity(count);
-        // SAFETY: room for `count` elements, all of which are copied before the length is set.
-        unsafe {
-            if self.on_gpu {
-                cuda::copy(values.as_mut_ptr().cast(), self.base, *byte_size)?;
-            } else {
-                ptr::copy_nonoverlapping(
-                    self.base.cast::<u8>(),
-                    values.as_mut_ptr().cast(),
-                    *byte_size,
-                );
-            }
-            values.set_len(count);
-        }
-        Ok(std::borrow::Cow::Owned(values))
     }
 }
