@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 import urllib.request
 
@@ -84,23 +85,32 @@ class Client:
         assert answer.shape == (rows, 1)
         return list(answer[:, 0])
 
+    def wait_until(self, condition):
+        """Waits for the server to come into a state."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, "the server did not get there"
+            assert self.server.is_running(), self.server.log_tail()
+            time.sleep(0.02)
+
     def statistics(self, model):
         """The model's entry of /v2/models/MODEL/stats."""
         with urllib.request.urlopen(f"http://{self.server.http}/v2/models/{model}/stats") as answer:
             (entry,) = json.load(answer)["model_stats"]
         return entry
 
-    def metric(self, name, **labels):
-        """The value of a Prometheus metric, 0 if it is not there."""
+    def metrics(self):
+        """All Prometheus metrics, as text."""
         with urllib.request.urlopen(f"http://{self.server.metrics}/metrics") as answer:
-            lines = answer.read().decode().splitlines()
-        wanted = [f'{key}="{value}"' for key, value in labels.items()]
-        found = [
-            float(line.rsplit(" ", 1)[1])
-            for line in lines
-            if line.startswith(name + "{") and all(label in line for label in wanted)
-        ]
-        return sum(found)
+            return answer.read().decode()
+
+
+def metric_in(text, name, **labels):
+    """The sum of a metric over all series that have these labels."""
+    wanted = [f'{key}="{value}"' for key, value in labels.items()]
+    series = [line for line in text.splitlines() if line.startswith(name + "{")]
+    assert series, f"no metric {name}"
+    return sum(float(line.rsplit(" ", 1)[1]) for line in series if all(label in line for label in wanted))
 
 
 @contextmanager
