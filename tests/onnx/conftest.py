@@ -43,15 +43,17 @@ def infer(onnx_server):
 
 @pytest.fixture
 def together():
-    """together([f, g, …]) calls all at the same time and returns what each returned or raised."""
+    """together([f, g, …]) calls all at the same time and returns what each returned, or with errors=True raised."""
 
-    def outcome(call):
-        try:
-            return call()
-        except grpc.InferenceServerException as error:
-            return error
+    def together(calls, errors=False):
+        def outcome(call):
+            try:
+                return call()
+            except grpc.InferenceServerException as error:
+                if errors:
+                    return error
+                raise
 
-    def together(calls):
         with ThreadPoolExecutor(len(calls)) as pool:
             return list(pool.map(outcome, calls))
 

@@ -94,6 +94,17 @@ def fixed():
     )
 
 
+def scalar():
+    """The numbers below a scalar."""
+    write(
+        "scalar",
+        [node("Range", ["zero", "limit", "one"], ["numbers"]), node("Size", ["numbers"], ["count"])],
+        [value("limit", "int64", [])],
+        [value("numbers", "int64", ["N"]), value("count", "int64", [])],
+        [constant("zero", np.int64(0)), constant("one", np.int64(1))],
+    )
+
+
 def flat():
     """All elements in a row: the first dimension of the output is not the batch."""
     write(
@@ -140,6 +151,67 @@ def slow():
     )
 
 
+def running():
+    """State: total += table[index] (indices over 3 fail), count += 1, last text."""
+    write(
+        "running",
+        [
+            node("Gather", ["table", "index"], ["row"], axis=0),
+            node("Add", ["total", "row"], ["new_total"]),
+            node("Add", ["count", "one"], ["new_count"]),
+            node("Identity", ["new_count"], ["seen"]),
+            node("Identity", ["text"], ["new_text"]),
+            node("Identity", ["old_text"], ["text_before"]),
+        ],
+        [
+            value("index", "int32", ["N"]),
+            value("text", "string", ["N", 1]),
+            value("total", "fp32", ["N", 2]),
+            value("count", "int32", ["N", 1]),
+            value("old_text", "string", ["N", 1]),
+        ],
+        [
+            value("new_total", "fp32", ["N", 2]),
+            value("new_count", "int32", ["N", 1]),
+            value("seen", "int32", ["N", 1]),
+            value("new_text", "string", ["N", 1]),
+            value("text_before", "string", ["N", 1]),
+        ],
+        [
+            constant("table", np.arange(8, dtype=np.float32).reshape(4, 2)),
+            constant("one", np.array([1], dtype=np.int32)),
+        ],
+    )
+
+
+def history():
+    """State of growing length: history followed by x."""
+    write(
+        "history",
+        [node("Concat", ["history", "x"], ["longer"], axis=1)],
+        [value("x", "fp32", ["N", 1]), value("history", "fp32", ["N", "T"])],
+        [value("longer", "fp32", ["N", "U"])],
+    )
+
+
+def controls():
+    """What the server says of a sequence, in one row."""
+    nodes = [node("Cast", [name], [f"{name}_int"], to=TensorProto.INT64) for name in ("START", "READY", "END", "CORRID")]
+    nodes += [node("Concat", ["START_int", "READY_int", "END_int", "CORRID_int", "x"], ["told"], axis=1)]
+    write(
+        "controls",
+        nodes,
+        [
+            value("x", "int64", ["N", 1]),
+            value("START", "fp32", ["N", 1]),
+            value("READY", "int32", ["N", 1]),
+            value("END", "bool", ["N", 1]),
+            value("CORRID", "uint64", ["N", 1]),
+        ],
+        [value("told", "int64", ["N", 5])],
+    )
+
+
 def external():
     """A directory with its weights in a second file: y = x + [1, 2, 3]."""
     directory = MODELS / "external"
@@ -178,5 +250,5 @@ def future():
 
 if __name__ == "__main__":
     MODELS.mkdir(exist_ok=True)
-    for make in (identity, add, lookup, fixed, flat, scaled, pieces, slow, external, future):
+    for make in (identity, add, lookup, fixed, scalar, flat, scaled, pieces, slow, running, history, controls, external, future):
         make()

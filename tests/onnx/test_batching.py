@@ -91,7 +91,7 @@ def test_an_error_belongs_to_the_request_that_caused_it(models, infer, together,
         x = np.array([[index, 0.5]], np.float32)
         return infer("lookup_four", {"index": np.array([[index]], np.int32), "x": x})
 
-    got = together([lambda index=index: call(index) for index in indices])
+    got = together([lambda index=index: call(index) for index in indices], errors=True)
     stats, batches = statistics("lookup_four", 4)
     assert batches == {4: 1}
     assert (stats.inference_stats.success.count, stats.inference_stats.fail.count) == (3, 1)

@@ -71,7 +71,15 @@ def test_a_file_that_cannot_batch(load, infer):
     assert dims(config["input"]) == {"x": [2, 3]}
     assert dims(config["output"]) == {"total": [1]}
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
-    assert infer("bare_fixed", {"x": x})["total"] == 15
+    assert infer("bare_fixed", {"x": x})["total"].tolist() == [15]
+
+
+def test_scalars(load, infer):
+    config = load("bare_scalar", "", "scalar.onnx")
+    assert dims(config["input"]) == {"limit": [1]}
+    assert dims(config["output"]) == {"numbers": [-1], "count": [1]}
+    got = infer("bare_scalar", {"limit": np.array([4], np.int64)})
+    assert (got["numbers"].tolist(), got["count"].tolist()) == ([0, 1, 2, 3], [4])
 
 
 def test_outputs_alone_are_filled_in(load, infer):

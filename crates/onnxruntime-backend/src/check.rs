@@ -2,14 +2,14 @@
 
 use triton_backend::{DataType, ModelConfig, TensorConfig};
 
-use crate::sequence::SequenceTensors;
+use crate::sequence::{Control, SequenceTensors, State};
 use crate::signature::{Signature, Tensor, shape_text};
 
 /// How a config and an ONNX file disagree.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Mismatch {
-    #[error("the config's {kind} '{name}' is not in the ONNX file, whose {kind}s are {known}")]
+    #[error("the config's {kind} '{name}' is not in the ONNX file, which has {known}")]
     Unknown {
         kind: &'static str,
         name: String,
@@ -78,19 +78,23 @@ pub(crate) fn check(
     sequence: &SequenceTensors,
     signature: &Signature,
 ) -> Result<(), Mismatch> {
+    let max_batch_size = config.max_batch_size;
     for input in &config.input {
-        let tensor = find("input", &input.name, &signature.inputs)?;
-        check_tensor("input", config.max_batch_size, input, tensor)?;
+        let claim = Claim::of("input", input);
+        claim.check(max_batch_size, &signature.inputs)?;
     }
     for output in &config.output {
-        let tensor = find("output", &output.name, &signature.outputs)?;
-        check_tensor("output", config.max_batch_size, output, tensor)?;
+        let claim = Claim::of("output", output);
+        claim.check(max_batch_size, &signature.outputs)?;
     }
-    for name in sequence.controls.iter().chain(&sequence.state_inputs) {
-        find("input", name, &signature.inputs)?;
+    for control in &sequence.controls {
+        check_control(control, &signature.inputs)?;
     }
-    for name in &sequence.state_outputs {
-        find("output", name, &signature.outputs)?;
+    for state in &sequence.states {
+        let input = Claim::of_state("state input", &state.input, state);
+        input.check(max_batch_size, &signature.inputs)?;
+        let output = Claim::of_state("state output", &state.output, state);
+        output.check(max_batch_size, &signature.outputs)?;
     }
     let listed =
         |name: &str| config.input.iter().any(|input| input.name == name) || sequence.gives(name);
@@ -119,57 +123,98 @@ fn find<'t>(kind: &'static str, name: &str, tensors: &'t [Tensor]) -> Result<&'t
         })
 }
 
-fn check_tensor(
+fn check_control(control: &Control, inputs: &[Tensor]) -> Result<(), Mismatch> {
+    let kind = "control input";
+    let tensor = find(kind, &control.name, inputs)?;
+    let file = servable(kind, tensor)?;
+    match control.data_type {
+        Some(sent) if sent != file => Err(Mismatch::DataType {
+            kind,
+            name: control.name.clone(),
+            config: sent.config_name(),
+            file,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// What a config says of a tensor.
+struct Claim<'c> {
     kind: &'static str,
-    max_batch_size: i32,
-    config: &TensorConfig,
-    file: &Tensor,
-) -> Result<(), Mismatch> {
-    let name = || config.name.clone();
-    let data_type = servable(kind, file)?;
-    if config.data_type() != Some(data_type) {
-        return Err(Mismatch::DataType {
+    name: &'c str,
+    data_type: &'c str,
+    dims: &'c [i64],
+    reshaped: bool,
+}
+
+impl<'c> Claim<'c> {
+    fn of(kind: &'static str, config: &'c TensorConfig) -> Self {
+        Self {
+            kind,
+            name: &config.name,
+            data_type: &config.data_type_name,
+            dims: config.backend_dims(),
+            reshaped: config.reshape.is_some(),
+        }
+    }
+
+    fn of_state(kind: &'static str, name: &'c str, state: &'c State) -> Self {
+        Self {
+            kind,
+            name,
+            data_type: &state.data_type_name,
+            dims: &state.dims,
+            reshaped: false,
+        }
+    }
+
+    fn check(&self, max_batch_size: i32, tensors: &[Tensor]) -> Result<(), Mismatch> {
+        let (kind, name) = (self.kind, || self.name.to_owned());
+        let tensor = find(kind, self.name, tensors)?;
+        let data_type = servable(kind, tensor)?;
+        if DataType::from_config_name(self.data_type) != Some(data_type) {
+            return Err(Mismatch::DataType {
+                kind,
+                name: name(),
+                config: self.data_type.to_owned(),
+                file: data_type,
+            });
+        }
+        // A file need not say the rank of a tensor; then there is nothing to compare.
+        if tensor.dims.is_empty() {
+            return Ok(());
+        }
+        let batches = max_batch_size > 0;
+        if batches && tensor.dims[0] != -1 {
+            return Err(Mismatch::NoBatch {
+                kind,
+                name: name(),
+                max_batch_size,
+                file: shape_text(&tensor.dims),
+            });
+        }
+        let mut dims = self.dims.to_vec();
+        if batches {
+            dims.insert(0, -1);
+        }
+        if fits(&dims, &tensor.dims) {
+            return Ok(());
+        }
+        Err(Mismatch::Shape {
             kind,
             name: name(),
-            config: config.data_type_name.clone(),
-            file: data_type,
-        });
+            file: shape_text(&tensor.dims),
+            file_rank: tensor.dims.len(),
+            config: shape_text(&dims),
+            config_rank: dims.len(),
+            how: match (batches, self.reshaped) {
+                (true, true) => " (the batch, then reshape's shape)",
+                (true, false) => " (the batch, because max_batch_size is over 0, then dims)",
+                (false, true) => " (reshape's shape)",
+                (false, false) => "",
+            },
+        })
     }
-    // A file need not say the rank of a tensor; then there is nothing to compare.
-    if file.dims.is_empty() {
-        return Ok(());
-    }
-    let batches = max_batch_size > 0;
-    if batches && file.dims[0] != -1 {
-        return Err(Mismatch::NoBatch {
-            kind,
-            name: name(),
-            max_batch_size,
-            file: shape_text(&file.dims),
-        });
-    }
-    let batch = batches.then_some(-1);
-    let dims: Vec<i64> = batch
-        .into_iter()
-        .chain(config.backend_dims().iter().copied())
-        .collect();
-    if fits(&dims, &file.dims) {
-        return Ok(());
-    }
-    Err(Mismatch::Shape {
-        kind,
-        name: name(),
-        file: shape_text(&file.dims),
-        file_rank: file.dims.len(),
-        config: shape_text(&dims),
-        config_rank: dims.len(),
-        how: match (batches, config.reshape.is_some()) {
-            (true, true) => " (the batch, then reshape's shape)",
-            (true, false) => " (the batch, because max_batch_size is over 0, then dims)",
-            (false, true) => " (reshape's shape)",
-            (false, false) => "",
-        },
-    })
 }
 
 /// The data type of a tensor that can be served.
@@ -260,7 +305,7 @@ pub(crate) mod tests {
         let unknown = problem(|json| json["output"][0]["name"] = "logit".into());
         assert_eq!(
             unknown.to_string(),
-            "the config's output 'logit' is not in the ONNX file, whose outputs are 'logits'"
+            "the config's output 'logit' is not in the ONNX file, which has 'logits'"
         );
         let unlisted = problem(|json| {
             json["input"].as_array_mut().unwrap().pop();
@@ -326,13 +371,39 @@ pub(crate) mod tests {
         signature
             .inputs
             .push(tensor("START", DataType::Fp32, &[-1, 1]));
-        let sequence = SequenceTensors {
-            controls: vec!["START".to_owned()],
-            ..Default::default()
+        signature
+            .inputs
+            .push(tensor("cache", DataType::Fp32, &[-1, 128, 10]));
+        signature
+            .outputs
+            .push(tensor("new_cache", DataType::Fp32, &[-1, 128, 10]));
+        let mut sequence = SequenceTensors {
+            controls: vec![Control {
+                name: "START".to_owned(),
+                data_type: Some(DataType::Fp32),
+            }],
+            states: vec![State {
+                input: "cache".to_owned(),
+                output: "new_cache".to_owned(),
+                data_type_name: "TYPE_FP32".to_owned(),
+                dims: vec![128, 10],
+            }],
         };
-        check(&config(encoder_json()), &sequence, &signature).unwrap();
-        let unknown = check(&config(encoder_json()), &sequence, &encoder());
+        let with = |sequence: &SequenceTensors, signature: &Signature| {
+            check(&config(encoder_json()), sequence, signature)
+        };
+        with(&sequence, &signature).unwrap();
+        let unknown = with(&sequence, &encoder());
         assert!(matches!(unknown, Err(Mismatch::Unknown { name, .. }) if name == "START"));
+        sequence.states[0].dims = vec![128, 11];
+        let shape = with(&sequence, &signature).unwrap_err().to_string();
+        assert!(shape.starts_with("state input 'cache'") && shape.contains("[-1,128,11]"));
+        sequence.controls[0].data_type = Some(DataType::Int32);
+        let data_type = with(&sequence, &signature).unwrap_err().to_string();
+        assert_eq!(
+            data_type,
+            "control input 'START': the config says TYPE_INT32, the ONNX file has FP32"
+        );
     }
 
     #[test]

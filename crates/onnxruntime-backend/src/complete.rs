@@ -34,7 +34,7 @@ pub(crate) fn complete(
         let clients = signature
             .outputs
             .iter()
-            .filter(|output| !sequence.state_outputs.contains(&output.name));
+            .filter(|output| !sequence.keeps(&output.name));
         completed["output"] = tensors("output", clients, max_batch_size)?;
     }
     let scheduled = |key: &str| json.get(key).is_some_and(|value| !value.is_null());
@@ -188,7 +188,7 @@ mod tests {
         with_state
             .outputs
             .push(tensor("new_cache", DataType::Fp32, &[-1, 8]));
-        let sequence = json!({"sequence_batching": {"state": [{"input_name": "cache", "output_name": "new_cache"}]}});
+        let sequence = json!({"sequence_batching": {"state": [{"input_name": "cache", "output_name": "new_cache", "data_type": "TYPE_FP32", "dims": [8]}]}});
         let config = completed(sequence, &with_state).unwrap();
         assert_eq!(config["input"].as_array().unwrap().len(), 2);
         assert_eq!(config["output"].as_array().unwrap().len(), 1);

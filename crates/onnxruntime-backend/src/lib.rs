@@ -10,6 +10,7 @@ mod complete;
 mod describe;
 mod execute;
 mod group;
+mod job;
 mod library;
 mod model;
 mod options;

@@ -28,7 +28,7 @@ pub(crate) struct OnnxModel {
     pub(crate) name: String,
     pub(crate) config: ModelConfig,
     pub(crate) options: SessionOptions,
-    sequence: SequenceTensors,
+    pub(crate) sequence: SequenceTensors,
     file: PathBuf,
     operators: Vec<PathBuf>,
     runtime: &'static Runtime,

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::ops::Range;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use half::{bf16, f16};
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorRef, ValueType};
-use triton_backend::{DataType, Error, Input, Response, element_count};
+use triton_backend::{DataType, Error, Input, Request, Response, element_count};
 
 use crate::signature::{data_type, shape_text};
 
@@ -179,56 +180,109 @@ impl Output {
         })
     }
 
+    /// Gives a scalar the shape that the config has for it: the server has no scalars, a config says `[1]`.
+    pub(crate) fn with_dims(mut self, dims: &[i64]) -> Self {
+        if self.shape.is_empty() && dims.iter().all(|&dim| dim == 1 || dim == -1) {
+            self.shape = vec![1; dims.len()];
+        }
+        self
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Copies rows into a response.
     pub(crate) fn write(&self, response: &mut Response, rows: Rows) -> Result<(), Error> {
-        let mut shape = self.shape.clone();
-        let (start, end) = match rows {
-            Rows::All => (0, element_count(&shape).unwrap_or(0)),
-            Rows::Range { start, end } => {
-                let row = element_count(&shape[1..]).unwrap_or(0);
-                shape[0] = i64::try_from(end - start).unwrap_or(i64::MAX);
-                (start * row, end * row)
-            }
-        };
-        let unreadable =
-            |error: ort::Error| Error::internal(format!("output '{}': {error}", self.name));
+        let (shape, elements) = self.part(rows);
         if self.data_type == DataType::String {
-            let (_, strings) = self.value.try_extract_strings().map_err(unreadable)?;
-            return response.output_strings(&self.name, &shape, &strings[start..end]);
+            let strings = self.strings()?;
+            return response.output_strings(&self.name, &shape, &strings[elements]);
         }
-        let size = self.data_type.byte_size();
-        let bytes = &self.bytes().map_err(unreadable)?[start * size..end * size];
+        let bytes = self.bytes_of(elements)?;
         response
             .output_bytes(&self.name, self.data_type, &shape, bytes.len())?
             .copy_from_slice(bytes);
         Ok(())
     }
 
+    /// Makes rows the state that the sequence's next request begins with.
+    pub(crate) fn keep(&self, request: &mut Request, rows: Rows) -> Result<(), Error> {
+        let (shape, elements) = self.part(rows);
+        if self.data_type == DataType::String {
+            let bytes = encode(&self.strings()?[elements]);
+            return request.set_state_bytes(&self.name, self.data_type, &shape, &bytes);
+        }
+        let bytes = self.bytes_of(elements)?;
+        request.set_state_bytes(&self.name, self.data_type, &shape, bytes)
+    }
+
+    /// The shape of some rows, and where their elements are.
+    fn part(&self, rows: Rows) -> (Vec<i64>, Range<usize>) {
+        let mut shape = self.shape.clone();
+        match rows {
+            Rows::All => {
+                let count = element_count(&shape).unwrap_or(0);
+                (shape, 0..count)
+            }
+            Rows::Range { start, end } => {
+                let row = element_count(&shape[1..]).unwrap_or(0);
+                shape[0] = i64::try_from(end - start).unwrap_or(i64::MAX);
+                (shape, start * row..end * row)
+            }
+        }
+    }
+
+    fn strings(&self) -> Result<Vec<String>, Error> {
+        let strings = self.value.try_extract_strings();
+        strings
+            .map(|(_, strings)| strings)
+            .map_err(|error| self.unreadable(&error))
+    }
+
+    fn bytes_of(&self, elements: Range<usize>) -> Result<&[u8], Error> {
+        let size = self.data_type.byte_size();
+        let bytes = self.bytes().map_err(|error| self.unreadable(&error))?;
+        Ok(&bytes[elements.start * size..elements.end * size])
+    }
+
+    fn unreadable(&self, error: &ort::Error) -> Error {
+        Error::internal(format!("output '{}': {error}", self.name))
+    }
+
     fn bytes(&self) -> ort::Result<&[u8]> {
         match self.data_type {
-            DataType::Bool => self.bytes_of::<bool>(),
-            DataType::Uint8 => self.bytes_of::<u8>(),
-            DataType::Uint16 => self.bytes_of::<u16>(),
-            DataType::Uint32 => self.bytes_of::<u32>(),
-            DataType::Uint64 => self.bytes_of::<u64>(),
-            DataType::Int8 => self.bytes_of::<i8>(),
-            DataType::Int16 => self.bytes_of::<i16>(),
-            DataType::Int32 => self.bytes_of::<i32>(),
-            DataType::Int64 => self.bytes_of::<i64>(),
-            DataType::Fp16 => self.bytes_of::<f16>(),
-            DataType::Bf16 => self.bytes_of::<bf16>(),
-            DataType::Fp32 => self.bytes_of::<f32>(),
-            DataType::Fp64 => self.bytes_of::<f64>(),
+            DataType::Bool => self.view::<bool>(),
+            DataType::Uint8 => self.view::<u8>(),
+            DataType::Uint16 => self.view::<u16>(),
+            DataType::Uint32 => self.view::<u32>(),
+            DataType::Uint64 => self.view::<u64>(),
+            DataType::Int8 => self.view::<i8>(),
+            DataType::Int16 => self.view::<i16>(),
+            DataType::Int32 => self.view::<i32>(),
+            DataType::Int64 => self.view::<i64>(),
+            DataType::Fp16 => self.view::<f16>(),
+            DataType::Bf16 => self.view::<bf16>(),
+            DataType::Fp32 => self.view::<f32>(),
+            DataType::Fp64 => self.view::<f64>(),
             other => Err(ort::Error::new(format!("no bytes of {other}"))),
         }
     }
 
-    fn bytes_of<T: PrimitiveTensorElementType + NoUninit>(&self) -> ort::Result<&[u8]> {
+    fn view<T: PrimitiveTensorElementType + NoUninit>(&self) -> ort::Result<&[u8]> {
         let (_, values) = self.value.try_extract_tensor::<T>()?;
         Ok(bytemuck::cast_slice(values))
     }
+}
+
+/// A string tensor's bytes as the server has them.
+fn encode(strings: &[String]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for string in strings {
+        // A longer string does not fit into the server's format, nor into any memory it would give.
+        let length = u32::try_from(string.len()).unwrap_or(u32::MAX);
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(string.as_bytes());
+    }
+    bytes
 }
