@@ -17,12 +17,15 @@ pub(crate) fn python() -> Command {
     Command::new("python3")
 }
 
-/// pip, which ends with this program and does not tell of newer versions of itself.
+/// pip, which ends with this program and does not tell of newer versions of itself. Of its configuration only what would
+/// forbid a directory of ours is overruled.
 pub(crate) fn pip() -> Command {
     let mut command = process::tied("python3", Signal::SIGTERM);
     command
         .args(["-m", "pip", "--disable-pip-version-check"])
-        .env("PIP_ROOT_USER_ACTION", "ignore");
+        .env("PIP_ROOT_USER_ACTION", "ignore")
+        .env("PIP_USER", "0")
+        .env("PIP_REQUIRE_VIRTUALENV", "0");
     command
 }
 

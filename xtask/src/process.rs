@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -52,11 +53,12 @@ impl Entry {
     }
 
     fn kill(self) {
-        let _ = if self.leads_group {
+        let group = if self.leads_group {
             killpg(self.pid, Signal::SIGKILL)
         } else {
-            kill(self.pid, Signal::SIGKILL)
+            Err(Errno::ESRCH)
         };
+        let _ = group.or_else(|_| kill(self.pid, Signal::SIGKILL));
     }
 
     /// Whether the child has ended; reaps it.
@@ -138,6 +140,11 @@ impl Running {
     pub(crate) fn start_apart(command: &mut Command, signal: Signal) -> Result<Self> {
         command.process_group(0);
         Self::spawn(command, signal, true)
+    }
+
+    /// Starts a [`detached`] command, which leads a session of its own.
+    pub(crate) fn start_detached(command: &mut Command) -> Result<Self> {
+        Self::spawn(command, Signal::SIGTERM, true)
     }
 
     fn spawn(command: &mut Command, signal: Signal, leads_group: bool) -> Result<Self> {
@@ -285,8 +292,7 @@ pub(crate) fn exec_tied(args: &ExecTied) -> Result<()> {
                 bail!("the parent has gone");
             }
         }
-        // Fails where the process leads a group already, which is detached enough from Ctrl-C.
-        None => drop(setsid()),
+        None => drop(setsid()?),
     }
     let (program, rest) = args.command.split_first().context("no program")?;
     let error = Command::new(program).args(rest).exec();

@@ -173,8 +173,13 @@ impl Server {
                 File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
             command.stdout(file.try_clone()?).stderr(file);
         }
+        let running = if plan.detached {
+            Running::start_detached(&mut command)?
+        } else {
+            Running::start_apart(&mut command, Signal::SIGTERM)?
+        };
         Ok(Self {
-            running: Running::start_apart(&mut command, Signal::SIGTERM)?,
+            running,
             ports,
             log: plan.log.clone(),
         })

@@ -117,3 +117,22 @@ fn wrong_arguments_exit_with_2() {
         "{error}"
     );
 }
+
+#[test]
+fn a_detached_program_leads_a_session_of_its_own() {
+    let script = format!("{XTASK} exec-tied -- sleep 600 & echo $!; wait");
+    let mut parent = Command::new("sh")
+        .args(["-c", &script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = first_line_as_pid(&mut parent);
+    wait_until("sleep's start", || program(pid) == "sleep");
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(program(pid), "sleep");
+    let session = nix::unistd::getsid(Some(Pid::from_raw(pid))).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    assert_eq!(session.as_raw(), pid);
+}
