@@ -1,12 +1,142 @@
-//! What every component that takes audio checks.
+//! Audio as requests bring it: rows of samples, of which each counts up to its own length.
 
-use triton_backend::Error;
+use std::borrow::Cow;
+
+use triton_backend::{DataType, Error, ModelContext, Request};
+use wav_frontend::{Cmvn, Frontend};
+
+use crate::component::{check_tensor, check_type};
+use crate::options::frontend_options;
+use crate::rows::Layout;
 
 /// No audio has samples beyond this, yet floats do, and their power would overflow to infinity.
 const LOUDEST: f32 = 1.0e6;
 
-/// Checks the samples of one row of `wav`.
-pub(crate) fn check_samples(row: usize, samples: &[f32]) -> Result<(), Error> {
+/// The parameters that [`AudioReader`] and [`frontend`] read.
+pub(crate) const PARAMETERS: &[&str] = &[
+    "cmvn_path",
+    "config_path",
+    "sample_rate",
+    "num_mel_bins",
+    "frame_length_in_ms",
+    "frame_shift_in_ms",
+    "dither",
+    "dither_seed",
+    "max_audio_seconds",
+];
+
+/// The offline front end that a config describes.
+pub(crate) fn frontend(context: &ModelContext) -> Result<Frontend, Error> {
+    let cmvn = Cmvn::read(context.file("cmvn_path")?)
+        .map_err(|error| Error::parameter("cmvn_path", error.to_string()))?;
+    Frontend::new(frontend_options(context)?, Some(cmvn))
+        .map_err(|error| Error::Config(error.to_string()))
+}
+
+/// Reads and checks the audio of requests.
+pub(crate) struct AudioReader {
+    /// The inputs' names.
+    wav: &'static str,
+    wav_lens: &'static str,
+    layout: Layout,
+    sample_rate: f64,
+    max_audio_seconds: f64,
+}
+
+/// The audio of one request.
+pub(crate) struct Audio<'r> {
+    samples: Cow<'r, [f32]>,
+    /// Samples of a row, padding included.
+    stride: usize,
+    /// Samples of each row that count.
+    pub(crate) lengths: Vec<usize>,
+}
+
+impl Audio<'_> {
+    /// The samples of each row that count.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.samples
+            .chunks_exact(self.stride)
+            .zip(&self.lengths)
+            .map(|(samples, &length)| &samples[..length])
+    }
+}
+
+impl AudioReader {
+    /// A reader of the inputs called `wav` and `wav_lens`.
+    pub(crate) fn new(
+        context: &ModelContext,
+        sample_rate: u32,
+        wav: &'static str,
+        wav_lens: &'static str,
+    ) -> Result<Self, Error> {
+        let config = &context.config;
+        check_tensor(config.input(wav)?, DataType::Fp32, &[None])?;
+        check_type(config.input(wav_lens)?, DataType::Int32)?;
+        let max_audio_seconds: f64 = config.parameters.get("max_audio_seconds")?.unwrap_or(600.0);
+        if max_audio_seconds.is_nan() || max_audio_seconds <= 0.0 {
+            let message = format!("{max_audio_seconds} is not above 0");
+            return Err(Error::parameter("max_audio_seconds", message));
+        }
+        let layout = Layout {
+            batched: config.batches(),
+        };
+        Ok(Self {
+            wav,
+            wav_lens,
+            layout,
+            sample_rate: f64::from(sample_rate),
+            max_audio_seconds,
+        })
+    }
+
+    /// The audio of a request; lengths are checked before samples are looked at.
+    pub(crate) fn read<'r>(&self, request: &'r Request) -> Result<Audio<'r>, Error> {
+        let wav = request.input(self.wav)?;
+        let (rows, [stride]) = self.layout.rows(&wav, "samples")?;
+        if stride == 0 {
+            return Err(Error::Shape {
+                name: self.wav.to_owned(),
+                got: wav.shape().to_vec(),
+                expected: "at least one sample".to_owned(),
+            });
+        }
+        let what = format!("samples in the row of '{}'", self.wav);
+        let lengths =
+            self.layout
+                .lengths(&request.input(self.wav_lens)?, rows, 1, stride, &what)?;
+        self.check_durations(&lengths)?;
+        let audio = Audio {
+            samples: wav.read::<f32>()?,
+            stride,
+            lengths,
+        };
+        for (row, samples) in audio.rows().enumerate() {
+            check_samples(self.wav, row, samples)?;
+        }
+        Ok(audio)
+    }
+
+    fn check_durations(&self, lengths: &[usize]) -> Result<(), Error> {
+        let most = self.max_audio_seconds * self.sample_rate;
+        let too_long = lengths
+            .iter()
+            .enumerate()
+            .find(|&(_, &length)| length as f64 > most);
+        let Some((row, &length)) = too_long else {
+            return Ok(());
+        };
+        let message = format!(
+            "row {row} is {length} samples, {:.1} s; parameter max_audio_seconds allows {} s",
+            length as f64 / self.sample_rate,
+            self.max_audio_seconds
+        );
+        Err(Error::input(self.wav_lens, message))
+    }
+}
+
+/// Checks the samples of one row of the input called `name`.
+pub(crate) fn check_samples(name: &str, row: usize, samples: &[f32]) -> Result<(), Error> {
     let wrong = samples
         .iter()
         .position(|sample| sample.is_nan() || sample.abs() > LOUDEST);
@@ -17,5 +147,5 @@ pub(crate) fn check_samples(row: usize, samples: &[f32]) -> Result<(), Error> {
         "row {row}, sample {at} is {}; samples are finite numbers, normally in [-1, 1]",
         samples[at]
     );
-    Err(Error::input("wav", message))
+    Err(Error::input(name, message))
 }

@@ -18,7 +18,7 @@ use triton_backend::{
     Sequence, guard, verbose,
 };
 
-use crate::component::{Component, Worker, check_tensor};
+use crate::component::{Component, Worker, check_tensor, check_type};
 use crate::options::option;
 use crate::paraformer_scoring::{join, vocabulary};
 use crate::rows::{Layout, dim};
@@ -52,7 +52,7 @@ struct Window {
 }
 
 impl CifSearch {
-    pub(crate) const PARAMETERS: &'static [&'static str] = &[
+    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] = &[&[
         "vocabulary",
         "config_path",
         "decoder",
@@ -60,13 +60,13 @@ impl CifSearch {
         "cif_threshold",
         "tail_threshold",
         "raw",
-    ];
+    ]];
 
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
         check_tensor(config.input("enc")?, DataType::Fp32, &[None, None])?;
         check_tensor(config.input("alphas")?, DataType::Fp32, &[None])?;
-        config.input("enc_len")?;
+        check_type(config.input("enc_len")?, DataType::Int32)?;
         check_tensor(config.output("transcripts")?, DataType::String, &[Some(1)])?;
         let component = Self {
             vocabulary: vocabulary(context)?,

@@ -26,7 +26,7 @@ pub(crate) trait Worker: Send {
 type Load = fn(&ModelContext) -> Result<Arc<dyn Component>, Error>;
 
 /// Every component: its name in a config, how it is loaded, and the parameters it knows.
-const COMPONENTS: &[(&str, Load, &[&str])] = &[
+const COMPONENTS: &[(&str, Load, &[&[&str]])] = &[
     (
         "feature_extractor",
         FeatureExtractor::load,
@@ -68,7 +68,7 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
         return Err(Error::parameter("component", message));
     };
     for key in parameters.keys() {
-        if !known.contains(&key) && !IGNORED.contains(&key) {
+        if !known.iter().any(|keys| keys.contains(&key)) && !IGNORED.contains(&key) {
             warn!(
                 "model '{}': component '{wanted}' does not know parameter '{key}'",
                 context.name
@@ -83,23 +83,29 @@ fn names() -> String {
     names.join(", ")
 }
 
+/// Checks the type of a tensor of the config.
+pub(crate) fn check_type(tensor: &TensorConfig, data_type: DataType) -> Result<(), Error> {
+    if tensor.data_type() == Some(data_type) {
+        return Ok(());
+    }
+    let TensorConfig {
+        name,
+        data_type_name,
+        ..
+    } = tensor;
+    let expected = data_type.config_name();
+    Err(Error::Config(format!(
+        "tensor '{name}' is {data_type_name}, but this component has {expected}"
+    )))
+}
+
 /// Checks a tensor of the config: its type, and the dims the backend sees where `dims` has a number.
 pub(crate) fn check_tensor(
     tensor: &TensorConfig,
     data_type: DataType,
     dims: &[Option<usize>],
 ) -> Result<(), Error> {
-    let TensorConfig {
-        name,
-        data_type_name,
-        ..
-    } = tensor;
-    if tensor.data_type() != Some(data_type) {
-        let expected = data_type.config_name();
-        return Err(Error::Config(format!(
-            "tensor '{name}' is {data_type_name}, but this component has {expected}"
-        )));
-    }
+    check_type(tensor, data_type)?;
     let given = tensor.backend_dims();
     let fits = given.len() == dims.len()
         && given.iter().zip(dims).all(|(&given, wanted)| {
@@ -108,12 +114,13 @@ pub(crate) fn check_tensor(
     if fits {
         return Ok(());
     }
+    let name = &tensor.name;
     let dims: Vec<String> = dims
         .iter()
         .map(|dim| dim.map_or("-1".to_owned(), |dim| dim.to_string()))
         .collect();
+    let dims = dims.join(", ");
     Err(Error::Config(format!(
-        "tensor '{name}' has dims {given:?}, but here they are [{}]",
-        dims.join(", ")
+        "tensor '{name}' has dims {given:?}, but here they are [{dims}]"
     )))
 }

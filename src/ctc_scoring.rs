@@ -9,7 +9,7 @@ use asr_decode::ctc;
 use asr_decode::sentencepiece::Tokenizer;
 use triton_backend::{Batch, DataType, Error, ModelContext, Request, Response, guard};
 
-use crate::component::{Component, Worker, check_tensor};
+use crate::component::{Component, Worker, check_tensor, check_type};
 use crate::rows::Layout;
 
 /// SenseVoice's encoder puts four frames in front of the audio's: language, emotion, event, text normalisation.
@@ -25,8 +25,8 @@ pub(crate) struct CtcScoring {
 }
 
 impl CtcScoring {
-    pub(crate) const PARAMETERS: &'static [&'static str] =
-        &["tokenizer_path", "blank_id", "prompt_frames"];
+    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] =
+        &[&["tokenizer_path", "blank_id", "prompt_frames"]];
 
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
@@ -40,7 +40,7 @@ impl CtcScoring {
         .map_err(|error| {
             error.context(format_args!("the tokenizer has {} pieces", tokenizer.len()))
         })?;
-        config.input("encoder_out_lens")?;
+        check_type(config.input("encoder_out_lens")?, DataType::Int32)?;
         check_tensor(config.output("OUTPUT0")?, DataType::String, &[Some(1)])?;
         let default_prompt = if tokenizer.has_tags() {
             SENSE_VOICE_PROMPT

@@ -9,7 +9,7 @@ use triton_backend::{Batch, DataType, Error, ModelConfig, ModelContext, Request,
 use wav_frontend::Cmvn;
 use wav_frontend::lfr_cmvn_pe::{LfrCmvnPe as Step, LfrCmvnPeOptions};
 
-use crate::component::{Component, Worker, check_tensor};
+use crate::component::{Component, Worker, check_tensor, check_type};
 use crate::options::{frontend_options, option};
 use crate::rows::dim;
 
@@ -29,12 +29,12 @@ struct Stepper {
 }
 
 impl LfrCmvnPe {
-    pub(crate) const PARAMETERS: &'static [&'static str] = &[
+    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] = &[&[
         "cmvn_path",
         "config_path",
         "encoder_output_size",
         "num_mel_bins",
-    ];
+    ]];
 
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
@@ -67,7 +67,7 @@ impl LfrCmvnPe {
         let step = Step::new(options, cmvn).map_err(|error| Error::Config(error.to_string()))?;
         let frame = [None, Some(step.feature_dim())];
         check_tensor(config.output("chunk_xs_out")?, DataType::Fp32, &frame)?;
-        config.output("chunk_xs_out_len")?;
+        check_type(config.output("chunk_xs_out_len")?, DataType::Int32)?;
         Ok(Arc::new(Self {
             step,
             next_cache: state_output(config, "cache")?,

@@ -30,7 +30,7 @@ struct Extractor {
 }
 
 impl OnlineFeatureExtractor {
-    pub(crate) const PARAMETERS: &'static [&'static str] = &[
+    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] = &[&[
         "chunk_size_s",
         "config_path",
         "sample_rate",
@@ -39,7 +39,7 @@ impl OnlineFeatureExtractor {
         "frame_shift_in_ms",
         "dither",
         "dither_seed",
-    ];
+    ]];
 
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
@@ -92,7 +92,7 @@ impl Extractor {
             });
         };
         let chunk = &wav.read::<f32>()?[..length];
-        check_samples(0, chunk)?;
+        check_samples("wav", 0, chunk)?;
         let mut state = streams.take(&sequence, || Ok(OnlineState::new()))?.state;
         let mut response = request.response()?;
         let shape = layout.shape(1, &[frontend.window_frames(), *num_mel_bins]);

@@ -1,5 +1,6 @@
 //! Options that several components share, from a model's config.yaml or from single parameters.
 
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use triton_backend::{Error, ModelContext};
@@ -28,6 +29,14 @@ pub(crate) fn frontend_options(context: &ModelContext) -> Result<FrontendOptions
     options.dither = parameters.get("dither")?.unwrap_or(0.0);
     options.dither_seed = parameters.get("dither_seed")?.unwrap_or(0);
     Ok(options)
+}
+
+/// The most threads that one execution may use, by the parameter `threads`.
+pub(crate) fn threads(context: &ModelContext) -> Result<NonZeroUsize, Error> {
+    Ok(match context.config.parameters.get("threads")? {
+        Some(threads) => threads,
+        None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+    })
 }
 
 /// An option that is a parameter, or stands in a section of the config.yaml that the parameter `file` names, or neither.

@@ -10,7 +10,7 @@ use asr_decode::vocabulary::Vocabulary;
 use asr_decode::words::Join;
 use triton_backend::{Batch, DataType, Error, ModelContext, Request, Response, guard, warn};
 
-use crate::component::{Component, Worker, check_tensor};
+use crate::component::{Component, Worker, check_tensor, check_type};
 use crate::rows::Layout;
 
 /// The loaded component.
@@ -21,8 +21,8 @@ pub(crate) struct ParaformerScoring {
 }
 
 impl ParaformerScoring {
-    pub(crate) const PARAMETERS: &'static [&'static str] =
-        &["vocabulary", "raw", "ignore_id", "lm_path"];
+    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] =
+        &[&["vocabulary", "raw", "ignore_id", "lm_path"]];
 
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
@@ -38,7 +38,7 @@ impl ParaformerScoring {
                 vocabulary.len()
             ))
         })?;
-        config.input("token_num")?;
+        check_type(config.input("token_num")?, DataType::Int32)?;
         check_tensor(config.output("OUTPUT0")?, DataType::String, &[Some(1)])?;
         Ok(Arc::new(Self {
             layout: Layout {
