@@ -1,0 +1,134 @@
+"""Runs the shell commands of a document as they are printed.
+
+Every ```sh block of the document has a comment in the line before it:
+
+    <!-- test: NAME -->                       runs the block
+    <!-- test: NAME DIR=demo/sensevoice -->   the same, with every word DIR in it replaced
+    <!-- test: NAME until "TEXT" -->          the block does not end by itself: Ctrl-C once its output has TEXT
+    <!-- not tested: REASON -->
+
+A block without one fails a test. Relative paths are relative to the copy of the project in which the block runs.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from support.environment import PROJECT
+from support.repository import fresh_directory
+
+SECONDS = 900
+# What `cargo xtask test` tells pytest is no part of a reader's environment.
+OURS = ("TRITONSERVER", "BACKENDS_DIR", "PROJECT_DIR", "SENSEVOICE_REPO", "SCRATCH_DIR", "XTASK", "PYTHONPATH")
+# Nor is what cargo and rustup tell the programs they run.
+CARGOS = re.compile(r"CARGO$|CARGO_(PKG|MANIFEST|BIN|CRATE|PRIMARY)|RUSTUP_TOOLCHAIN$|RUST_RECURSION_COUNT$|LD_LIBRARY_PATH$")
+
+
+class Block(NamedTuple):
+    """A block of commands to run."""
+
+    name: str
+    line: int
+    script: str
+    until: Optional[str]
+
+
+def blocks(text):
+    """The blocks to run, in order, and of those that have no comment before them the line and first command."""
+    found, unmarked = [], []
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if not re.match(r"\s*```\s*(sh|bash|shell|console)\s*$", line):
+            continue
+        end = next(index for index in range(number + 1, len(lines)) if lines[index].strip() == "```")
+        script = "\n".join(lines[number + 1 : end]) + "\n"
+        comment = lines[number - 1].strip() if number else ""
+        if re.fullmatch(r"<!-- not tested: \S.*-->", comment):
+            continue
+        mark = re.fullmatch(r'<!-- test: ([\w-]+)((?: \w+=\S+)*)(?: until "([^"]+)")? -->', comment)
+        if not mark:
+            unmarked.append(f"line {number + 1}: {script.splitlines()[0]}")
+            continue
+        for word in mark[2].split():
+            key, value = word.split("=", 1)
+            script, count = re.subn(rf"\b{key}\b", value, script)
+            assert count, f"line {number + 1}: no {key} in the block"
+        found.append(Block(mark[1], number + 1, script, mark[3]))
+    names = [block.name for block in found]
+    assert len(set(names)) == len(names), f"a name occurs twice: {names}"
+    return found, unmarked
+
+
+def fresh_copy():
+    """The project as a clone has it: what git would commit, and nothing that was built or fetched."""
+    copy = fresh_directory("clone")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True).stdout.decode().split("\0")
+    for name in filter(None, listed):
+        if (PROJECT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, copy / name)
+    return copy
+
+
+def readers_environment():
+    """The variables a reader's shell has. Cargo's target directory is shared, to build and fetch nothing twice."""
+    kept = {key: value for key, value in os.environ.items() if key not in OURS and not CARGOS.match(key)}
+    xtask = os.environ.get("XTASK")
+    if xtask:
+        kept["CARGO_TARGET_DIR"] = str(Path(xtask).parents[1])
+    return kept
+
+
+def run(block, directory):
+    """Runs a block in a shell that stops at the first failure. Returns what it printed; fails as the block does."""
+    output = fresh_directory("readme") / f"{block.name}.log"
+    with output.open("wb") as log:
+        shell = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", block.script],
+            cwd=directory,
+            env=readers_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        if block.until:
+            _wait_for(block, shell, output)
+            os.killpg(shell.pid, signal.SIGINT)
+        status = shell.wait(SECONDS)
+    finally:
+        _end(shell)
+    text = output.read_text(errors="replace")
+    # A shell whose command Ctrl-C has ended, itself ended by it or by reporting it.
+    fine = (0, 130, -signal.SIGINT) if block.until else (0,)
+    assert status in fine, f"{shlex.quote(block.name)} (line {block.line}) ended with {status}:\n{text}"
+    return text
+
+
+def _wait_for(block, shell, output):
+    deadline = time.monotonic() + SECONDS
+    while block.until not in output.read_text(errors="replace"):
+        text = output.read_text(errors="replace")
+        assert shell.poll() is None, f"{block.name} (line {block.line}) ended before {block.until!r}:\n{text}"
+        assert time.monotonic() < deadline, f"{block.name} (line {block.line}) never printed {block.until!r}:\n{text}"
+        time.sleep(0.1)
+
+
+def _end(shell):
+    """Leaves nothing of the block running."""
+    for name in ("SIGINT", "SIGKILL"):
+        if shell.poll() is not None:
+            return
+        os.killpg(shell.pid, getattr(signal, name))
+        try:
+            shell.wait(60)
+        except subprocess.TimeoutExpired:
+            continue
