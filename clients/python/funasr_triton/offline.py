@@ -1,0 +1,86 @@
+"""Whole recordings in one request: SenseVoice and offline Paraformer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from .connection import Connection
+from .errors import ClientError
+
+SENSEVOICE, PARAFORMER = "sensevoice", "infer_pipeline"
+
+LANGUAGES = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12, "nospeech": 13}
+TEXT_NORMS = {"withitn": 14, "woitn": 15}
+
+TAG = re.compile(r"<\|([^|<>]*)\|>")
+LEADING_TAGS = re.compile(r"(?:<\|[^|<>]*\|>)*")
+
+
+@dataclass(frozen=True)
+class OfflineModel:
+    """A model on the server; SenseVoice takes a language and a text norm."""
+
+    name: str
+    is_sensevoice: bool
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What a recording says. Paraformer has no tags."""
+
+    raw: str
+    text: str
+    language: str = ""
+    emotion: str = ""
+    event: str = ""
+    text_norm: str = ""
+
+
+def find_model(connection: Connection, name: str | None) -> OfflineModel:
+    """The model of this name, or the only offline model that the server has."""
+    connection.check()
+    if name is None:
+        name = _the_only(connection)
+    elif not connection.is_ready(name):
+        raise ClientError(f"the server has no model '{name}' ready{_those_there(connection)}")
+    inputs = connection.input_names(name)
+    if not {"WAV", "WAV_LENS"} <= inputs:
+        raise ClientError(f"'{name}' does not take recordings: its inputs are {', '.join(sorted(inputs))}")
+    return OfflineModel(name, {"LANGUAGE", "TEXT_NORM"} <= inputs)
+
+
+def transcribe(
+    connection: Connection, model: OfflineModel, samples: np.ndarray, language: str = "auto", text_norm: str = "withitn"
+) -> Transcript:
+    """Sends one recording; `language` and `text_norm` are names and for SenseVoice alone."""
+    tensors = {"WAV": samples[np.newaxis], "WAV_LENS": np.array([[len(samples)]], np.int32)}
+    if model.is_sensevoice:
+        tensors["LANGUAGE"] = np.array([[LANGUAGES[language]]], np.int32)
+        tensors["TEXT_NORM"] = np.array([[TEXT_NORMS[text_norm]]], np.int32)
+    return parse(connection.infer(model.name, tensors))
+
+
+def parse(raw: str) -> Transcript:
+    """Takes SenseVoice's tags apart: language, emotion, event, text norm stand in front, in this order."""
+    leading = TAG.findall(LEADING_TAGS.match(raw).group())  # type: ignore[union-attr]
+    return Transcript(raw, TAG.sub("", raw).strip(), *leading[:4])
+
+
+def _the_only(connection: Connection) -> str:
+    ready = [name for name in (SENSEVOICE, PARAFORMER) if connection.is_ready(name)]
+    if len(ready) == 1:
+        return ready[0]
+    if ready:
+        raise ClientError(f"the server has both {' and '.join(ready)}: choose one with --model")
+    raise ClientError(
+        f"the server has neither '{SENSEVOICE}' nor '{PARAFORMER}' ready{_those_there(connection)}; "
+        "a model of another name is chosen with --model"
+    )
+
+
+def _those_there(connection: Connection) -> str:
+    models = connection.models()
+    return f" (it has: {', '.join(models)})" if models else " (it has no model at all)"

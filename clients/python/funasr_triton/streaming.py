@@ -1,0 +1,171 @@
+"""A recording or a microphone as a stream of chunks: streaming Paraformer. Every answer is the new text of its chunk."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import cli
+from .audio import SAMPLE_RATE
+from .connection import Connection, Sequence
+from .errors import ClientError
+
+STREAMING = "streaming_paraformer"
+
+DEFAULT_CHUNK_MS = 600
+# The model looks 300 ms ahead and a window overlaps the next by 20 ms: this much silence brings out the last words.
+DEFAULT_TAIL_MS = 320
+
+
+@dataclass(frozen=True)
+class StreamingModel:
+    """A model on the server, and how many samples it takes at a time (None: any number)."""
+
+    name: str
+    chunk_samples: int | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one chunk: its new text; seconds of audio sent so far; how long the answer took."""
+
+    delta: str
+    audio_seconds: float
+    latency: float
+    final: bool
+
+
+def find_model(connection: Connection, name: str) -> StreamingModel:
+    """The model of this name."""
+    connection.check()
+    if not connection.is_ready(name):
+        models = connection.models()
+        there = f"it has: {', '.join(models)}" if models else "it has no model at all"
+        raise ClientError(f"the server has no model '{name}' ready ({there})")
+    inputs = connection.input_names(name)
+    if inputs != {"WAV", "WAV_LENS"}:
+        raise ClientError(f"'{name}' is no streaming model: its inputs are {', '.join(sorted(inputs))}")
+    return StreamingModel(name, _chunk_samples(connection, name))
+
+
+def _chunk_samples(connection: Connection, name: str) -> int | None:
+    """An ensemble answers every request with one window, so its front end says how much audio each must bring."""
+    steps = connection.config(name).get("ensemble_scheduling", {}).get("step", [])
+    if not steps:
+        return None
+    milliseconds = float(DEFAULT_CHUNK_MS)
+    try:
+        parameters = connection.config(steps[0]["model_name"]).get("parameters", {})
+        milliseconds = float(parameters["chunk_size_s"]["string_value"]) * 1000
+    except (ClientError, KeyError, ValueError):
+        # Not told, or several repositories in one server have a step of this name.
+        pass
+    return samples_of(milliseconds)
+
+
+def samples_of(milliseconds: float) -> int:
+    """How many samples last that long."""
+    return round(milliseconds * SAMPLE_RATE / 1000)
+
+
+def add_streaming_options(options: argparse.ArgumentParser) -> None:
+    """--chunk-ms and --tail-ms."""
+    options.add_argument(
+        "--chunk-ms",
+        type=cli.milliseconds,
+        default=DEFAULT_CHUNK_MS,
+        metavar="MS",
+        help="audio in pieces of this length (default: %(default)s). An ensemble takes chunks of one length only "
+        "(its front end's chunk_size_s, mostly 600 ms): smaller pieces are gathered into those, larger ones split",
+    )
+    options.add_argument(
+        "--tail-ms",
+        type=cli.not_negative,
+        default=DEFAULT_TAIL_MS,
+        metavar="MS",
+        help="silence behind the last audio, as the model looks 300 ms ahead (default: %(default)s)",
+    )
+
+
+class Stream:
+    """One stream on one connection. Audio comes in pieces of any size and leaves in chunks of `chunk_samples`."""
+
+    def __init__(self, connection: Connection, model: str, chunk_samples: int, tail_samples: int = 0) -> None:
+        self._connection = connection
+        self._model = model
+        self._chunk_samples = chunk_samples
+        self._tail = np.zeros(tail_samples, np.float32)
+        self._id = 0
+        self._sent = 0
+        self._pending = np.empty(0, np.float32)
+        self._open = False
+
+    def send(self, piece: np.ndarray) -> Iterator[Answer]:
+        """Takes more audio; sends what fills a chunk, keeps the rest."""
+        self._pending = np.concatenate([self._pending, piece])
+        while len(self._pending) >= self._chunk_samples:
+            yield self._send_chunk(end=False)
+
+    def finish(self, piece: np.ndarray | None = None) -> Iterator[Answer]:
+        """The last audio, with the tail's silence behind it; the last chunk ends the stream."""
+        self._pending = np.concatenate([self._pending, self._tail if piece is None else np.append(piece, self._tail)])
+        while len(self._pending) > self._chunk_samples:
+            yield self._send_chunk(end=False)
+        if not len(self._pending):
+            # A stream can only be ended by a chunk.
+            self._pending = np.zeros(1, np.float32)
+        yield self._send_chunk(end=True)
+
+    def abandon(self) -> None:
+        """Ends the stream after a failure, so that the server need not wait for more of it."""
+        if not self._open:
+            return
+        self._pending = np.zeros(1, np.float32)
+        try:
+            self._send_chunk(end=True)
+        except ClientError:
+            self._open = False
+
+    def _send_chunk(self, end: bool) -> Answer:
+        chunk, self._pending = np.split(self._pending, [self._chunk_samples])
+        start = not self._open
+        if start:
+            # Nobody else's, without asking; and never 0, which is no sequence at all.
+            self._id = secrets.randbits(62) | 1
+            self._open = True
+        tensors = {
+            "WAV": chunk[np.newaxis].astype(np.float32, copy=False),
+            "WAV_LENS": np.array([[len(chunk)]], np.int32),
+        }
+        began = time.perf_counter()
+        delta = self._connection.infer(self._model, tensors, Sequence(self._id, start, end))
+        self._sent += len(chunk)
+        self._open = not end
+        return Answer(delta, self._sent / SAMPLE_RATE, time.perf_counter() - began, end)
+
+
+def stream_recording(
+    stream: Stream, samples: np.ndarray, piece_samples: int, realtime: bool, stop: threading.Event | None = None
+) -> Iterator[Answer]:
+    """Sends a recording in pieces, with `realtime` no faster than it is spoken; `stop` ends the stream early."""
+    began = time.perf_counter()
+    stop = stop or threading.Event()
+    last = max(0, len(samples) - 1) // piece_samples * piece_samples
+    try:
+        for at in range(0, last + 1, piece_samples):
+            piece = samples[at : at + piece_samples]
+            if realtime:
+                stop.wait(began + (at + len(piece)) / SAMPLE_RATE - time.perf_counter())
+            if at == last or stop.is_set():
+                yield from stream.finish(piece)
+                return
+            yield from stream.send(piece)
+    except ClientError:
+        stream.abandon()
+        raise
