@@ -213,14 +213,14 @@ def controls():
 
 
 def external():
-    """A directory with its weights in a second file: y = x + [1, 2, 3]."""
+    """A directory with its weights in a second file: y = x + [1, 2, 3] and z = x - [1, 2, 3]."""
     directory = MODELS / "external"
     directory.mkdir(exist_ok=True)
     graph = helper.make_graph(
-        [node("Add", ["x", "weight"], ["y"])],
+        [node("Add", ["x", "weight"], ["y"]), node("Sub", ["x", "weight"], ["z"])],
         "external",
         [value("x", "fp32", ["N", 3])],
-        [value("y", "fp32", ["N", 3])],
+        [value("y", "fp32", ["N", 3]), value("z", "fp32", ["N", 3])],
         [constant("weight", np.array([1, 2, 3], dtype=np.float32))],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -234,6 +234,7 @@ def external():
         size_threshold=0,
         convert_attribute=False,
     )
+    weights.chmod(0o644)
 
 
 def future():

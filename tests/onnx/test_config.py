@@ -112,9 +112,25 @@ def test_an_input_with_a_default(load, infer):
 
 
 def test_a_directory_with_external_weights(load, infer):
-    lists = io([tensor("x", "FP32", [3])], [tensor("y", "FP32", [3])])
-    load("external", batching(4) + 'default_model_filename: "weights"\n' + lists, "external", filename="weights")
-    np.testing.assert_array_equal(infer("external", {"x": np.zeros((2, 3), np.float32)})["y"], [[1, 2, 3]] * 2)
+    filename = 'default_model_filename: "weights"\n'
+    outputs = [tensor("y", "FP32", [3]), tensor("z", "FP32", [3])]
+    x = np.zeros((2, 3), np.float32)
+    load("external", batching(4) + filename + io([tensor("x", "FP32", [3])], outputs), "external", filename="weights")
+    assert infer("external", {"x": x})["y"].tolist() == [[1, 2, 3]] * 2
+    load("external_z", batching(4) + filename + io([tensor("x", "FP32", [3])], outputs[1:]), "external", filename="weights")
+    assert infer("external_z", {"x": x})["z"].tolist() == [[-1, -2, -3]] * 2
+
+
+def test_an_output_that_the_config_does_not_list_is_not_computed(load, infer):
+    inputs = [tensor("index", "INT32", [1], "reshape { shape: [ ] }"), tensor("x", "FP32", [2])]
+    outputs = {name: tensor(name, "FP32", [2]) for name in ("row", "doubled")}
+    load("lookup_whole", batching(4) + io(inputs, outputs.values()), "lookup.onnx")
+    load("lookup_doubled", batching(4) + io(inputs, [outputs["doubled"]]), "lookup.onnx")
+    # There is no row 99: who computes it fails.
+    sent = {"index": np.array([[99]], np.int32), "x": np.ones((1, 2), np.float32)}
+    with pytest.raises(InferenceServerException, match="idx=99"):
+        infer("lookup_whole", sent, ["doubled"])
+    assert infer("lookup_doubled", sent)["doubled"].tolist() == [[2, 2]]
 
 
 def test_another_file_name(load, infer):

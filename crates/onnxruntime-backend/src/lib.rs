@@ -14,6 +14,7 @@ mod job;
 mod library;
 mod model;
 mod options;
+mod prune;
 mod sequence;
 mod session;
 mod signature;

@@ -114,7 +114,7 @@ impl OnnxModel {
             .runtime
             .session(
                 &self.file,
-                &self.config,
+                (&self.config, &self.sequence),
                 &self.options,
                 &self.operators,
                 place,

@@ -1,5 +1,7 @@
 //! ONNX Runtime in this process, and sessions made with it.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -13,6 +15,8 @@ use triton_backend::{BackendContext, Error, ErrorCode, InstanceKind, ModelConfig
 use crate::accelerators::{self, Kind};
 use crate::library::{candidates, not_found, reason};
 use crate::options::{Level, SessionOptions, threads_from};
+use crate::prune::{keep_outputs, output_names};
+use crate::sequence::SequenceTensors;
 
 /// The ONNX Runtime of this process: loaded once and kept for good, since a process can have but one environment.
 pub(crate) struct Runtime {
@@ -83,7 +87,7 @@ impl Runtime {
     pub(crate) fn session(
         &self,
         file: &Path,
-        config: &ModelConfig,
+        (config, sequence): (&ModelConfig, &SequenceTensors),
         options: &SessionOptions,
         operators: &[std::path::PathBuf],
         (kind, device): (InstanceKind, i32),
@@ -114,9 +118,14 @@ impl Runtime {
                 .with_execution_providers([dispatch])
                 .map_err(|error| refused(kind, device, &error.into()))?;
         }
-        builder
-            .commit_from_file(file)
-            .map_err(|error| cannot_load(file, &error))
+        let session = match pruned(file, config, sequence) {
+            None => builder.commit_from_file(file),
+            Some(model) => builder
+                .with_config_entry(EXTERNAL_DATA, directory_of(file))
+                .map_err(ort::Error::from)
+                .and_then(|mut builder| builder.commit_from_memory(&model)),
+        };
+        session.map_err(|error| cannot_load(file, &error))
     }
 
     fn builder(&self, options: &SessionOptions) -> ort::Result<SessionBuilder> {
@@ -141,6 +150,38 @@ impl Runtime {
         }
         Ok(builder)
     }
+}
+
+/// Where ONNX Runtime looks for a model's external weights if it gets the model itself from memory.
+const EXTERNAL_DATA: &str = "session.model_external_initializers_file_folder_path";
+
+fn directory_of(file: &Path) -> std::borrow::Cow<'_, str> {
+    file.parent().unwrap_or(file).to_string_lossy()
+}
+
+/// The model without the outputs that neither clients nor sequences can get, if there are such.
+fn pruned(file: &Path, config: &ModelConfig, sequence: &SequenceTensors) -> Option<Vec<u8>> {
+    let keep = |name: &str| config.output(name).is_ok() || sequence.keeps(name);
+    let outputs = output_names(&mut BufReader::new(File::open(file).ok()?)).ok()?;
+    let dropped: Vec<&str> = outputs
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !keep(name))
+        .collect();
+    // If the config wants what is not there, the whole file is the better thing to complain about.
+    let complete = config
+        .output
+        .iter()
+        .all(|output| outputs.contains(&output.name));
+    if dropped.is_empty() || dropped.len() == outputs.len() || !complete {
+        return None;
+    }
+    triton_backend::info!(
+        "model '{}': not computed, because the config does not list them: {}",
+        config.name,
+        dropped.join(", ")
+    );
+    keep_outputs(&std::fs::read(file).ok()?, keep).ok()
 }
 
 fn cannot_load(file: &Path, error: &ort::Error) -> Error {
