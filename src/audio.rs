@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use triton_backend::{DataType, Error, ModelContext, Request};
-use wav_frontend::{Cmvn, Frontend};
+use wav_frontend::Frontend;
 
 use crate::component::{check_tensor, check_type};
-use crate::options::frontend_options;
+use crate::options::{cmvn, frontend_error, frontend_options};
 use crate::rows::Layout;
 
 /// No audio has samples beyond this, yet floats do, and their power would overflow to infinity.
@@ -27,10 +27,8 @@ pub(crate) const PARAMETERS: &[&str] = &[
 
 /// The offline front end that a config describes.
 pub(crate) fn frontend(context: &ModelContext) -> Result<Frontend, Error> {
-    let cmvn = Cmvn::read(context.file("cmvn_path")?)
-        .map_err(|error| Error::parameter("cmvn_path", error.to_string()))?;
-    Frontend::new(frontend_options(context)?, Some(cmvn))
-        .map_err(|error| Error::Config(error.to_string()))
+    Frontend::new(frontend_options(context)?, Some(cmvn(context)?))
+        .map_err(|error| frontend_error(context, &error))
 }
 
 /// Reads and checks the audio of requests.

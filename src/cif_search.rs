@@ -167,7 +167,7 @@ impl CifSearch {
             ..sequence.clone()
         };
         let message = self
-            .message(&window, &embeddings, call.tokens)
+            .message(window, embeddings, call.tokens)
             .sequence(to_decoder);
         stream.decoding = !call.end;
         let component = Arc::clone(self);
@@ -177,14 +177,14 @@ impl CifSearch {
     }
 
     /// A call of the decoder with `tokens` embeddings.
-    fn message(&self, window: &Window, embeddings: &[f32], tokens: usize) -> Call {
+    fn message(&self, window: Window, embeddings: Vec<f32>, tokens: usize) -> Call {
         let (frames, hidden) = (dim(window.frames), dim(window.hidden));
         let count = i32::try_from(tokens).unwrap_or(i32::MAX);
         Call::new(&self.decoder)
-            .input("enc", &[1, frames, hidden], &window.enc)
-            .input("enc_len", &[1, 1], &[window.enc_len])
+            .input("enc", &[1, frames, hidden], window.enc)
+            .input("enc_len", &[1, 1], [window.enc_len])
             .input("acoustic_embeds", &[1, dim(tokens), hidden], embeddings)
-            .input("acoustic_embeds_len", &[1, 1], &[count])
+            .input("acoustic_embeds_len", &[1, 1], [count])
             .output("sample_ids")
     }
 
@@ -297,7 +297,7 @@ impl CifSearch {
             end: true,
             ..sequence.clone()
         };
-        let message = self.message(&window, &vec![0.0; hidden], 1).sequence(end);
+        let message = self.message(window, vec![0.0; hidden], 1).sequence(end);
         self.caller.call(message, |reply| {
             if let Err(error) = reply {
                 verbose!("an abandoned stream's decoder could not be told: {error}");

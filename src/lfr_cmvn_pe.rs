@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use triton_backend::{Batch, DataType, Error, ModelConfig, ModelContext, Request, Response, guard};
-use wav_frontend::Cmvn;
 use wav_frontend::lfr_cmvn_pe::{LfrCmvnPe as Step, LfrCmvnPeOptions};
 
 use crate::component::{Component, Worker, check_tensor, check_type};
-use crate::options::{frontend_options, option};
+use crate::options::{cmvn, frontend_error, frontend_options, option};
 use crate::rows::dim;
 
 /// The loaded component.
@@ -38,8 +37,6 @@ impl LfrCmvnPe {
 
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
-        let cmvn = Cmvn::read(context.file("cmvn_path")?)
-            .map_err(|error| Error::parameter("cmvn_path", error.to_string()))?;
         let frontend = frontend_options(context)?;
         let mut options = LfrCmvnPeOptions {
             num_mel_bins: frontend.num_mel_bins,
@@ -64,7 +61,8 @@ impl LfrCmvnPe {
         if let Some(size) = size {
             options.encoder_output_size = size;
         }
-        let step = Step::new(options, cmvn).map_err(|error| Error::Config(error.to_string()))?;
+        let step =
+            Step::new(options, cmvn(context)?).map_err(|error| frontend_error(context, &error))?;
         let frame = [None, Some(step.feature_dim())];
         check_tensor(config.output("chunk_xs_out")?, DataType::Fp32, &frame)?;
         check_type(config.output("chunk_xs_out_len")?, DataType::Int32)?;

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use triton_backend::{Error, ModelContext};
-use wav_frontend::{FrontendOptions, OptionsError, yaml};
+use wav_frontend::{Cmvn, FrontendError, FrontendOptions, OptionsError, yaml};
 
 /// The front end's options: the model's own config.yaml if the config names it, else the single parameters.
 ///
@@ -29,6 +29,29 @@ pub(crate) fn frontend_options(context: &ModelContext) -> Result<FrontendOptions
     options.dither = parameters.get("dither")?.unwrap_or(0.0);
     options.dither_seed = parameters.get("dither_seed")?.unwrap_or(0);
     Ok(options)
+}
+
+/// The shift and scale that the parameter `cmvn_path` names.
+pub(crate) fn cmvn(context: &ModelContext) -> Result<Cmvn, Error> {
+    let path = context.file("cmvn_path")?;
+    Cmvn::read(&path).map_err(|error| about_cmvn(context, &error))
+}
+
+/// Why a front end cannot be made.
+pub(crate) fn frontend_error(context: &ModelContext, error: &FrontendError) -> Error {
+    match error {
+        FrontendError::CmvnWidth { .. } => about_cmvn(context, error),
+        other => Error::Config(other.to_string()),
+    }
+}
+
+fn about_cmvn(context: &ModelContext, error: &dyn std::error::Error) -> Error {
+    let path = context
+        .config
+        .parameters
+        .text("cmvn_path")
+        .unwrap_or_default();
+    Error::parameter("cmvn_path", format!("{path}: {error}"))
 }
 
 /// The most threads that one execution may use, by the parameter `threads`.

@@ -63,14 +63,14 @@ impl Instance for DelegatingInstance {
                 request.fail(error);
                 continue;
             }
+            let mood = values.first().copied();
             let mut call = Call::new(&self.0.callee)
-                .input("x", &[values.len() as i64], &values)
+                .input("x", &[values.len() as i64], values)
                 .output("y")
                 .timeout_microseconds(5_000_000);
             if let Ok(sequence) = request.sequence() {
                 call = call.sequence(sequence);
             }
-            let mood = values.first().copied();
             self.0.caller.call(call, move |reply| match mood {
                 Some(-1.0) => drop(request),
                 Some(-3.0) => panic!("bad mood"),

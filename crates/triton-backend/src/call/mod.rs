@@ -40,7 +40,18 @@ struct CallInput {
     name: String,
     data_type: DataType,
     shape: Vec<i64>,
-    bytes: Vec<u8>,
+    data: Box<dyn Data>,
+}
+
+/// Values of any element type, as the server takes them.
+trait Data: std::fmt::Debug + Send {
+    fn bytes(&self) -> &[u8];
+}
+
+impl<T: Element + std::fmt::Debug> Data for Vec<T> {
+    fn bytes(&self) -> &[u8] {
+        as_bytes(self)
+    }
 }
 
 impl Call {
@@ -55,19 +66,19 @@ impl Call {
         }
     }
 
-    /// Adds an input of `shape`, batch dimension included. The values are copied once, into the call.
+    /// Adds an input of `shape`, batch dimension included. Values given as a `Vec` are not copied.
     #[must_use]
-    pub fn input<T: Element>(
+    pub fn input<T: Element + std::fmt::Debug>(
         mut self,
         name: impl Into<String>,
         shape: &[i64],
-        values: &[T],
+        values: impl Into<Vec<T>>,
     ) -> Self {
         self.inputs.push(CallInput {
             name: name.into(),
             data_type: T::DATA_TYPE,
             shape: shape.to_vec(),
-            bytes: as_bytes(values).to_vec(),
+            data: Box::new(values.into()),
         });
         self
     }
@@ -303,6 +314,7 @@ impl CallInput {
     /// `request` is live, and `self` outlives it.
     unsafe fn add_to(&self, request: *mut sys::TRITONSERVER_InferenceRequest) -> Result<(), Error> {
         let name = c_string(&self.name);
+        let bytes = self.data.bytes();
         // SAFETY: the caller's promise; name and shape are copied by the server.
         unsafe {
             check(sys::TRITONSERVER_InferenceRequestAddInput(
@@ -315,8 +327,8 @@ impl CallInput {
             check(sys::TRITONSERVER_InferenceRequestAppendInputData(
                 request,
                 name.as_ptr(),
-                self.bytes.as_ptr().cast(),
-                self.bytes.len(),
+                bytes.as_ptr().cast(),
+                bytes.len(),
                 sys::MEMORY_CPU,
                 0,
             ))
