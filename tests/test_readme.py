@@ -1,6 +1,7 @@
 """The commands of README.md work as they are printed, in a fresh copy of the project."""
 
 import re
+import shutil
 import time
 
 import pytest
@@ -17,7 +18,10 @@ THIS_RUN = "cargo xtask test\n"
 @pytest.fixture(scope="module")
 def clone():
     """A fresh copy of the project, which all blocks share as a reader's does."""
-    return readme.fresh_copy()
+    copy = readme.fresh_copy()
+    yield copy
+    # Gigabytes may be built in it.
+    shutil.rmtree(copy, ignore_errors=True)
 
 
 def test_every_block_says_how_it_is_tested():
@@ -25,9 +29,22 @@ def test_every_block_says_how_it_is_tested():
     assert {"demo", "test"} <= {block.name for block in BLOCKS}
 
 
+def test_the_copy_is_what_a_clone_has(clone):
+    assert (clone / "Cargo.toml").is_file() and (clone / "tests/test_readme.py").is_file()
+    assert not (clone / "target").exists()
+    assert not list(clone.rglob("__pycache__"))
+
+
+@pytest.fixture(scope="module")
+def used_clone(clone):
+    """The copy with the dependencies there."""
+    readme.take_along(clone)
+    return clone
+
+
 @pytest.mark.parametrize("block", [each for each in BLOCKS if each.script != THIS_RUN], ids=lambda block: block.name)
-def test_block(block, clone):
-    readme.run(block, clone)
+def test_block(block, used_clone):
+    readme.run(block, used_clone)
 
 
 SAMPLE = """
@@ -94,9 +111,3 @@ def test_blocks_run_one_after_the_other(tmp_path):
     assert time.monotonic() - started < 60
     with pytest.raises(AssertionError, match=re.compile("fails .line .* ended with 1:\nbefore\n$")):
         readme.run(fails, tmp_path)
-
-
-def test_the_copy_is_what_a_clone_has(clone):
-    assert (clone / "Cargo.toml").is_file() and (clone / "tests/test_readme.py").is_file()
-    assert not (clone / "target").exists()
-    assert not list(clone.rglob("__pycache__"))

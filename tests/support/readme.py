@@ -77,13 +77,44 @@ def fresh_copy():
     return copy
 
 
+def take_along(copy):
+    """Gives the copy what this project's cargo has compiled of other people's code and what xtask has fetched.
+
+    It is the same for every clone, and minutes to make again. The target directory itself cannot be shared: cargo takes one
+    clone's crates for the other's.
+    """
+    if not os.environ.get("XTASK"):
+        return
+    target = Path(os.environ["XTASK"]).parents[1]
+    for profile in ("debug", "release"):
+        for part in (".fingerprint", "build", "deps"):
+            if (target / profile / part).is_dir():
+                shutil.copytree(target / profile / part, copy / "target" / profile / part, ignore=_of_no_use)
+    for fetched in ("server", *(path.name for path in (target / "xtask").glob("python-*"))):
+        if (target / "xtask" / fetched).is_dir():
+            # Read and never written: links will do.
+            copied = copy / "target/xtask" / fetched
+            shutil.copytree(target / "xtask" / fetched, copied, symlinks=True, copy_function=_link_or_copy)
+
+
+def _of_no_use(directory, names):
+    """The large programs among what cargo has made, most of them tests."""
+    if Path(directory).name != "deps":
+        return []
+    return [name for name in names if Path(name).suffix not in (".rlib", ".rmeta", ".so", ".d")]
+
+
+def _link_or_copy(source, destination):
+    try:
+        os.link(source, destination, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, destination)
+
+
 def readers_environment():
-    """The variables a reader's shell has. Cargo's target directory is shared, to build and fetch nothing twice."""
-    kept = {key: value for key, value in os.environ.items() if key not in OURS and not CARGOS.match(key)}
-    xtask = os.environ.get("XTASK")
-    if xtask:
-        kept["CARGO_TARGET_DIR"] = str(Path(xtask).parents[1])
-    return kept
+    """The variables a reader's shell has."""
+    ours = (*OURS, "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR")
+    return {key: value for key, value in os.environ.items() if key not in ours and not CARGOS.match(key)}
 
 
 def run(block, directory):
