@@ -50,8 +50,11 @@ class Client:
             each.close()
         vars(self._own).clear()
 
-    def infer(self, model, tensors, outputs, protocol=HTTP):
-        """Sends arrays by name, returns the named outputs as arrays; strings come as `str`."""
+    def infer(self, model, tensors, outputs, protocol=HTTP, **options):
+        """Sends arrays by name, returns the named outputs as arrays; strings come as `str`.
+
+        `options` go to the library's `infer`: `sequence_id`, `sequence_start`, `sequence_end`.
+        """
         library = grpc if protocol == GRPC else http
         inputs = []
         for name, array in tensors.items():
@@ -64,10 +67,10 @@ class Client:
             inputs.append(tensor)
         if protocol == GRPC:
             wanted = [grpc.InferRequestedOutput(name) for name in outputs]
-            result = self.grpc.infer(model, inputs, outputs=wanted, client_timeout=TIMEOUT_SECONDS)
+            result = self.grpc.infer(model, inputs, outputs=wanted, client_timeout=TIMEOUT_SECONDS, **options)
         else:
             wanted = [http.InferRequestedOutput(name, binary_data=protocol == HTTP) for name in outputs]
-            result = self.http.infer(model, inputs, outputs=wanted)
+            result = self.http.infer(model, inputs, outputs=wanted, **options)
         return {name: _as_array(result, name) for name in outputs}
 
     def transcribe(self, wavs, text_norm, language=0, protocol=HTTP, lengths=None, model="sensevoice", **padding):
