@@ -118,14 +118,24 @@ impl Runtime {
                 .with_execution_providers([dispatch])
                 .map_err(|error| refused(kind, device, &error.into()))?;
         }
-        let session = match pruned(file, config, sequence) {
-            None => builder.commit_from_file(file),
-            Some(model) => builder
+        if let Some(model) = pruned(file, config, sequence) {
+            builder = builder
                 .with_config_entry(EXTERNAL_DATA, directory_of(file))
-                .map_err(ort::Error::from)
-                .and_then(|mut builder| builder.commit_from_memory(&model)),
-        };
-        session.map_err(|error| cannot_load(file, &error))
+                .map_err(|error| cannot_load(file, &error.into()))?;
+            match builder.commit_from_memory(&model) {
+                Ok(session) => return Ok(session),
+                // Versions before 1.21 find no external weights this way; and what is wrong with a file is better said of
+                // the file itself.
+                Err(error) => triton_backend::verbose!(
+                    "model '{}': all outputs are computed, because without some it does not load: {}",
+                    config.name,
+                    one_line(&error)
+                ),
+            }
+        }
+        builder
+            .commit_from_file(file)
+            .map_err(|error| cannot_load(file, &error))
     }
 
     fn builder(&self, options: &SessionOptions) -> ort::Result<SessionBuilder> {
@@ -177,7 +187,7 @@ fn pruned(file: &Path, config: &ModelConfig, sequence: &SequenceTensors) -> Opti
         return None;
     }
     triton_backend::info!(
-        "model '{}': not computed, because the config does not list them: {}",
+        "model '{}': outputs that the config does not list are not computed: {}",
         config.name,
         dropped.join(", ")
     );
