@@ -91,7 +91,7 @@ impl AudioReader {
     /// The audio of a request; lengths are checked before samples are looked at.
     pub(crate) fn read<'r>(&self, request: &'r Request) -> Result<Audio<'r>, Error> {
         let wav = request.input(self.wav)?;
-        let (rows, [stride]) = self.layout.rows(&wav, "samples")?;
+        let (rows, [stride]) = self.layout.rows(self.wav, wav.shape(), "samples")?;
         if stride == 0 {
             return Err(Error::Shape {
                 name: self.wav.to_owned(),
@@ -100,9 +100,16 @@ impl AudioReader {
             });
         }
         let what = format!("samples in the row of '{}'", self.wav);
-        let lengths =
-            self.layout
-                .lengths(&request.input(self.wav_lens)?, rows, 1, stride, &what)?;
+        let lens = request.input(self.wav_lens)?;
+        let values = lens.read::<i32>()?;
+        let lengths = self.layout.lengths(
+            self.wav_lens,
+            lens.shape(),
+            &values,
+            rows,
+            (1, stride),
+            &what,
+        )?;
         self.check_durations(&lengths)?;
         let audio = Audio {
             samples: wav.read::<f32>()?,

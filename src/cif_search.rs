@@ -11,8 +11,7 @@ use std::sync::Arc;
 
 use asr_decode::cif::{Cif, CifOptions, DecoderCall};
 use asr_decode::paraformer;
-use asr_decode::vocabulary::Vocabulary;
-use asr_decode::words::{Join, Joiner};
+use asr_decode::words::Joiner;
 use triton_backend::{
     Batch, Call, Caller, DataType, Error, ErrorCode, ModelContext, Reply, Request, Response,
     Sequence, guard, verbose,
@@ -20,14 +19,14 @@ use triton_backend::{
 
 use crate::component::{Component, Worker, check_tensor, check_type};
 use crate::options::option;
-use crate::paraformer_scoring::{join, vocabulary};
+use crate::paraformer_scoring::{self, TokenDecoder};
 use crate::rows::{Layout, dim};
 use crate::streams::{Streams, Taken};
 
 /// The loaded component.
 pub(crate) struct CifSearch {
-    vocabulary: Vocabulary,
-    join: Join,
+    /// Only its vocabulary and way of joining: the decoder model picks the tokens.
+    tokens: TokenDecoder,
     options: CifOptions,
     decoder: String,
     caller: Caller,
@@ -52,15 +51,16 @@ struct Window {
 }
 
 impl CifSearch {
-    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] = &[&[
-        "vocabulary",
-        "config_path",
-        "decoder",
-        "chunk_size",
-        "cif_threshold",
-        "tail_threshold",
-        "raw",
-    ]];
+    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] = &[
+        paraformer_scoring::PARAMETERS,
+        &[
+            "config_path",
+            "decoder",
+            "chunk_size",
+            "cif_threshold",
+            "tail_threshold",
+        ],
+    ];
 
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
@@ -69,8 +69,7 @@ impl CifSearch {
         check_type(config.input("enc_len")?, DataType::Int32)?;
         check_tensor(config.output("transcripts")?, DataType::String, &[Some(1)])?;
         let component = Self {
-            vocabulary: vocabulary(context)?,
-            join: join(context)?,
+            tokens: TokenDecoder::load(context)?,
             options: cif_options(context)?,
             decoder: config
                 .parameters
@@ -93,7 +92,7 @@ impl CifSearch {
         let cif = Cif::new(options).map_err(|error| Error::Config(error.to_string()))?;
         Ok(Stream {
             cif,
-            joiner: self.vocabulary.joiner(self.join),
+            joiner: self.tokens.vocabulary.joiner(self.tokens.join),
             decoding: false,
         })
     }
@@ -231,7 +230,7 @@ impl CifSearch {
         }
         paraformer::append(
             ids.iter().copied(),
-            &self.vocabulary,
+            &self.tokens.vocabulary,
             &mut stream.joiner,
             delta,
         )
@@ -327,7 +326,7 @@ impl Window {
     fn read(request: &Request) -> Result<Self, Error> {
         let layout = Layout { batched: true };
         let enc = request.input("enc")?;
-        let (rows, [frames, hidden]) = layout.rows(&enc, "frames, hidden")?;
+        let (rows, [frames, hidden]) = layout.rows("enc", enc.shape(), "frames, hidden")?;
         if rows != 1 {
             return Err(Error::Shape {
                 name: "enc".to_owned(),
@@ -335,8 +334,16 @@ impl Window {
                 expected: "one row: a request carries one window of one stream".to_owned(),
             });
         }
-        let enc_len =
-            layout.lengths(&request.input("enc_len")?, 1, 1, frames, "frames of 'enc'")?;
+        let lens = request.input("enc_len")?;
+        let values = lens.read::<i32>()?;
+        let enc_len = layout.lengths(
+            "enc_len",
+            lens.shape(),
+            &values,
+            1,
+            (1, frames),
+            "frames of 'enc'",
+        )?;
         let enc_len = enc_len
             .first()
             .and_then(|&length| i32::try_from(length).ok())

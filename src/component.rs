@@ -5,11 +5,10 @@ use std::sync::Arc;
 use triton_backend::{Batch, DataType, Error, ModelContext, TensorConfig, warn};
 
 use crate::cif_search::CifSearch;
-use crate::ctc_scoring::CtcScoring;
 use crate::feature_extractor::FeatureExtractor;
 use crate::lfr_cmvn_pe::LfrCmvnPe;
 use crate::online_feature_extractor::OnlineFeatureExtractor;
-use crate::paraformer_scoring::ParaformerScoring;
+use crate::{audio, ctc_scoring, paraformer, paraformer_scoring, pipeline, sensevoice};
 
 /// One step of a pipeline, loaded: shared by the model's instances.
 pub(crate) trait Component: Send + Sync {
@@ -32,11 +31,11 @@ const COMPONENTS: &[(&str, Load, &[&[&str]])] = &[
         FeatureExtractor::load,
         FeatureExtractor::PARAMETERS,
     ),
-    ("ctc_scoring", CtcScoring::load, CtcScoring::PARAMETERS),
+    ("ctc_scoring", ctc_scoring::load, &[ctc_scoring::PARAMETERS]),
     (
         "paraformer_scoring",
-        ParaformerScoring::load,
-        ParaformerScoring::PARAMETERS,
+        paraformer_scoring::load,
+        &[paraformer_scoring::PARAMETERS, paraformer_scoring::IGNORED],
     ),
     (
         "online_feature_extractor",
@@ -45,6 +44,24 @@ const COMPONENTS: &[(&str, Load, &[&[&str]])] = &[
     ),
     ("lfr_cmvn_pe", LfrCmvnPe::load, LfrCmvnPe::PARAMETERS),
     ("cif_search", CifSearch::load, CifSearch::PARAMETERS),
+    (
+        "sensevoice",
+        sensevoice::load,
+        &[
+            audio::PARAMETERS,
+            pipeline::PARAMETERS,
+            ctc_scoring::PARAMETERS,
+        ],
+    ),
+    (
+        "paraformer",
+        paraformer::load,
+        &[
+            audio::PARAMETERS,
+            pipeline::PARAMETERS,
+            paraformer_scoring::PARAMETERS,
+        ],
+    ),
 ];
 
 /// Parameters that configs written for Python steps carry and that have no meaning here.

@@ -15,8 +15,12 @@ mod feature_extractor;
 mod lfr_cmvn_pe;
 mod online_feature_extractor;
 mod options;
+mod paraformer;
 mod paraformer_scoring;
+mod pipeline;
 mod rows;
+mod scoring;
+mod sensevoice;
 mod streams;
 
 // The server's functions exist only inside a server, so the unit tests' binary must not export entry points.

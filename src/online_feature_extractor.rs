@@ -77,13 +77,15 @@ impl Extractor {
         }
         let wav = request.input("wav")?;
         let layout = Layout { batched: true };
-        let (rows, [samples]) = layout.rows(&wav, "samples")?;
+        let (rows, [samples]) = layout.rows("wav", wav.shape(), "samples")?;
         let most = samples.min(frontend.chunk_samples());
         let what = format!(
             "samples of 'wav'; a chunk has up to {} of them",
             frontend.chunk_samples()
         );
-        let lengths = layout.lengths(&request.input("wav_lens")?, rows, 0, most, &what)?;
+        let lens = request.input("wav_lens")?;
+        let values = lens.read::<i32>()?;
+        let lengths = layout.lengths("wav_lens", lens.shape(), &values, rows, (0, most), &what)?;
         let &[length] = lengths.as_slice() else {
             return Err(Error::Shape {
                 name: "wav".to_owned(),

@@ -1,6 +1,6 @@
 //! Tensors as rows: what most components do with a request's inputs before they compute.
 
-use triton_backend::{Error, Input};
+use triton_backend::Error;
 
 /// How the tensors of a model are laid out: with or without a batch dimension in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,15 +10,15 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Takes a shape apart: the number of rows, and the `N` dimensions of one row.
+    /// Takes a tensor's shape apart: the number of rows, and the `N` dimensions of one row.
     pub(crate) fn rows<const N: usize>(
         self,
-        input: &Input<'_>,
+        name: &str,
+        shape: &[i64],
         expected: &str,
     ) -> Result<(usize, [usize; N]), Error> {
-        let shape = input.shape();
         let wrong = || Error::Shape {
-            name: input.name().to_owned(),
+            name: name.to_owned(),
             got: shape.to_vec(),
             expected: if self.batched {
                 format!("[rows, {expected}]")
@@ -48,34 +48,50 @@ impl Layout {
             .collect()
     }
 
-    /// One `i32` a row, each between `least` and `most`; the tensor may have a dimension of 1 behind the rows.
+    /// One `i32` a row; the tensor may have a dimension of 1 behind the rows.
+    pub(crate) fn ids(
+        self,
+        name: &str,
+        shape: &[i64],
+        values: &[i32],
+        rows: usize,
+    ) -> Result<Vec<i32>, Error> {
+        if values.len() == rows {
+            return Ok(values.to_vec());
+        }
+        Err(Error::Shape {
+            name: name.to_owned(),
+            got: shape.to_vec(),
+            expected: format!("one value for each of the {rows} rows"),
+        })
+    }
+
+    /// One length a row, each within `limits`; `what` says what is counted.
     pub(crate) fn lengths(
         self,
-        input: &Input<'_>,
+        name: &str,
+        shape: &[i64],
+        values: &[i32],
         rows: usize,
-        least: usize,
-        most: usize,
+        limits: (usize, usize),
         what: &str,
     ) -> Result<Vec<usize>, Error> {
-        let values = input.read::<i32>()?;
-        if values.len() != rows {
-            return Err(Error::Shape {
-                name: input.name().to_owned(),
-                got: input.shape().to_vec(),
-                expected: format!("one value for each of the {rows} rows"),
-            });
-        }
-        let check = |(row, &value): (usize, &i32)| {
+        let (least, most) = limits;
+        let check = |(row, value): (usize, i32)| {
             usize::try_from(value)
                 .ok()
                 .filter(|length| (least..=most).contains(length))
                 .ok_or_else(|| {
                     let message =
                         format!("row {row} is {value}, expected {least} to {most} ({what})");
-                    Error::input(input.name(), message)
+                    Error::input(name, message)
                 })
         };
-        values.iter().enumerate().map(check).collect()
+        self.ids(name, shape, values, rows)?
+            .into_iter()
+            .enumerate()
+            .map(check)
+            .collect()
     }
 }
 

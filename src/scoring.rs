@@ -1,0 +1,164 @@
+//! Scores to text: what the scoring components and the ends of the pipelines have in common.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use triton_backend::{Batch, DataType, Error, ModelContext, Reply, Request, Response, guard};
+
+use crate::component::{Component, Worker, check_tensor, check_type};
+use crate::rows::Layout;
+
+/// What makes text of one row's scores.
+pub(crate) trait Decoder: Send + Sync + 'static {
+    /// The tensor of scores, `[rows, steps, width]`.
+    const SCORES: &'static str;
+    /// The tensor that says how many steps of each row count.
+    const COUNTS: &'static str;
+    /// What a step is, in the plural.
+    const STEPS: &'static str;
+    /// What the scores of a step are for.
+    const UNITS: &'static str;
+
+    /// Scores of a step: one for each unit.
+    fn width(&self) -> usize;
+
+    /// The text of the steps that count, `[steps, width]`; `ids` is scratch memory.
+    fn text(&self, scores: &[f32], steps: usize, ids: &mut Vec<u32>) -> Result<String, Error>;
+
+    /// The texts of all rows.
+    fn texts(&self, scores: &Scores<'_>) -> Result<Vec<String>, Error> {
+        if scores.width != self.width() {
+            return Err(Error::Shape {
+                name: Self::SCORES.to_owned(),
+                got: scores.shape.to_vec(),
+                expected: format!(
+                    "{} scores in each of the {}: one for each of the {}",
+                    self.width(),
+                    Self::STEPS,
+                    Self::UNITS
+                ),
+            });
+        }
+        let mut ids = Vec::new();
+        let rows = scores.counts.iter().enumerate();
+        rows.map(|(row, &count)| self.text(scores.own(row), count, &mut ids))
+            .collect()
+    }
+}
+
+/// The scores of some rows.
+pub(crate) struct Scores<'a> {
+    shape: &'a [i64],
+    values: Cow<'a, [f32]>,
+    steps: usize,
+    width: usize,
+    /// Steps of each row that count.
+    counts: Vec<usize>,
+}
+
+impl<'a> Scores<'a> {
+    /// What a request brings.
+    fn of_request<D: Decoder>(request: &'a Request, layout: Layout) -> Result<Self, Error> {
+        let (scores, counts) = (request.input(D::SCORES)?, request.input(D::COUNTS)?);
+        let counts = (counts.shape(), counts.read::<i32>()?);
+        Self::new::<D>(layout, scores.shape(), scores.read::<f32>()?, counts)
+    }
+
+    /// What a called model answered.
+    pub(crate) fn of_reply<D: Decoder>(reply: &'a Reply) -> Result<Self, Error> {
+        let (scores, counts) = (reply.output(D::SCORES)?, reply.output(D::COUNTS)?);
+        let counts = (counts.shape, counts.read::<i32>()?);
+        Self::new::<D>(
+            Layout { batched: true },
+            scores.shape,
+            scores.read::<f32>()?,
+            counts,
+        )
+    }
+
+    fn new<D: Decoder>(
+        layout: Layout,
+        shape: &'a [i64],
+        values: Cow<'a, [f32]>,
+        (counts_shape, counts): (&[i64], Cow<'_, [i32]>),
+    ) -> Result<Self, Error> {
+        let expected = format!("{}, {}", D::STEPS, D::UNITS);
+        let (rows, [steps, width]) = layout.rows(D::SCORES, shape, &expected)?;
+        let what = format!("{} in the row of '{}'", D::STEPS, D::SCORES);
+        let counts = layout.lengths(D::COUNTS, counts_shape, &counts, rows, (0, steps), &what)?;
+        Ok(Self {
+            shape,
+            values,
+            steps,
+            width,
+            counts,
+        })
+    }
+
+    /// The number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// The steps of a row that count.
+    fn own(&self, row: usize) -> &[f32] {
+        &self.values[row * self.steps * self.width..][..self.counts[row] * self.width]
+    }
+}
+
+/// A scoring component: a decoder's texts as the output `OUTPUT0` STRING `[rows, 1]`.
+pub(crate) struct Scoring<D> {
+    decoder: D,
+    layout: Layout,
+}
+
+impl<D: Decoder> Scoring<D> {
+    /// The component, if the config has the tensors that `decoder` needs.
+    pub(crate) fn load(context: &ModelContext, decoder: D) -> Result<Arc<dyn Component>, Error> {
+        let config = &context.config;
+        let width = decoder.width();
+        check_tensor(
+            config.input(D::SCORES)?,
+            DataType::Fp32,
+            &[None, Some(width)],
+        )
+        .map_err(|error| error.context(format_args!("there are {width} {}", D::UNITS)))?;
+        check_type(config.input(D::COUNTS)?, DataType::Int32)?;
+        check_tensor(config.output("OUTPUT0")?, DataType::String, &[Some(1)])?;
+        Ok(Arc::new(Self {
+            layout: Layout {
+                batched: config.batches(),
+            },
+            decoder,
+        }))
+    }
+
+    fn score(&self, request: &Request) -> Result<Response, Error> {
+        let scores = Scores::of_request::<D>(request, self.layout)?;
+        let texts = self.decoder.texts(&scores)?;
+        let mut response = request.response()?;
+        if request.wants("OUTPUT0") {
+            response.output_strings("OUTPUT0", &self.layout.shape(scores.rows(), &[1]), &texts)?;
+        }
+        Ok(response)
+    }
+}
+
+impl<D: Decoder> Component for Scoring<D> {
+    fn worker(self: Arc<Self>) -> Box<dyn Worker> {
+        Box::new(self)
+    }
+}
+
+impl<D: Decoder> Worker for Arc<Scoring<D>> {
+    fn execute(&mut self, batch: Batch) {
+        batch.compute_starts();
+        let outcomes: Vec<_> = batch
+            .requests()
+            .iter()
+            .map(|request| guard(|| self.score(request)))
+            .collect();
+        batch.compute_ends();
+        batch.finish(outcomes);
+    }
+}
