@@ -7,18 +7,17 @@ import argparse
 import queue
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import soxr
 
-from funasr_triton import cli
+from funasr_triton import STREAMING, cli
 from funasr_triton.audio import SAMPLE_RATE, mono
 from funasr_triton.connection import connect
 from funasr_triton.errors import ClientError
-from funasr_triton.streaming import STREAMING, Answer, Stream, add_streaming_options, find_model, samples_of
+from funasr_triton.streaming import Answer, Stream, add_streaming_options, find_model, samples_of
 
 EXAMPLES = """\
   python3 microphone.py --list-devices
@@ -80,7 +79,6 @@ def answers(microphone: Microphone, stream: Stream, stop: threading.Event, secon
     """Sends what the microphone hears; the last answer is the one to the stream's end."""
     try:
         with microphone:
-            print(f"listening to {microphone}; Ctrl-C ends", file=sys.stderr, flush=True)
             for piece in microphone.pieces(stop, seconds):
                 yield from stream.send(piece)
         yield from stream.finish(microphone.rest())
@@ -103,8 +101,8 @@ class Microphone:
         self._blocks: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._overflows = 0
-        self._heard = False
-        self._blamed = False
+        self._silent = True
+        self._warned = False
         self.failure = ""
         # Blocks of its own choosing may be huge; these are short, and no longer than a piece.
         block = max(1, round(self._rate * min(block_ms, 100) / 1000))
@@ -136,12 +134,12 @@ class Microphone:
         self._input.stop()
         self._input.close()
         if self._overflows:
-            cli.complain(f"audio was lost {self._overflows} times: the machine was too busy to take it")
+            cli.warn(f"audio was lost {self._overflows} times: the machine was too busy to take it")
 
     def pieces(self, stop: threading.Event, seconds: float | None) -> Iterator[np.ndarray]:
-        """Samples as they come, until `stop`, the end of `seconds` or of the device."""
-        began = time.monotonic()
-        while not stop.is_set() and not (seconds and time.monotonic() - began >= seconds):
+        """Samples as they come, until `stop`, `seconds` of them, or the end of the device."""
+        heard = 0
+        while not stop.is_set() and not (seconds and heard >= seconds * self._rate):
             try:
                 block = self._blocks.get(timeout=0.1)
             except queue.Empty:
@@ -149,7 +147,11 @@ class Microphone:
                     self.failure = f"'{self._name}' has gone"
                     return
                 continue
-            self._warn_of_silence(block, time.monotonic() - began)
+            if not heard:
+                # Some devices take a second or two to begin; what is said before is not heard.
+                print(f"listening to {self}; Ctrl-C ends", file=sys.stderr, flush=True)
+            heard += len(block)
+            self._warn_of_silence(block, heard / self._rate)
             yield self._resampled(block)
 
     def rest(self) -> np.ndarray:
@@ -170,11 +172,11 @@ class Microphone:
             return block
         return self._resampler.resample_chunk(block, last=last)
 
-    def _warn_of_silence(self, block: np.ndarray, elapsed: float) -> None:
-        self._heard = self._heard or bool(block.any())
-        if not self._heard and not self._blamed and elapsed > SUSPICIOUS_SILENCE_SECONDS:
-            self._blamed = True
-            cli.complain("nothing but digital silence so far: is it muted, is it the right one (--list-devices)?")
+    def _warn_of_silence(self, block: np.ndarray, so_far: float) -> None:
+        self._silent = self._silent and not block.any()
+        if self._silent and not self._warned and so_far > SUSPICIOUS_SILENCE_SECONDS:
+            self._warned = True
+            cli.warn("nothing but digital silence so far: is it muted, is it the right one (--list-devices)?")
 
 
 def portaudio() -> Any:
@@ -203,7 +205,9 @@ def list_devices(sounddevice: Any) -> int:
         mark = "*" if each["index"] == default else " "
         api = sounddevice.query_hostapis(each["hostapi"])["name"]
         rate = each["default_samplerate"]
-        print(f"{mark}{each['index']:>3}  {each['name']}  ({api}, {each['max_input_channels']} channels, {rate:.0f} Hz)")
+        print(
+            f"{mark}{each['index']:>3}  {each['name']}  ({api}, {each['max_input_channels']} channels, {rate:.0f} Hz)"
+        )
     return cli.OK
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from funasr_triton import audio, cli, offline, streaming
+from funasr_triton import STREAMING, audio, cli, offline, streaming
 from funasr_triton.connection import Address, Connection, connect
 from funasr_triton.errors import ClientError
 
@@ -83,7 +82,11 @@ Send = Callable[[Connection, Recording, list[float]], str]
 def arguments() -> argparse.ArgumentParser:
     options = cli.parser(__doc__ or "", EXAMPLES)
     options.add_argument(
-        "recordings", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="sent in turn, from the first to the last and over again"
+        "recordings",
+        nargs="+",
+        type=Path,
+        metavar="FILE_OR_FOLDER",
+        help="sent in turn, from the first to the last and over again",
     )
     cli.add_server_options(options, streaming=True)
     model = options.add_argument_group("model")
@@ -102,7 +105,13 @@ def arguments() -> argparse.ArgumentParser:
     much = load.add_mutually_exclusive_group()
     much.add_argument("--requests", type=cli.count, metavar="N", help="how many in all (default: each recording once)")
     much.add_argument("--duration", type=cli.positive, metavar="SECONDS", help="for how long")
-    load.add_argument("--warm-up", type=int, default=1, metavar="N", help="sent before, and not counted (default: %(default)s)")
+    load.add_argument(
+        "--warm-up",
+        type=cli.count_or_none,
+        default=1,
+        metavar="N",
+        help="sent before, and not counted (default: %(default)s)",
+    )
     report = options.add_argument_group("report")
     report.add_argument("--csv", type=Path, metavar="FILE", help="a line for every request")
     report.add_argument("--summary-csv", type=Path, metavar="FILE", help="a line for this run, added to those there")
@@ -166,7 +175,7 @@ def sender(options: argparse.Namespace, connection: Connection) -> tuple[str, Se
 
 def stream_sender(options: argparse.Namespace, connection: Connection) -> tuple[str, Send]:
     """The same for a streaming model."""
-    model = streaming.find_model(connection, options.model or streaming.STREAMING)
+    model = streaming.find_model(connection, options.model or STREAMING)
     piece = streaming.samples_of(options.chunk_ms)
     chunk, tail = model.chunk_samples or piece, streaming.samples_of(options.tail_ms)
 
@@ -234,9 +243,7 @@ def report(options: argparse.Namespace, model: str, outcomes: list[Outcome], ela
         add_summary(options.summary_csv, summary)
     if interrupted:
         raise KeyboardInterrupt
-    if not any(not each.error for each in outcomes):
-        return cli.FAILED
-    return cli.FAILED if differing or summary["errors"] else cli.OK
+    return cli.FAILED if differing or summary["errors"] or not outcomes else cli.OK
 
 
 def summarized(options: argparse.Namespace, model: str, outcomes: list[Outcome], elapsed: float) -> dict[str, object]:
@@ -257,16 +264,11 @@ def summarized(options: argparse.Namespace, model: str, outcomes: list[Outcome],
         "requests_per_second": round(len(good) / elapsed, 2),
         "answers": len(latencies),
     }
-    for percentile in PERCENTILES:
-        summary[f"latency_p{percentile}_ms"] = rounded(latencies, lambda all_: np.percentile(all_, percentile))
-    summary["latency_mean_ms"] = rounded(latencies, np.mean)
-    summary["latency_max_ms"] = rounded(latencies, np.max)
+    figures = [*np.percentile(latencies, PERCENTILES), latencies.mean(), latencies.max()] if len(latencies) else []
+    names = [*(f"p{percentile}" for percentile in PERCENTILES), "mean", "max"]
+    for name, figure in itertools.zip_longest(names, figures):
+        summary[f"latency_{name}_ms"] = "" if figure is None else round(float(figure), 2)
     return summary
-
-
-def rounded(values: np.ndarray, figure: Callable[[np.ndarray], float]) -> object:
-    """A figure of some values to 0.01, nothing for no values."""
-    return round(float(figure(values)), 2) if len(values) else ""
 
 
 def texts_that_differ(outcomes: list[Outcome]) -> dict[str, set[str]]:

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from funasr_triton import audio, cli
+from funasr_triton import STREAMING, audio, cli
 from funasr_triton.connection import Address, connect
 from funasr_triton.errors import ClientError, Unreachable
 from funasr_triton.streaming import (
-    STREAMING,
     Answer,
     Stream,
     StreamingModel,
@@ -48,7 +47,9 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument("--model", default=STREAMING, metavar="NAME", help="default: %(default)s")
     add_streaming_options(options)
     options.add_argument("--realtime", action="store_true", help="send no faster than a person speaks")
-    options.add_argument("--streams", type=cli.count, default=1, metavar="N", help="streams at a time (default: %(default)s)")
+    options.add_argument(
+        "--streams", type=cli.count, default=1, metavar="N", help="streams at a time (default: %(default)s)"
+    )
     options.add_argument(
         "--format",
         choices=("text", "json"),
@@ -76,9 +77,9 @@ def stream_all(options: argparse.Namespace, address: Address, model: StreamingMo
     named = len(recordings) > 1
     listener = print_chunk if options.format == "json" else grow if growing else keep_quiet
 
-    def work(path: Path) -> str:
+    def work(path: Path) -> str | None:
         if stop.is_set():
-            return ""
+            return None
         samples = audio.load(path)
         if growing and named:
             print(f"{path}: ", end="", flush=True)
@@ -86,10 +87,10 @@ def stream_all(options: argparse.Namespace, address: Address, model: StreamingMo
 
     progress = None if growing else cli.Progress(len(recordings), "recordings")
     failed = 0
-    for path, future in zip(recordings, cli.in_order(work, recordings, options.streams)):
+    for path, future in zip(recordings, cli.in_order(work, recordings, options.streams), strict=True):
         try:
             text = future.result()
-            if listener is keep_quiet and not stop.is_set():
+            if listener is keep_quiet and text is not None:
                 cli.say(f"{path}: {text}" if named else text)
         except Unreachable:
             raise

@@ -45,11 +45,16 @@ def arguments() -> argparse.ArgumentParser:
         help="any sample rate, any number of channels (they are averaged); folders are searched with all below them",
     )
     options.add_argument(
-        "--list", type=Path, metavar="FILE", help="recordings by name: lines NAME PATH, or JSON lines with audio_filepath (and text)"
+        "--list",
+        type=Path,
+        metavar="FILE",
+        help="recordings by name: lines NAME PATH, or JSON lines with audio_filepath (and text)",
     )
     cli.add_server_options(options)
     model = options.add_argument_group("model")
-    model.add_argument("--model", metavar="NAME", help="default: sensevoice or infer_pipeline, whichever the server has")
+    model.add_argument(
+        "--model", metavar="NAME", help="default: sensevoice or infer_pipeline, whichever the server has"
+    )
     model.add_argument("--language", choices=LANGUAGES, help="what is spoken, for SenseVoice (default: auto)")
     model.add_argument(
         "--text-norm",
@@ -57,7 +62,9 @@ def arguments() -> argparse.ArgumentParser:
         help="with or without inverse text normalisation (numbers as digits, punctuation), for SenseVoice (default: withitn)",
     )
     work = options.add_argument_group("work and output")
-    work.add_argument("--concurrency", type=cli.count, default=4, metavar="N", help="recordings at a time (default: %(default)s)")
+    work.add_argument(
+        "--concurrency", type=cli.count, default=4, metavar="N", help="recordings at a time (default: %(default)s)"
+    )
     work.add_argument(
         "--format",
         choices=("text", "json", "tsv"),
@@ -115,7 +122,7 @@ def transcribe_all(
     progress = cli.Progress(len(recordings), "recordings")
     compared: list[tuple[str, str]] = []
     failed = 0
-    for recording, future in zip(recordings, cli.in_order(work, recordings, options.concurrency)):
+    for recording, future in zip(recordings, cli.in_order(work, recordings, options.concurrency), strict=True):
         try:
             answer = future.result()
         except Unreachable:

@@ -47,7 +47,11 @@ def add_server_options(options: argparse.ArgumentParser, streaming: bool = False
         + ("; grpc-stream: one bidirectional call per stream" if streaming else ""),
     )
     group.add_argument(
-        "--timeout", type=positive, default=300.0, metavar="SECONDS", help="longest wait for an answer (default: %(default)g)"
+        "--timeout",
+        type=positive,
+        default=300.0,
+        metavar="SECONDS",
+        help="longest wait for an answer (default: %(default)g)",
     )
 
 
@@ -91,8 +95,14 @@ def count(text: str) -> int:
     return value
 
 
+def count_or_none(text: str) -> int:
+    """An argument type: 0 or more."""
+    return 0 if text == "0" else count(text)
+
+
 # What argparse calls a value it refuses.
 positive.__name__ = not_negative.__name__ = milliseconds.__name__ = "number"
+count.__name__ = count_or_none.__name__ = "whole number"
 
 
 def run(main: Callable[[], int]) -> NoReturn:
@@ -133,11 +143,16 @@ def first_interrupt() -> threading.Event:
     return interrupted
 
 
-def complain(message: str) -> None:
+def complain(message: str, kind: str = "error") -> None:
     """Says on standard error what went wrong."""
     with _terminal:
         _erase()
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        print(f"{kind}: {message}", file=sys.stderr, flush=True)
+
+
+def warn(message: str) -> None:
+    """Says on standard error what may be wrong."""
+    complain(message, "warning")
 
 
 def say(text: str) -> None:

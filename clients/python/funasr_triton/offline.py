@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import PARAFORMER, SENSEVOICE, STREAMING
 from .connection import Connection
 from .errors import ClientError
-
-SENSEVOICE, PARAFORMER = "sensevoice", "infer_pipeline"
 
 LANGUAGES = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12, "nospeech": 13}
 TEXT_NORMS = {"withitn": 14, "woitn": 15}
@@ -46,6 +45,8 @@ def find_model(connection: Connection, name: str | None) -> OfflineModel:
         name = _the_only(connection)
     elif not connection.is_ready(name):
         raise ClientError(f"the server has no model '{name}' ready{_those_there(connection)}")
+    if name == STREAMING:
+        raise ClientError(f"'{name}' takes streams, not whole recordings: use stream.py")
     inputs = connection.input_names(name)
     if not {"WAV", "WAV_LENS"} <= inputs:
         raise ClientError(f"'{name}' does not take recordings: its inputs are {', '.join(sorted(inputs))}")

@@ -8,15 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from . import cli
+from . import PARAFORMER, cli
 from .audio import SAMPLE_RATE
 from .connection import Connection, Sequence
 from .errors import ClientError
-
-STREAMING = "streaming_paraformer"
 
 DEFAULT_CHUNK_MS = 600
 # The model looks 300 ms ahead and a window overlaps the next by 20 ms: this much silence brings out the last words.
@@ -49,24 +48,36 @@ def find_model(connection: Connection, name: str) -> StreamingModel:
         there = f"it has: {', '.join(models)}" if models else "it has no model at all"
         raise ClientError(f"the server has no model '{name}' ready ({there})")
     inputs = connection.input_names(name)
-    if inputs != {"WAV", "WAV_LENS"}:
-        raise ClientError(f"'{name}' is no streaming model: its inputs are {', '.join(sorted(inputs))}")
-    return StreamingModel(name, _chunk_samples(connection, name))
+    steps = _steps(connection, name)
+    if inputs != {"WAV", "WAV_LENS"} or name == PARAFORMER or _takes_whole_recordings(steps):
+        raise ClientError(f"'{name}' is no streaming model; whole recordings are for transcribe.py")
+    return StreamingModel(name, _chunk_samples(steps) if len(steps) > 1 else None)
 
 
-def _chunk_samples(connection: Connection, name: str) -> int | None:
-    """An ensemble answers every request with one window, so its front end says how much audio each must bring."""
-    steps = connection.config(name).get("ensemble_scheduling", {}).get("step", [])
-    if not steps:
-        return None
-    milliseconds = float(DEFAULT_CHUNK_MS)
+def _steps(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """The configurations of a model and of an ensemble's steps, as far as the server gives them."""
+    configs = [connection.config(name)]
+    for step in configs[0].get("ensemble_scheduling", {}).get("step", []):
+        try:
+            configs.append(connection.config(step["model_name"]))
+        except ClientError:
+            # Several repositories in one server may have a step of this name.
+            configs.append({})
+    return configs
+
+
+def _takes_whole_recordings(configs: list[dict[str, Any]]) -> bool:
+    """All steps are known, and none of them batches by sequence."""
+    return all(configs) and not any("sequence_batching" in each for each in configs)
+
+
+def _chunk_samples(configs: list[dict[str, Any]]) -> int:
+    """An ensemble answers every request with one window; its front end says how much audio each must bring."""
+    parameters = configs[1].get("parameters", {})
     try:
-        parameters = connection.config(steps[0]["model_name"]).get("parameters", {})
-        milliseconds = float(parameters["chunk_size_s"]["string_value"]) * 1000
-    except (ClientError, KeyError, ValueError):
-        # Not told, or several repositories in one server have a step of this name.
-        pass
-    return samples_of(milliseconds)
+        return samples_of(float(parameters["chunk_size_s"]["string_value"]) * 1000)
+    except (KeyError, ValueError):
+        return samples_of(DEFAULT_CHUNK_MS)
 
 
 def samples_of(milliseconds: float) -> int:
