@@ -67,7 +67,9 @@ BAD = [
     Bad("wav empty, length 1", request(WAV=np.zeros((1, 0), np.float32), WAV_LENS=column(1)), ("'wav'", "[1, 0]")),
     Bad("wav with NaN", request(WAV=with_sample(np.nan)), ("'wav'", "row 0", "sample 1234", "nan")),
     Bad("wav with Inf", request(WAV=with_sample(np.inf)), ("'wav'", "row 0", "sample 1234", "inf")),
-    Bad("wav with -Inf at its end", request(WAV=with_sample(-np.inf, SAMPLES - 1)), ("'wav'", str(SAMPLES - 1), "-inf")),
+    Bad(
+        "wav with -Inf at its end", request(WAV=with_sample(-np.inf, SAMPLES - 1)), ("'wav'", str(SAMPLES - 1), "-inf")
+    ),
     Bad("wav of 1e38", request(WAV=with_sample(1e38)), ("'wav'", "sample 1234", "1" + "0" * 37)),
     Bad(
         "wav_lens 0 in the second row",

@@ -2,7 +2,8 @@
 
 import re
 import shutil
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 
@@ -104,7 +105,12 @@ BROKEN = [
         ("component", "feature_extractor", "ctc_scoring"),
     ),
     Broken("no config.yaml", FRONT_END, removed("config.yaml"), ("config_path", "config.yaml")),
-    Broken("broken config.yaml", FRONT_END, written("config.yaml", b"frontend_conf: [1, {\n"), ("config_path", "config.yaml")),
+    Broken(
+        "broken config.yaml",
+        FRONT_END,
+        written("config.yaml", b"frontend_conf: [1, {\n"),
+        ("config_path", "config.yaml"),
+    ),
     Broken(
         "config.yaml with a word for a number",
         FRONT_END,
@@ -114,7 +120,9 @@ BROKEN = [
     Broken("pad_to_multiple no number", FRONT_END, parameter("pad_to_multiple", "eight"), ("pad_to_multiple", "eight")),
     Broken("pad_to_multiple 0", FRONT_END, parameter("pad_to_multiple", "0"), ("pad_to_multiple", "0")),
     Broken("pad_to_multiple negative", FRONT_END, parameter("pad_to_multiple", "-8"), ("pad_to_multiple", "-8")),
-    Broken("max_audio_seconds no number", FRONT_END, parameter("max_audio_seconds", "long"), ("max_audio_seconds", "long")),
+    Broken(
+        "max_audio_seconds no number", FRONT_END, parameter("max_audio_seconds", "long"), ("max_audio_seconds", "long")
+    ),
     Broken("max_audio_seconds 0", FRONT_END, parameter("max_audio_seconds", "0"), ("max_audio_seconds", "0")),
     Broken("dither no number", FRONT_END, parameter("dither", "some"), ("dither", "some")),
     Broken("features of another width", FRONT_END, config(replaced("-1, 560", "-1, 480")), ("speech", "480", "560")),
@@ -132,10 +140,19 @@ BROKEN = [
     ),
     Broken("no ONNX file", ENCODER, removed("1/model.onnx"), ("model.onnx",)),
     Broken("another ONNX file", ENCODER, config(replaced('"model.onnx"', '"other.onnx"')), ("other.onnx",)),
-    Broken("an ONNX file that is not one", ENCODER, written("1/model.onnx", b"<html>404</html>\n"), ("model.onnx", "ONNX")),
+    Broken(
+        "an ONNX file that is not one", ENCODER, written("1/model.onnx", b"<html>404</html>\n"), ("model.onnx", "ONNX")
+    ),
     Broken("half an ONNX file", ENCODER, cut_in_half("1/model.onnx"), ("model.onnx", "ONNX")),
-    Broken("input the ONNX file lacks", ENCODER, config(replaced('"textnorm"', '"text_norm"')), ("text_norm", "textnorm")),
-    Broken("vocabulary the ONNX file lacks", ENCODER, config(replaced("-1, -1", "-1, 25055")), ("ctc_logits", "25055", "178")),
+    Broken(
+        "input the ONNX file lacks", ENCODER, config(replaced('"textnorm"', '"text_norm"')), ("text_norm", "textnorm")
+    ),
+    Broken(
+        "vocabulary the ONNX file lacks",
+        ENCODER,
+        config(replaced("-1, -1", "-1, 25055")),
+        ("ctc_logits", "25055", "178"),
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from support.client import GRPC, HTTP, JSON
-from support.load import at_once, counted, shared_executions, many_at_a_time
+from support.load import at_once, counted, many_at_a_time, shared_executions
 from support.recordings import WITH_ITN, WITHOUT_ITN, recordings
 from support.variants import PADDINGS, STEPS
 

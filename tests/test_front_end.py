@@ -65,7 +65,9 @@ def test_what_stands_behind_a_row_changes_no_bit(sensevoice):
     wav = wav_of("speech_en")
     alone, lengths = features(sensevoice, [wav])
     for value in (1.0, -1e3, np.nan, np.inf):
-        speech, padded_lengths = features(sensevoice, [wav], width=160000, filling=lambda count, v=value: np.full(count, v))
+        speech, padded_lengths = features(
+            sensevoice, [wav], width=160000, filling=lambda count, v=value: np.full(count, v)
+        )
         np.testing.assert_array_equal(speech, alone)
         assert padded_lengths.tolist() == lengths.tolist()
 
@@ -90,7 +92,9 @@ def test_lengths_all_different_share_an_execution(sensevoice):
     before = sensevoice.statistics("golden_features")
     names = [f"frames_{frames:02}" for frames in range(1, 9)]
     assert len({len(wav_of(name)) for name in names}) == 8
-    for name, (speech, _) in zip(names, at_once(sensevoice, [partial(features, sensevoice, [wav_of(name)]) for name in names])):
+    for name, (speech, _) in zip(
+        names, at_once(sensevoice, [partial(features, sensevoice, [wav_of(name)]) for name in names])
+    ):
         np.testing.assert_allclose(speech[0], speech_of(name), rtol=0, atol=TOLERANCE)
     assert max(shared_executions(before, sensevoice.statistics("golden_features"))) > 1
 

@@ -50,7 +50,9 @@ def test_reloads_under_way_while_requests_come(on_demand):
                 assert on_demand.transcribe([recording.samples], WITH_ITN) == [recording.texts[WITH_ITN]]
                 answered += 1
             except InferenceServerException as error:
-                assert "not" in error.message() and ("ready" in error.message() or "available" in error.message()), error
+                assert "not" in error.message() and ("ready" in error.message() or "available" in error.message()), (
+                    error
+                )
             if done.is_set() and answered:
                 return answered
 

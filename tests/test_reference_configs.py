@@ -1,4 +1,4 @@
-"""Configs as they stand where the steps are Python, with `backend` exchanged and `component` added, and nothing else."""
+"""Configs as they stand where the steps are Python, with `backend` exchanged and `component` added."""
 
 import shutil
 from functools import partial
@@ -28,7 +28,9 @@ def config(name, runs_on, inputs, outputs, instances="", **parameters):
     """A config's text; `instances` is the kind of two instances."""
     text = f'name: "{name}"\n{runs_on}\nmax_batch_size: 16\n'
     if parameters:
-        entries = ",\n".join(f'  {{ key: "{key}" value: {{ string_value: "{value}" }} }}' for key, value in parameters.items())
+        entries = ",\n".join(
+            f'  {{ key: "{key}" value: {{ string_value: "{value}" }} }}' for key, value in parameters.items()
+        )
         text += f"parameters [\n{entries}\n]\n"
     text += "input [\n" + ",\n".join(inputs) + "\n]\noutput [\n" + ",\n".join(outputs) + "\n]\n"
     if instances:
@@ -105,7 +107,7 @@ SCORING = config(
     FORCE_CPU_ONLY_INPUT_TENSORS="no",
 )
 
-# Triton refuses KIND_GPU on a machine without a GPU, whatever the backend. That line must change there, with Python too.
+# Triton refuses KIND_GPU without a GPU, whatever the backend: that line must change there, for Python too.
 ON_THE_CPU = replaced("KIND_GPU", "KIND_CPU")
 
 

@@ -49,7 +49,9 @@ def course():
             batch = recordings()[:rows]
             texts = client.transcribe([each.samples for each in batch], WITH_ITN, protocol=(HTTP, GRPC)[number % 2])
             assert texts == [each.texts[WITH_ITN] for each in batch]
-        answered = settled(client, lambda figures: figures.metric("nv_inference_count", model="sensevoice") == sum(REQUESTS))
+        answered = settled(
+            client, lambda figures: figures.metric("nv_inference_count", model="sensevoice") == sum(REQUESTS)
+        )
         for _ in range(FAILURES):
             with pytest.raises(InferenceServerException):
                 client.transcribe([recordings()[0].samples], WITH_ITN, lengths=[0])

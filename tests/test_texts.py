@@ -57,9 +57,7 @@ def test_audio_padded_to_the_next_ten_seconds(sensevoice, protocol, filling):
     some = recordings()[:3] if protocol == "HTTP JSON" else recordings()
     for recording in some:
         width = -(-len(recording.samples) // (10 * SAMPLE_RATE)) * 10 * SAMPLE_RATE
-        answers = sensevoice.transcribe(
-            [recording.samples], WITH_ITN, protocol=protocol, width=width, filling=filling
-        )
+        answers = sensevoice.transcribe([recording.samples], WITH_ITN, protocol=protocol, width=width, filling=filling)
         assert answers == [recording.texts[WITH_ITN]], recording.name
 
 

@@ -3,8 +3,8 @@
 import json
 import threading
 import time
-from contextlib import contextmanager
 import urllib.request
+from contextlib import contextmanager
 
 import numpy as np
 import tritonclient.grpc as grpc

@@ -27,7 +27,9 @@ SECONDS = 900
 # What `cargo xtask test` tells pytest is no part of a reader's environment.
 OURS = ("TRITONSERVER", "BACKENDS_DIR", "PROJECT_DIR", "SENSEVOICE_REPO", "SCRATCH_DIR", "XTASK", "PYTHONPATH")
 # Nor is what cargo and rustup tell the programs they run.
-CARGOS = re.compile(r"CARGO$|CARGO_(PKG|MANIFEST|BIN|CRATE|PRIMARY)|RUSTUP_TOOLCHAIN$|RUST_RECURSION_COUNT$|LD_LIBRARY_PATH$")
+CARGOS = re.compile(
+    r"CARGO$|CARGO_(PKG|MANIFEST|BIN|CRATE|PRIMARY)|RUSTUP_TOOLCHAIN$|RUST_RECURSION_COUNT$|LD_LIBRARY_PATH$"
+)
 
 
 class Block(NamedTuple):
@@ -78,10 +80,10 @@ def fresh_copy():
 
 
 def take_along(copy):
-    """Gives the copy what this project's cargo has compiled of other people's code and what xtask has fetched.
+    """Gives the copy what cargo has compiled of other people's code here, and what xtask has fetched.
 
-    It is the same for every clone, and minutes to make again. The target directory itself cannot be shared: cargo takes one
-    clone's crates for the other's.
+    It is the same for every clone, and minutes to make again. The target directory itself cannot be shared: cargo
+    takes one clone's crates for the other's.
     """
     if not os.environ.get("XTASK"):
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from support.environment import scratch, sensevoice_repository
 
+
 def fresh_directory(name):
     """An empty directory of its own."""
     return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=scratch()))
@@ -74,9 +75,7 @@ def without_parameter(key):
 
 def with_queue_delay(microseconds):
     """An edit: requests wait this long for company, so that batches form."""
-    return replaced(
-        "dynamic_batching { }", f"dynamic_batching {{ max_queue_delay_microseconds: {microseconds} }}"
-    )
+    return replaced("dynamic_batching { }", f"dynamic_batching {{ max_queue_delay_microseconds: {microseconds} }}")
 
 
 def chain(*edits):

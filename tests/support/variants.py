@@ -45,9 +45,7 @@ def repository_of_variants():
     add_pipeline(repository, "patient", {step: patient for step in STEPS})
     for frames in PADDINGS:
         add_pipeline(repository, f"pad_{frames}", {"feature_extractor": with_parameter("pad_to_multiple", frames)})
-    add_pipeline(
-        repository, "short", {"feature_extractor": with_parameter("max_audio_seconds", SHORT_LIMIT_SECONDS)}
-    )
+    add_pipeline(repository, "short", {"feature_extractor": with_parameter("max_audio_seconds", SHORT_LIMIT_SECONDS)})
     for name, frames in (("golden_features", 1), ("golden_features_pad_16", 16)):
         edit = chain(with_parameter("pad_to_multiple", frames), patient)
         model = add_model(repository, name, "feature_extractor", edit)
