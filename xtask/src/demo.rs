@@ -71,7 +71,8 @@ pub(crate) fn repository(layout: &Layout) -> Result<PathBuf> {
     let target = layout.work_directory("demo")?.join("model_repository");
     repo::assemble(
         layout,
-        &repo::Sensevoice {
+        repo::Kind::Sensevoice,
+        &repo::Options {
             from: layout.project.join("demo/sensevoice"),
             to: target.clone(),
             quantized: false,

@@ -75,10 +75,15 @@ Examples:
     #[command(after_help = "\
 Examples:
   cargo xtask repo sensevoice --from ~/SenseVoiceSmall --to ~/models
-  cargo xtask repo sensevoice --from ~/SenseVoiceSmall --to ~/models --quantized --force")]
+  cargo xtask repo sensevoice --from ~/SenseVoiceSmall --to ~/models --quantized --force
+  cargo xtask repo paraformer --from ~/paraformer-large --to ~/models
+  cargo xtask repo paraformer-online --from ~/paraformer-large-online --to ~/models
+
+Several repositories in one server:
+  cargo xtask serve --repo ~/models/a --repo ~/models/b -- --model-namespacing=true")]
     Repo {
         #[command(subcommand)]
-        kind: repo::Kind,
+        task: repo::Task,
     },
     /// Become another program, tied to the life of the parent
     #[command(hide = true)]
@@ -113,7 +118,7 @@ fn run(task: Task) -> Result<()> {
         Task::Demo(options) => demo::demo(&layout, &options),
         Task::Test(options) => test::test(&layout, &options),
         Task::Serve(options) => serve::serve(&layout, options),
-        Task::Repo { kind } => repo::repo(&layout, &kind),
+        Task::Repo { task } => repo::repo(&layout, &task),
         Task::ExecTied(_) => Ok(()),
     }
 }

@@ -2,14 +2,15 @@
 
 use std::path::{Component, Path};
 
-use wav_frontend::FrontendOptions;
+use wav_frontend::Cmvn;
 
-use super::onnx::{Element, Signature, Tensor};
+use super::onnx::Tensor;
+use super::search::{ModelConfig, Onnx, Piece};
 
 /// A piece that does not fit the others.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum Mismatch {
+pub(super) enum Mismatch {
     /// am.mvn belongs to another front end.
     #[error(
         "am.mvn has {given} values per frame, config.yaml makes {expected} (n_mels {num_mel_bins} x lfr_m {lfr_m})"
@@ -24,6 +25,12 @@ pub(crate) enum Mismatch {
         /// Frames stacked into one.
         lfr_m: usize,
     },
+    /// The front end does not make the windows that the streaming chain takes.
+    #[error("config.yaml: {reason}")]
+    Chunk {
+        /// What it makes.
+        reason: String,
+    },
     /// The ONNX file was made for other features.
     #[error("{file}: input speech takes {given} values per frame, config.yaml makes {expected}")]
     SpeechWidth {
@@ -34,18 +41,36 @@ pub(crate) enum Mismatch {
         /// Values per frame.
         expected: usize,
     },
-    /// The tokenizer belongs to another vocabulary.
-    #[error(
-        "{file}: output ctc_logits scores {given} pieces, the tokenizer {tokenizer} has {expected}"
-    )]
+    /// The ONNX file has another hidden size.
+    #[error("{file}: {direction} {name} is {given} wide, {reason} {expected}")]
+    HiddenSize {
+        /// The ONNX file.
+        file: String,
+        /// `input` or `output`.
+        direction: &'static str,
+        /// The tensor's name.
+        name: &'static str,
+        /// Its last dimension.
+        given: i64,
+        /// Where `expected` is from.
+        reason: &'static str,
+        /// The encoder's output size.
+        expected: usize,
+    },
+    /// The vocabulary belongs to another model.
+    #[error("{file}: output {output} scores {given} {units}, {vocabulary} has {expected}")]
     Vocabulary {
         /// The ONNX file.
         file: String,
-        /// Pieces the file scores.
+        /// The tensor with the scores.
+        output: &'static str,
+        /// What the file scores.
         given: i64,
-        /// The sentencepiece model.
-        tokenizer: String,
-        /// Its pieces.
+        /// Pieces or tokens.
+        units: &'static str,
+        /// The vocabulary.
+        vocabulary: String,
+        /// Its size.
         expected: usize,
     },
     /// The ONNX file lacks a tensor.
@@ -61,14 +86,16 @@ pub(crate) enum Mismatch {
         present: String,
     },
     /// The ONNX file demands a tensor that nobody fills.
-    #[error(
-        "{file}: input {name} is none of SenseVoice's: speech, speech_lengths, language, textnorm"
-    )]
+    #[error("{file}: input {name} is none of {owner}'s: {known}")]
     UnknownInput {
         /// The ONNX file.
         file: String,
         /// The tensor's name.
         name: String,
+        /// Whose tensors are known.
+        owner: &'static str,
+        /// The tensors that are filled.
+        known: String,
     },
     /// A tensor has other elements or another rank.
     #[error("{file}: {direction} {name} is {given}, expected {expected}")]
@@ -78,11 +105,37 @@ pub(crate) enum Mismatch {
         /// `input` or `output`.
         direction: &'static str,
         /// The tensor's name.
-        name: &'static str,
+        name: String,
         /// What the file has.
         given: String,
-        /// What SenseVoice has.
+        /// What the model has.
         expected: String,
+    },
+    /// A decoder that keeps nothing of a stream.
+    #[error("{file}: no inputs in_cache_0, in_cache_1, …: it is no decoder for streams")]
+    NoCaches {
+        /// The ONNX file.
+        file: String,
+    },
+    /// A cache that nothing comes out for.
+    #[error("{file}: input {input} has no output {output}")]
+    CacheOutput {
+        /// The ONNX file.
+        file: String,
+        /// The cache.
+        input: String,
+        /// What it becomes.
+        output: String,
+    },
+    /// A cache of unknown size.
+    #[error(
+        "{file}: the size of input {name} is left open, so that no state can be declared for it"
+    )]
+    CacheSize {
+        /// The ONNX file.
+        file: String,
+        /// The cache.
+        name: String,
     },
     /// Weights beside the ONNX file are not there.
     #[error("{file} keeps weights in {location}, which is not beside it")]
@@ -102,50 +155,12 @@ pub(crate) enum Mismatch {
     },
 }
 
-struct Expected {
-    name: &'static str,
-    element: Element,
-    rank: usize,
-}
-
-const INPUTS: [Expected; 4] = [
-    Expected {
-        name: "speech",
-        element: Element::FP32,
-        rank: 3,
-    },
-    Expected {
-        name: "speech_lengths",
-        element: Element::INT32,
-        rank: 1,
-    },
-    Expected {
-        name: "language",
-        element: Element::INT32,
-        rank: 1,
-    },
-    Expected {
-        name: "textnorm",
-        element: Element::INT32,
-        rank: 1,
-    },
-];
-
-const OUTPUTS: [Expected; 2] = [
-    Expected {
-        name: "ctc_logits",
-        element: Element::FP32,
-        rank: 3,
-    },
-    Expected {
-        name: "encoder_out_lens",
-        element: Element::INT32,
-        rank: 1,
-    },
-];
-
 /// am.mvn against config.yaml.
-pub(crate) fn cmvn(given: usize, options: &FrontendOptions) -> Option<Mismatch> {
+pub(super) fn cmvn(
+    cmvn: Option<&Piece<Cmvn>>,
+    config: Option<&Piece<ModelConfig>>,
+) -> Option<Mismatch> {
+    let (given, options) = (cmvn?.content.dim(), &config?.content.frontend);
     let expected = options.feature_dim();
     (given != expected).then_some(Mismatch::CmvnWidth {
         given,
@@ -155,120 +170,106 @@ pub(crate) fn cmvn(given: usize, options: &FrontendOptions) -> Option<Mismatch> 
     })
 }
 
-/// The ONNX file's tensors by themselves.
-pub(crate) fn tensors(file: &str, signature: &Signature) -> Vec<Mismatch> {
-    let of = |direction, expected: &'static [Expected], tensors| {
-        expected
-            .iter()
-            .filter_map(move |expected| tensor(file, direction, expected, tensors))
-    };
-    let unknown = signature
-        .inputs
-        .iter()
-        .filter(|input| INPUTS.iter().all(|expected| expected.name != input.name))
-        .map(|input| Mismatch::UnknownInput {
-            file: file.to_owned(),
-            name: input.name.clone(),
-        });
-    of("input", &INPUTS, &signature.inputs)
-        .chain(unknown)
-        .chain(of("output", &OUTPUTS, &signature.outputs))
-        .collect()
-}
-
-fn tensor(
-    file: &str,
-    direction: &'static str,
-    expected: &Expected,
-    tensors: &[Tensor],
-) -> Option<Mismatch> {
-    let file = file.to_owned();
-    let Some(given) = tensors.iter().find(|tensor| tensor.name == expected.name) else {
-        let names: Vec<_> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
-        let present = if names.is_empty() {
-            "none".to_owned()
-        } else {
-            names.join(", ")
-        };
-        return Some(Mismatch::MissingTensor {
-            file,
-            direction,
-            name: expected.name,
-            present,
-        });
-    };
-    let rank = given.dims.as_ref().map_or(expected.rank, Vec::len);
-    if given.element == Some(expected.element) && rank == expected.rank {
-        return None;
-    }
-    let element = given
-        .element
-        .map_or("no tensor".to_owned(), |element| element.to_string());
-    Some(Mismatch::TensorKind {
-        file,
-        direction,
-        name: expected.name,
-        given: format!("{element} of rank {rank}"),
-        expected: format!("{} of rank {}", expected.element, expected.rank),
+/// The ONNX file's features against config.yaml; a width the file leaves open fits.
+pub(super) fn speech(onnx: &Onnx, config: Option<&Piece<ModelConfig>>) -> Option<Mismatch> {
+    let expected = config?.content.frontend.feature_dim();
+    let given = other_width(&onnx.content.inputs, "speech", expected)?;
+    Some(Mismatch::SpeechWidth {
+        file: onnx.name(),
+        given,
+        expected,
     })
 }
 
-/// The ONNX file's features against config.yaml; a width the file leaves open fits.
-pub(crate) fn speech(
-    file: &str,
-    signature: &Signature,
-    options: &FrontendOptions,
-) -> Option<Mismatch> {
-    let expected = options.feature_dim();
-    width(&signature.inputs, "speech")
-        .filter(|&given| usize::try_from(given) != Ok(expected))
-        .map(|given| Mismatch::SpeechWidth {
-            file: file.to_owned(),
-            given,
-            expected,
-        })
+/// A hidden size, and the words that say where it is from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hidden {
+    pub(super) size: usize,
+    pub(super) reason: &'static str,
 }
 
-/// The ONNX file's scores against the tokenizer of `expected` pieces; a width the file leaves open fits.
-pub(crate) fn vocabulary(
-    file: &str,
-    signature: &Signature,
-    tokenizer: &str,
-    expected: usize,
-) -> Option<Mismatch> {
-    width(&signature.outputs, "ctc_logits")
-        .filter(|&given| usize::try_from(given) != Ok(expected))
-        .map(|given| Mismatch::Vocabulary {
-            file: file.to_owned(),
+/// The named tensors against the hidden size; a width the file leaves open fits.
+pub(super) fn hidden(
+    onnx: &Onnx,
+    names: &[&'static str],
+    hidden: Option<&Hidden>,
+) -> Vec<Mismatch> {
+    let Some(&Hidden { size, reason }) = hidden else {
+        return Vec::new();
+    };
+    let signature = &onnx.content;
+    let find = |direction, tensors: &[Tensor], name| {
+        other_width(tensors, name, size).map(|given| Mismatch::HiddenSize {
+            file: onnx.name(),
+            direction,
+            name,
             given,
-            tokenizer: tokenizer.to_owned(),
-            expected,
+            reason,
+            expected: size,
         })
+    };
+    names
+        .iter()
+        .flat_map(|name| {
+            [
+                find("input", &signature.inputs, name),
+                find("output", &signature.outputs, name),
+            ]
+        })
+        .flatten()
+        .collect()
 }
 
-/// The last dimension of a tensor, if the file fixes it.
-fn width(tensors: &[Tensor], name: &str) -> Option<i64> {
+/// What a tensor of scores must fit.
+#[derive(Debug)]
+pub(super) struct Scores {
+    /// The tensor's name.
+    pub(super) output: &'static str,
+    /// What a vocabulary consists of.
+    pub(super) units: &'static str,
+    /// The vocabulary's name.
+    pub(super) vocabulary: String,
+    /// Its size.
+    pub(super) expected: usize,
+}
+
+/// The ONNX file's scores against the vocabulary; a width the file leaves open fits.
+pub(super) fn scores(onnx: &Onnx, scores: &Scores) -> Option<Mismatch> {
+    let given = other_width(&onnx.content.outputs, scores.output, scores.expected)?;
+    Some(Mismatch::Vocabulary {
+        file: onnx.name(),
+        output: scores.output,
+        given,
+        units: scores.units,
+        vocabulary: scores.vocabulary.clone(),
+        expected: scores.expected,
+    })
+}
+
+/// The last dimension of a tensor, if the file fixes it to anything else.
+fn other_width(tensors: &[Tensor], name: &str, expected: usize) -> Option<i64> {
     let tensor = tensors.iter().find(|tensor| tensor.name == name)?;
-    *tensor.dims.as_ref()?.last()?
+    let width = (*tensor.dims.as_ref()?.last()?)?;
+    (usize::try_from(width) != Ok(expected)).then_some(width)
 }
 
-/// The files of weights that the ONNX file in `directory` names.
-pub(crate) fn weights(file: &str, signature: &Signature, directory: &Path) -> Vec<Mismatch> {
+/// The files of weights that the ONNX file names.
+pub(super) fn weights(onnx: &Onnx) -> Vec<Mismatch> {
     let problem = |location: &String| {
-        let (file, path) = (file.to_owned(), Path::new(location));
+        let (file, path) = (onnx.name(), Path::new(location));
         let location = location.clone();
         if !path
             .components()
             .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
         {
             Some(Mismatch::WeightsElsewhere { file, location })
-        } else if !directory.join(path).is_file() {
+        } else if !onnx.path.with_file_name(path).is_file() {
             Some(Mismatch::MissingWeights { file, location })
         } else {
             None
         }
     };
-    signature
+    onnx.content
         .external_files
         .iter()
         .filter_map(problem)
@@ -276,74 +277,70 @@ pub(crate) fn weights(file: &str, signature: &Signature, directory: &Path) -> Ve
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::repo::onnx;
+    use crate::repo::onnx::{self, Signature};
     use std::collections::BTreeSet;
 
-    fn demo() -> Signature {
-        onnx::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo/sensevoice/model.onnx"))
-            .unwrap()
+    /// An ONNX file of the demo.
+    pub(crate) fn demo(directory: &str, name: &str) -> Onnx {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../demo")
+            .join(directory)
+            .join(name);
+        Piece {
+            content: onnx::read(&path).unwrap(),
+            path,
+        }
     }
 
-    fn all(
-        signature: &Signature,
-        options: &FrontendOptions,
-        cmvn_width: usize,
-        pieces: usize,
-    ) -> Vec<String> {
-        let mut found = tensors("model.onnx", signature);
-        found.extend(cmvn(cmvn_width, options));
-        found.extend(speech("model.onnx", signature, options));
-        found.extend(vocabulary("model.onnx", signature, "x.bpe.model", pieces));
-        found.iter().map(ToString::to_string).collect()
+    pub(crate) fn texts(problems: impl IntoIterator<Item = Mismatch>) -> Vec<String> {
+        problems
+            .into_iter()
+            .map(|problem| problem.to_string())
+            .collect()
     }
 
-    #[test]
-    fn the_demo_fits() {
-        assert!(all(&demo(), &FrontendOptions::default(), 560, 178).is_empty());
-    }
-
-    #[test]
-    fn every_width_that_differs_is_told() {
-        let options = FrontendOptions {
-            num_mel_bins: 40,
-            ..FrontendOptions::default()
-        };
-        assert_eq!(
-            all(&demo(), &options, 560, 25055),
-            [
-                "am.mvn has 560 values per frame, config.yaml makes 280 (n_mels 40 x lfr_m 7)",
-                "model.onnx: input speech takes 560 values per frame, config.yaml makes 280",
-                "model.onnx: output ctc_logits scores 178 pieces, the tokenizer x.bpe.model has 25055",
-            ]
-        );
+    fn vocabulary(expected: usize) -> Scores {
+        Scores {
+            output: "ctc_logits",
+            units: "pieces",
+            vocabulary: "x.bpe.model".into(),
+            expected,
+        }
     }
 
     #[test]
     fn a_width_left_open_fits() {
-        let mut signature = demo();
-        signature.outputs[0].dims = Some(vec![None, None, None]);
-        signature.inputs[0].dims = None;
-        assert!(all(&signature, &FrontendOptions::default(), 560, 25055).is_empty());
+        let mut onnx = demo("sensevoice", "model.onnx");
+        assert_eq!(
+            texts(scores(&onnx, &vocabulary(25055))),
+            ["model.onnx: output ctc_logits scores 178 pieces, x.bpe.model has 25055"]
+        );
+        assert_eq!(scores(&onnx, &vocabulary(178)), None);
+        onnx.content.outputs[0].dims = Some(vec![None, None, None]);
+        assert_eq!(scores(&onnx, &vocabulary(25055)), None);
+        onnx.content.outputs[0].dims = None;
+        assert_eq!(scores(&onnx, &vocabulary(25055)), None);
     }
 
     #[test]
-    fn other_tensors_are_told() {
-        let mut signature = demo();
-        signature.inputs[1].element = Some(Element(7));
-        signature.inputs[2].dims = Some(vec![None, Some(1)]);
-        signature.inputs[3].name = "text_norm".into();
-        signature.outputs.remove(1);
+    fn another_hidden_size_is_told_for_every_tensor() {
+        let decoder = demo("paraformer_online", "decoder.onnx");
+        let size = Hidden {
+            size: 512,
+            reason: "encoder_conf.output_size is",
+        };
         assert_eq!(
-            all(&signature, &FrontendOptions::default(), 560, 178),
+            texts(hidden(&decoder, &["enc", "acoustic_embeds"], Some(&size))),
             [
-                "model.onnx: input speech_lengths is INT64 of rank 1, expected INT32 of rank 1",
-                "model.onnx: input language is INT32 of rank 2, expected INT32 of rank 1",
-                "model.onnx: no input textnorm; it has speech, speech_lengths, language, text_norm",
-                "model.onnx: input text_norm is none of SenseVoice's: speech, speech_lengths, language, textnorm",
-                "model.onnx: no output encoder_out_lens; it has ctc_logits",
+                "decoder.onnx: input enc is 128 wide, encoder_conf.output_size is 512",
+                "decoder.onnx: input acoustic_embeds is 128 wide, encoder_conf.output_size is 512",
             ]
+        );
+        assert_eq!(
+            hidden(&decoder, &["enc"], Some(&Hidden { size: 128, ..size })),
+            []
         );
     }
 
@@ -352,16 +349,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("there.data"), "").unwrap();
         let files = ["there.data", "gone.data", "../out.data", "/etc/out.data"];
-        let signature = Signature {
-            external_files: BTreeSet::from(files.map(String::from)),
-            ..Signature::default()
+        let onnx = Piece {
+            path: directory.path().join("m.onnx"),
+            content: Signature {
+                external_files: BTreeSet::from(files.map(String::from)),
+                ..Signature::default()
+            },
         };
-        let found: Vec<_> = weights("m.onnx", &signature, directory.path())
-            .iter()
-            .map(ToString::to_string)
-            .collect();
         assert_eq!(
-            found,
+            texts(weights(&onnx)),
             [
                 "m.onnx keeps weights in ../out.data: only files beside it or below can be taken along",
                 "m.onnx keeps weights in /etc/out.data: only files beside it or below can be taken along",

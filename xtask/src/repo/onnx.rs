@@ -66,6 +66,8 @@ impl Element {
     pub(crate) const FP32: Self = Self(1);
     /// int32
     pub(crate) const INT32: Self = Self(6);
+    /// int64
+    pub(crate) const INT64: Self = Self(7);
 }
 
 impl std::fmt::Display for Element {

@@ -1,6 +1,8 @@
-//! Assembling the demo model, and exports that do not fit.
+//! Assembling the demo's models, and exports that do not fit.
 
+use super::sensevoice::TOKENIZER;
 use super::*;
+use Kind::{Paraformer, ParaformerOnline, Sensevoice};
 use tempfile::TempDir;
 
 fn layout() -> Layout {
@@ -11,16 +13,21 @@ fn layout() -> Layout {
     }
 }
 
-/// A copy of the demo export, and a place for a repository.
-fn export() -> (TempDir, Sensevoice) {
+/// A copy of the demo's export, and a place for a repository.
+fn export(kind: Kind) -> (TempDir, Options) {
     let directory = tempfile::tempdir().unwrap();
     let from = directory.path().join("export");
     fs::create_dir(&from).unwrap();
-    for entry in fs::read_dir(layout().project.join("demo/sensevoice")).unwrap() {
+    let demo = match kind {
+        Sensevoice => "demo/sensevoice",
+        Paraformer => "demo/paraformer",
+        ParaformerOnline => "demo/paraformer_online",
+    };
+    for entry in fs::read_dir(layout().project.join(demo)).unwrap() {
         let path = entry.unwrap().path();
-        fs::copy(&path, from.join(name_of(&path))).unwrap();
+        fs::copy(&path, from.join(path.file_name().unwrap())).unwrap();
     }
-    let options = Sensevoice {
+    let options = Options {
         from,
         to: directory.path().join("repo"),
         quantized: false,
@@ -29,8 +36,8 @@ fn export() -> (TempDir, Sensevoice) {
     (directory, options)
 }
 
-fn problems(options: &Sensevoice) -> Vec<String> {
-    let error = assemble(&layout(), options).unwrap_err().to_string();
+fn problems(kind: Kind, options: &Options) -> Vec<String> {
+    let error = assemble(&layout(), kind, options).unwrap_err().to_string();
     assert!(!options.to.exists());
     let mut lines = error.lines();
     assert!(
@@ -42,31 +49,36 @@ fn problems(options: &Sensevoice) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn the_demo_becomes_a_repository() {
-    let (_directory, options) = export();
-    let facts = assemble(&layout(), &options).unwrap();
-    assert_eq!(facts, "model.onnx, 560 features, 178 pieces");
-    for (from, to) in [
-        ("model.onnx", "encoder/1/model.onnx"),
-        ("am.mvn", "feature_extractor/am.mvn"),
-        ("config.yaml", "feature_extractor/config.yaml"),
-        (TOKENIZER, "scoring/chn_jpn_yue_eng_ko_spectok.bpe.model"),
-    ] {
+/// The repository has the export's files at their places.
+fn assert_placed(options: &Options, places: &[(&str, &str)]) {
+    for (from, to) in places {
         assert_eq!(
             fs::read(options.from.join(from)).unwrap(),
             fs::read(options.to.join(to)).unwrap(),
             "{to}"
         );
     }
-    for model in MODELS {
+}
+
+fn config(repository: &Path, model: &str) -> String {
+    fs::read_to_string(repository.join(model).join("config.pbtxt")).unwrap()
+}
+
+fn template(kind: Kind) -> PathBuf {
+    layout().project.join(kind.template())
+}
+
+/// The repository's configurations are the template's, but for those of the models named.
+fn assert_configs_of_template(kind: Kind, options: &Options, but: &[&str]) {
+    for model in kind.models() {
         assert!(options.to.join(model).join("1").is_dir());
-        let config = Path::new(model).join("config.pbtxt");
-        assert_eq!(
-            fs::read(options.to.join(&config)).unwrap(),
-            fs::read(layout().project.join(TEMPLATE).join(&config)).unwrap()
-        );
+        let (ours, theirs) = (config(&options.to, model), config(&template(kind), model));
+        assert_eq!(ours == theirs, !but.contains(model), "{model}");
     }
+    assert_eq!(
+        fs::read_dir(&options.to).unwrap().count(),
+        kind.models().len()
+    );
     assert_eq!(
         fs::read_dir(options.to.parent().unwrap()).unwrap().count(),
         2,
@@ -75,10 +87,71 @@ fn the_demo_becomes_a_repository() {
 }
 
 #[test]
+fn the_sensevoice_demo_becomes_a_repository() {
+    let (_directory, options) = export(Sensevoice);
+    let facts = assemble(&layout(), Sensevoice, &options).unwrap();
+    assert_eq!(facts, "model.onnx, 560 features, 178 pieces");
+    assert_placed(
+        &options,
+        &[
+            ("model.onnx", "encoder/1/model.onnx"),
+            ("am.mvn", "feature_extractor/am.mvn"),
+            ("config.yaml", "feature_extractor/config.yaml"),
+            (TOKENIZER, "scoring/chn_jpn_yue_eng_ko_spectok.bpe.model"),
+        ],
+    );
+    assert_configs_of_template(Sensevoice, &options, &[]);
+}
+
+#[test]
+fn the_paraformer_demo_becomes_a_repository() {
+    let (_directory, options) = export(Paraformer);
+    let facts = assemble(&layout(), Paraformer, &options).unwrap();
+    assert_eq!(facts, "model.onnx, 560 features, 124 tokens");
+    assert_placed(
+        &options,
+        &[
+            ("model.onnx", "encoder/1/model.onnx"),
+            ("am.mvn", "feature_extractor/am.mvn"),
+            ("config.yaml", "feature_extractor/config.yaml"),
+            ("tokens.json", "scoring/tokens.json"),
+        ],
+    );
+    assert_configs_of_template(Paraformer, &options, &[]);
+}
+
+#[test]
+fn the_streaming_demo_becomes_a_repository() {
+    let (_directory, options) = export(ParaformerOnline);
+    let facts = assemble(&layout(), ParaformerOnline, &options).unwrap();
+    assert_eq!(
+        facts,
+        "model.onnx and decoder.onnx, 560 features, 124 tokens, 4 caches of 128 x 10"
+    );
+    assert_placed(
+        &options,
+        &[
+            ("model.onnx", "encoder/1/model.onnx"),
+            ("decoder.onnx", "decoder/1/decoder.onnx"),
+            ("config.yaml", "feature_extractor/config.yaml"),
+            ("am.mvn", "lfr_cmvn_pe/am.mvn"),
+            ("config.yaml", "lfr_cmvn_pe/config.yaml"),
+            ("config.yaml", "cif_search/config.yaml"),
+            ("tokens.json", "cif_search/tokens.json"),
+        ],
+    );
+    assert_configs_of_template(ParaformerOnline, &options, &["decoder"]);
+    let decoder = config(&options.to, "decoder");
+    assert_eq!(decoder.matches("input_name: \"in_cache_").count(), 4);
+    assert_eq!(decoder.matches("dims: [ 128, 10 ]").count(), 8);
+    assert!(!decoder.contains("512"), "{decoder}");
+}
+
+#[test]
 fn the_quantized_model_takes_the_place_of_the_other() {
-    let (_directory, mut options) = export();
+    let (_directory, mut options) = export(Sensevoice);
     options.quantized = true;
-    assemble(&layout(), &options).unwrap();
+    assemble(&layout(), Sensevoice, &options).unwrap();
     assert_eq!(
         fs::read(options.to.join("encoder/1/model.onnx")).unwrap(),
         fs::read(options.from.join("model_quant.onnx")).unwrap()
@@ -87,19 +160,23 @@ fn the_quantized_model_takes_the_place_of_the_other() {
 
 #[test]
 fn a_repository_is_replaced_only_by_force_and_other_directories_never() {
-    let (_directory, mut options) = export();
-    assemble(&layout(), &options).unwrap();
-    let error = assemble(&layout(), &options).unwrap_err().to_string();
+    let (_directory, mut options) = export(Sensevoice);
+    assemble(&layout(), Sensevoice, &options).unwrap();
+    let error = assemble(&layout(), Sensevoice, &options)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.ends_with("it holds a repository already; --force replaces it"),
         "{error}"
     );
     options.force = true;
     fs::write(options.to.join("encoder/1/stale"), "").unwrap();
-    assemble(&layout(), &options).unwrap();
+    assemble(&layout(), Sensevoice, &options).unwrap();
     assert!(!options.to.join("encoder/1/stale").exists());
     fs::write(options.to.join("thesis.tex"), "").unwrap();
-    let error = assemble(&layout(), &options).unwrap_err().to_string();
+    let error = assemble(&layout(), Sensevoice, &options)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.ends_with("it holds thesis.tex, which is no part of a SenseVoice repository"),
         "{error}"
@@ -109,12 +186,12 @@ fn a_repository_is_replaced_only_by_force_and_other_directories_never() {
 
 #[test]
 fn everything_that_is_missing_is_told_at_once() {
-    let (_directory, options) = export();
+    let (_directory, options) = export(Sensevoice);
     for name in ["model.onnx", "am.mvn", TOKENIZER] {
         fs::remove_file(options.from.join(name)).unwrap();
     }
     assert_eq!(
-        problems(&options),
+        problems(Sensevoice, &options),
         [
             "no model.onnx; there is model_quant.onnx: give --quantized to take it",
             "no am.mvn",
@@ -125,7 +202,7 @@ fn everything_that_is_missing_is_told_at_once() {
 
 #[test]
 fn unreadable_pieces_are_told_with_their_names() {
-    let (_directory, options) = export();
+    let (_directory, options) = export(Sensevoice);
     fs::write(
         options.from.join("model.onnx"),
         "version https://git-lfs.github.com/spec/v1",
@@ -134,7 +211,7 @@ fn unreadable_pieces_are_told_with_their_names() {
     fs::write(options.from.join("am.mvn"), "<Nnet>\n").unwrap();
     fs::write(options.from.join("config.yaml"), "model: SenseVoiceSmall\n").unwrap();
     fs::write(options.from.join(TOKENIZER), "nothing").unwrap();
-    let problems = problems(&options);
+    let problems = problems(Sensevoice, &options);
     assert_eq!(problems.len(), 4, "{problems:?}");
     assert!(
         problems[0].starts_with("model.onnx: it is not an ONNX file"),
@@ -153,7 +230,7 @@ fn unreadable_pieces_are_told_with_their_names() {
 
 #[test]
 fn pieces_of_different_models_are_told() {
-    let (_directory, options) = export();
+    let (_directory, options) = export(Sensevoice);
     fs::write(
         options.from.join("config.yaml"),
         "frontend_conf:\n    n_mels: 40\n",
@@ -164,7 +241,7 @@ fn pieces_of_different_models_are_told() {
         .join("crates/asr-decode/tests/data/tokenizer.bpe.model");
     fs::copy(other, options.from.join(TOKENIZER)).unwrap();
     assert_eq!(
-        problems(&options),
+        problems(Sensevoice, &options),
         [
             "am.mvn has 560 values per frame, config.yaml makes 280 (n_mels 40 x lfr_m 7)",
             "model.onnx: input speech takes 560 values per frame, config.yaml makes 280",
@@ -173,19 +250,123 @@ fn pieces_of_different_models_are_told() {
     );
 }
 
+/// The template of `kind` has `from` this many times in the configuration of each model.
+fn assert_in_template(kind: Kind, from: &str, counts: &[(&str, usize)]) {
+    for model in kind.models() {
+        let expected = counts
+            .iter()
+            .find(|(name, _)| name == model)
+            .map_or(0, |(_, count)| *count);
+        let found = config(&template(kind), model).matches(from).count();
+        assert_eq!(found, expected, "{from} in {model}");
+    }
+}
+
 #[test]
-fn the_template_writes_feature_dims_as_expected() {
-    let config = |model: &str| {
-        fs::read_to_string(
-            layout()
-                .project
-                .join(TEMPLATE)
-                .join(model)
-                .join("config.pbtxt"),
-        )
-        .unwrap()
-    };
-    assert_eq!(config("feature_extractor").matches(FEATURE_DIMS).count(), 1);
-    assert_eq!(config("encoder").matches(FEATURE_DIMS).count(), 1);
-    assert!(config("scoring").contains(TOKENIZER));
+fn the_templates_write_what_is_replaced_as_expected() {
+    for (kind, counts) in [
+        (
+            Sensevoice,
+            vec![vec![("feature_extractor", 1), ("encoder", 1)]],
+        ),
+        (
+            Paraformer,
+            vec![
+                vec![("feature_extractor", 1), ("encoder", 1)],
+                vec![("scoring", 1)],
+            ],
+        ),
+        (
+            ParaformerOnline,
+            vec![
+                vec![("lfr_cmvn_pe", 1), ("encoder", 1)],
+                vec![("feature_extractor", 1), ("lfr_cmvn_pe", 1)],
+                vec![("lfr_cmvn_pe", 2)],
+                vec![("cif_search", 1)],
+                vec![("decoder", 1)],
+            ],
+        ),
+    ] {
+        let (_directory, options) = export(kind);
+        let assembly = kind.plan(&options).unwrap();
+        assert_eq!(assembly.replacements.len(), counts.len());
+        for ((from, _), counts) in assembly.replacements.iter().zip(&counts) {
+            assert_in_template(kind, from, counts);
+        }
+    }
+    assert!(config(&template(Sensevoice), "scoring").contains(TOKENIZER));
+}
+
+#[test]
+fn without_tokens_json_the_vocabulary_is_that_of_the_config() {
+    for (kind, model) in [(Paraformer, "scoring"), (ParaformerOnline, "cif_search")] {
+        let (_directory, options) = export(kind);
+        let tokens = options.from.join("tokens.json");
+        let list: Vec<String> = serde_json::from_slice(&fs::read(&tokens).unwrap()).unwrap();
+        fs::remove_file(tokens).unwrap();
+        assert_eq!(
+            problems(kind, &options),
+            ["no tokens.json, and no token_list in config.yaml either"]
+        );
+        let yaml = options.from.join("config.yaml");
+        let mut text = fs::read_to_string(&yaml).unwrap();
+        text.push_str("token_list:\n");
+        list.iter()
+            .for_each(|token| text.push_str(&format!("- {token}\n")));
+        fs::write(&yaml, text).unwrap();
+        assemble(&layout(), kind, &options).unwrap();
+        let place = format!("{model}/config.yaml");
+        assert_placed(&options, &[("config.yaml", &place)]);
+        let config = config(&options.to, model);
+        assert!(!config.contains("\"tokens.json\""), "{config}");
+        assert!(
+            config.contains("\"vocabulary\"\n    value: { string_value: \"config.yaml\" }"),
+            "{config}"
+        );
+    }
+}
+
+#[test]
+fn all_that_does_not_fit_a_streaming_decoder_is_told() {
+    let (_directory, options) = export(ParaformerOnline);
+    fs::write(
+        options.from.join("config.yaml"),
+        "frontend_conf:\n    n_mels: 40\nencoder_conf:\n    output_size: 512\n",
+    )
+    .unwrap();
+    fs::write(options.from.join("tokens.json"), "[\"a\"]").unwrap();
+    fs::copy(
+        layout().project.join("demo/paraformer/model.onnx"),
+        options.from.join("decoder.onnx"),
+    )
+    .unwrap();
+    assert_eq!(
+        problems(ParaformerOnline, &options),
+        [
+            "am.mvn has 560 values per frame, config.yaml makes 280 (n_mels 40 x lfr_m 7)",
+            "model.onnx: input speech takes 560 values per frame, config.yaml makes 280",
+            "model.onnx: output enc is 128 wide, encoder_conf.output_size in config.yaml is 512",
+            "decoder.onnx: no input enc; it has speech, speech_lengths",
+            "decoder.onnx: no input enc_len; it has speech, speech_lengths",
+            "decoder.onnx: no input acoustic_embeds; it has speech, speech_lengths",
+            "decoder.onnx: no input acoustic_embeds_len; it has speech, speech_lengths",
+            "decoder.onnx: input speech is none of the streaming decoder's: enc, enc_len, acoustic_embeds, acoustic_embeds_len",
+            "decoder.onnx: input speech_lengths is none of the streaming decoder's: enc, enc_len, acoustic_embeds, acoustic_embeds_len",
+            "decoder.onnx: no output sample_ids; it has logits, token_num",
+            "decoder.onnx: output logits scores 124 tokens, tokens.json has 1",
+            "decoder.onnx: no inputs in_cache_0, in_cache_1, …: it is no decoder for streams",
+        ]
+    );
+}
+
+#[test]
+fn a_front_end_of_other_windows_is_told() {
+    let (_directory, options) = export(ParaformerOnline);
+    let yaml = options.from.join("config.yaml");
+    let text = fs::read_to_string(&yaml).unwrap();
+    fs::write(&yaml, text.replace("lfr_n: 6", "lfr_n: 10")).unwrap();
+    assert_eq!(
+        problems(ParaformerOnline, &options),
+        ["config.yaml: a chunk of 0.6 s makes 6 stacked frames, expected 10"]
+    );
 }

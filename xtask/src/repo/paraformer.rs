@@ -1,0 +1,69 @@
+//! A repository of Paraformer for whole recordings.
+
+use anyhow::Result;
+use asr_decode::vocabulary::Vocabulary;
+
+use super::check::{self, Scores};
+use super::interface::{self, PARAFORMER};
+use super::search::{Piece, Search};
+use super::{Assembly, Kind, Options, feature_dims};
+
+pub(super) fn plan(options: &Options) -> Result<Assembly> {
+    let mut search = Search::new(Kind::Paraformer, options)?;
+    let onnx = search.onnx("model");
+    let cmvn = search.cmvn();
+    let config = search.config();
+    let vocabulary = search.vocabulary();
+
+    search.tell(check::cmvn(cmvn.as_ref(), config.as_ref()));
+    if let Some(onnx) = &onnx {
+        search.tell(interface::check(onnx, &PARAFORMER));
+        search.tell(check::weights(onnx));
+        search.tell(check::speech(onnx, config.as_ref()));
+        search.tell(
+            vocabulary
+                .as_ref()
+                .and_then(|vocabulary| check::scores(onnx, &scores_of(vocabulary))),
+        );
+    }
+    let (((onnx, cmvn), config), vocabulary) =
+        search.verdict(onnx.zip(cmvn).zip(config).zip(vocabulary))?;
+
+    let feature_dim = config.content.frontend.feature_dim();
+    let facts = format!(
+        "{}, {feature_dim} features, {} tokens",
+        onnx.name(),
+        vocabulary.content.len()
+    );
+    let mut files = onnx.places("encoder/1", "model.onnx");
+    files.extend([
+        (cmvn.path, "feature_extractor/am.mvn".to_owned()),
+        (config.path, "feature_extractor/config.yaml".to_owned()),
+        (
+            vocabulary.path.clone(),
+            format!("scoring/{}", vocabulary.name()),
+        ),
+    ]);
+    Ok(Assembly {
+        replacements: vec![feature_dims(feature_dim), vocabulary_name(&vocabulary)],
+        files,
+        facts,
+    })
+}
+
+/// What a Paraformer's logits must score.
+pub(super) fn scores_of(vocabulary: &Piece<Vocabulary>) -> Scores {
+    Scores {
+        output: "logits",
+        units: "tokens",
+        vocabulary: vocabulary.name(),
+        expected: vocabulary.content.len(),
+    }
+}
+
+/// How the templates name the vocabulary, and how they are to name it.
+pub(super) fn vocabulary_name(vocabulary: &Piece<Vocabulary>) -> (String, String) {
+    let value =
+        |name: &str| format!("key: \"vocabulary\"\n    value: {{ string_value: \"{name}\" }}");
+    (value("tokens.json"), value(&vocabulary.name()))
+}

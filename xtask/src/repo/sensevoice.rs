@@ -1,0 +1,57 @@
+//! A SenseVoice repository.
+
+use anyhow::Result;
+
+use super::check::{self, Scores};
+use super::interface::{self, SENSEVOICE};
+use super::search::Search;
+use super::{Assembly, Kind, Options, feature_dims};
+
+/// The name the template's configuration gives the tokenizer.
+pub(super) const TOKENIZER: &str = "chn_jpn_yue_eng_ko_spectok.bpe.model";
+
+pub(super) fn plan(options: &Options) -> Result<Assembly> {
+    let mut search = Search::new(Kind::Sensevoice, options)?;
+    let onnx = search.onnx("model");
+    let cmvn = search.cmvn();
+    let config = search.config();
+    let tokenizer = search.tokenizer();
+
+    search.tell(check::cmvn(cmvn.as_ref(), config.as_ref()));
+    if let Some(onnx) = &onnx {
+        search.tell(interface::check(onnx, &SENSEVOICE));
+        search.tell(check::weights(onnx));
+        search.tell(check::speech(onnx, config.as_ref()));
+        search.tell(tokenizer.as_ref().and_then(|tokenizer| {
+            check::scores(
+                onnx,
+                &Scores {
+                    output: "ctc_logits",
+                    units: "pieces",
+                    vocabulary: format!("the tokenizer {}", tokenizer.name()),
+                    expected: tokenizer.content.len(),
+                },
+            )
+        }));
+    }
+    let (((onnx, cmvn), config), tokenizer) =
+        search.verdict(onnx.zip(cmvn).zip(config).zip(tokenizer))?;
+
+    let feature_dim = config.content.frontend.feature_dim();
+    let facts = format!(
+        "{}, {feature_dim} features, {} pieces",
+        onnx.name(),
+        tokenizer.content.len()
+    );
+    let mut files = onnx.places("encoder/1", "model.onnx");
+    files.extend([
+        (cmvn.path, "feature_extractor/am.mvn".to_owned()),
+        (config.path, "feature_extractor/config.yaml".to_owned()),
+        (tokenizer.path, format!("scoring/{TOKENIZER}")),
+    ]);
+    Ok(Assembly {
+        replacements: vec![feature_dims(feature_dim)],
+        files,
+        facts,
+    })
+}
