@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use divan::Bencher;
 use wav_frontend::lfr_cmvn_pe::{LfrCmvnPe, LfrCmvnPeOptions};
 use wav_frontend::online::{OnlineFrontend, OnlineState};
+use wav_frontend::stream::{StreamFrontend, StreamState};
 use wav_frontend::{Cmvn, Frontend, FrontendOptions, Row, Workspace};
 
 fn main() {
@@ -58,6 +59,22 @@ fn stream_chunk_of_600_ms(bencher: Bencher<'_, '_>) {
         frontend
             .chunk(&mut state, &samples[..9_600], &mut window, &mut workspace)
             .unwrap()
+    });
+}
+
+/// One push of so many seconds, computed ten frames at a time.
+#[divan::bench(args = [1, 60, 600])]
+fn whole_stream(bencher: Bencher<'_, '_>, seconds: usize) {
+    let frontend = Frontend::new(FrontendOptions::default(), None).unwrap();
+    let frontend = StreamFrontend::new(frontend).with_positions(512).unwrap();
+    let samples = audio(seconds);
+    let (mut state, mut out, mut workspace) = (StreamState::new(), Vec::new(), Workspace::new());
+    bencher.bench_local(|| {
+        state.reset();
+        frontend.push(&mut state, &samples).unwrap();
+        while frontend.advance(&mut state, 10, &mut out, &mut workspace) > 0 {
+            out.clear();
+        }
     });
 }
 

@@ -153,4 +153,14 @@ pub enum FrontendError {
         /// Most samples that may wait.
         limit: usize,
     },
+    /// A stream that was finished was given more.
+    #[error(
+        "{given} {what} were given to a stream that is finished, expected none before it is reset"
+    )]
+    Finished {
+        /// Samples or frames.
+        what: &'static str,
+        /// Their number.
+        given: usize,
+    },
 }

@@ -57,7 +57,7 @@ impl Frontend {
     /// Stacked frames for `samples` samples: a sixth of the 10 ms frames, rounded up, and 0 for less audio than
     /// one frame (25 ms).
     pub fn output_frames(&self, samples: usize) -> usize {
-        self.fbank.frames(samples).div_ceil(self.options.lfr_n)
+        self.lfr().rows(self.fbank.frames(samples))
     }
 
     /// Writes the features of `samples` to `out`, `[output_frames(samples.len()), feature_dim()]`, and returns the
@@ -86,23 +86,41 @@ impl Frontend {
         out: &mut [f32],
         workspace: &mut Workspace,
     ) {
+        self.extract_rows(samples, 0, range, out, workspace);
+    }
+
+    /// As [`extract_range`](Self::extract_range), for audio of which `samples` begin with the log-mel frame `number`:
+    /// the first that `range` needs or one before it. They go on for as far as `range` needs, or to the audio's end.
+    pub(crate) fn extract_rows(
+        &self,
+        samples: &[f32],
+        number: usize,
+        range: Range<usize>,
+        out: &mut [f32],
+        workspace: &mut Workspace,
+    ) {
         if range.is_empty() {
             return;
         }
-        let lfr = Lfr {
-            m: self.options.lfr_m,
-            n: self.options.lfr_n,
-        };
-        let last = self.fbank.frames(samples.len()) - 1;
+        let lfr = self.lfr();
+        let last = number + self.fbank.frames(samples.len()) - 1;
         let needed = lfr.sources(range.clone(), last);
+        let there = needed.start - number..needed.end - number;
         let (bins, dim) = (self.fbank.num_mel_bins(), self.feature_dim());
         self.fbank
-            .for_each_frame(samples, needed, 0, workspace, |frame, log_mel| {
-                lfr.for_each_place(frame, last, range.clone(), |row, slot| {
+            .for_each_frame(samples, there, number, workspace, |frame, log_mel| {
+                lfr.for_each_place(number + frame, last, range.clone(), |row, slot| {
                     let out = &mut out[(row - range.start) * dim + slot * bins..][..bins];
                     self.normalise(slot * bins, log_mel, out);
                 });
             });
+    }
+
+    pub(crate) fn lfr(&self) -> Lfr {
+        Lfr {
+            m: self.options.lfr_m,
+            n: self.options.lfr_n,
+        }
     }
 
     /// Writes `values`, the ones from `first` on in a stacked frame, to `out`.
@@ -123,7 +141,7 @@ impl Frontend {
 
 /// Which frame goes where: row i, slot j holds frame `n i + j - (m - 1) / 2`, or the nearest there is.
 #[derive(Debug, Clone, Copy)]
-struct Lfr {
+pub(crate) struct Lfr {
     m: usize,
     n: usize,
 }
@@ -134,9 +152,24 @@ impl Lfr {
         (self.m - 1) / 2
     }
 
+    /// Rows for `frames` frames.
+    pub(crate) fn rows(self, frames: usize) -> usize {
+        frames.div_ceil(self.n)
+    }
+
+    /// Rows that no further frame changes once there are `frames` of them.
+    pub(crate) fn complete_rows(self, frames: usize) -> usize {
+        self.rows(frames.saturating_sub(self.m - 1 - self.pad()))
+    }
+
+    /// The first frame that `row` holds.
+    pub(crate) fn first_source(self, row: usize) -> usize {
+        (row * self.n).saturating_sub(self.pad())
+    }
+
     /// The frames that `rows` (not empty) are made of.
     fn sources(self, rows: Range<usize>, last: usize) -> Range<usize> {
-        let first = (rows.start * self.n).saturating_sub(self.pad());
+        let first = self.first_source(rows.start);
         let end = ((rows.end - 1) * self.n + self.m).saturating_sub(self.pad());
         first.min(last)..end.clamp(1, last + 1)
     }
@@ -214,6 +247,27 @@ mod tests {
         (0..frames.div_ceil(n))
             .map(|row| padded[row * n..][..m].to_vec())
             .collect()
+    }
+
+    #[test]
+    fn complete_rows_are_those_that_more_frames_leave_as_they_are() {
+        for (m, n) in [(7, 6), (1, 1), (1, 6), (5, 1), (4, 3), (2, 9), (12, 4)] {
+            for frames in 1..40usize {
+                let (rows, later) = (stacked(m, n, frames), stacked(m, n, frames + 1));
+                // Of equal frames only the last one is known to be followed by another.
+                let kept = rows
+                    .iter()
+                    .zip(&later)
+                    .take_while(|(row, later)| row == later)
+                    .count();
+                let lfr = Lfr { m, n };
+                assert_eq!(
+                    (lfr.rows(frames), lfr.complete_rows(frames)),
+                    (rows.len(), kept),
+                    "m {m} n {n} frames {frames}"
+                );
+            }
+        }
     }
 
     #[test]

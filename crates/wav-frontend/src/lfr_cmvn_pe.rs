@@ -23,6 +23,7 @@ use crate::cmvn::Cmvn;
 use crate::error::{FrontendError, OptionsError};
 use crate::frontend::check_size;
 use crate::options::invalid;
+use crate::positions::Positions;
 
 /// Sizes of [`LfrCmvnPe`]. The default is that of the published streaming Paraformer.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,22 +63,12 @@ impl LfrCmvnPeOptions {
             ("lfr_m", self.lfr_m, 1..=1024),
             ("lfr_n", self.lfr_n, 1..=1024),
             ("window_frames", self.window_frames, self.lfr_m..=65_536),
-            ("encoder_output_size", self.encoder_output_size, 1..=1 << 20),
         ];
         for (key, value, limits) in limits {
             if !limits.contains(&value) {
                 let expected = format!("{} to {}", limits.start(), limits.end());
                 return Err(invalid(key, value.to_string(), expected));
             }
-        }
-        // Half of the values take sines, the other half cosines of the same phases, of which there are at least two.
-        if self.dim() < 4 || !self.dim().is_multiple_of(2) {
-            let given = format!("{} with {} mel bins", self.lfr_m, self.num_mel_bins);
-            return Err(invalid(
-                "lfr_m",
-                given,
-                "lfr_m x n_mels even and at least 4",
-            ));
         }
         Ok(())
     }
@@ -94,16 +85,7 @@ impl LfrCmvnPeOptions {
 pub struct LfrCmvnPe {
     options: LfrCmvnPeOptions,
     cmvn: Cmvn,
-    scale: f32,
-    timescales: Vec<Timescale>,
-}
-
-/// t_k, with its sine and cosine: the step of one position.
-#[derive(Debug, Clone, Copy)]
-struct Timescale {
-    phase: f64,
-    sin: f64,
-    cos: f64,
+    positions: Positions,
 }
 
 impl LfrCmvnPe {
@@ -113,6 +95,11 @@ impl LfrCmvnPe {
     /// When an option makes no sense, or `cmvn` has not `num_mel_bins * lfr_m` values.
     pub fn new(options: LfrCmvnPeOptions, cmvn: Cmvn) -> Result<Self, FrontendError> {
         options.validate()?;
+        let positions = Positions::new(
+            options.num_mel_bins,
+            options.lfr_m,
+            options.encoder_output_size,
+        )?;
         if cmvn.dim() != options.dim() {
             return Err(FrontendError::CmvnWidth {
                 given: cmvn.dim(),
@@ -121,19 +108,8 @@ impl LfrCmvnPe {
                 lfr_m: options.lfr_m,
             });
         }
-        let half = options.dim() / 2;
-        let timescale = |k: usize| {
-            let phase = (-(k as f64) * 10_000f64.ln() / (half - 1) as f64).exp();
-            Timescale {
-                phase,
-                sin: phase.sin(),
-                cos: phase.cos(),
-            }
-        };
-        let scale = (options.encoder_output_size as f64).sqrt() as f32;
         Ok(Self {
-            scale,
-            timescales: (0..half).map(timescale).collect(),
+            positions,
             options,
             cmvn,
         })
@@ -157,7 +133,7 @@ impl LfrCmvnPe {
     /// Computes one window.
     ///
     /// - `cache`: the stream's, `[frames(), feature_dim()]`, zeros at its start
-    /// - `offset`: positions before this window, 0 at the stream's start
+    /// - `offset`: positions before this window, 0 at the stream's start; a negative one counts as 0
     /// - `window`: log-mel frames, `[window_frames, num_mel_bins]`
     /// - `out`: for the encoder, `[output_frames(), feature_dim()]`
     /// - `next_cache`: the cache for the next window, `[frames(), feature_dim()]`
@@ -188,12 +164,13 @@ impl LfrCmvnPe {
         let (previous, current) = out.split_at_mut(frames * dim);
         previous.copy_from_slice(cache);
         self.stack(window, current);
-        self.add_positions(offset, current);
+        let offset_positions = u64::try_from(offset).unwrap_or(0);
+        self.positions.apply(offset_positions + 1, current);
         next_cache.copy_from_slice(current);
         Ok(offset.saturating_add(i32::try_from(frames).unwrap_or(i32::MAX)))
     }
 
-    /// Stacks, normalises and scales.
+    /// Stacks and normalises.
     fn stack(&self, window: &[f32], out: &mut [f32]) {
         let dim = self.feature_dim();
         let hop = self.options.lfr_n * self.options.num_mel_bins;
@@ -201,25 +178,7 @@ impl LfrCmvnPe {
             let values = &window[row * hop..][..dim];
             let cmvn = self.cmvn.shift().iter().zip(self.cmvn.scale());
             for ((out, value), (shift, scale)) in out.iter_mut().zip(values).zip(cmvn) {
-                *out = (value + shift) * scale * self.scale;
-            }
-        }
-    }
-
-    /// Adds the encoding of the positions from `offset + 1` on: the first one's from its definition, each further one's
-    /// by the sum formulas, as a turn by t_k.
-    fn add_positions(&self, offset: i32, out: &mut [f32]) {
-        let (dim, half) = (self.feature_dim(), self.timescales.len());
-        let first = f64::from(offset) + 1.0;
-        for (k, timescale) in self.timescales.iter().enumerate() {
-            let (mut sin, mut cos) = (first * timescale.phase).sin_cos();
-            for row in out.chunks_exact_mut(dim) {
-                row[k] += sin as f32;
-                row[half + k] += cos as f32;
-                (sin, cos) = (
-                    sin * timescale.cos + cos * timescale.sin,
-                    cos * timescale.cos - sin * timescale.sin,
-                );
+                *out = (value + shift) * scale;
             }
         }
     }

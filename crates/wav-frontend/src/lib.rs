@@ -13,6 +13,10 @@ pub mod lfr_cmvn_pe;
 mod mel;
 pub mod online;
 mod options;
+mod positions;
+mod queue;
+pub mod stream;
+pub mod windows;
 pub mod yaml;
 
 pub use batch::Row;
