@@ -1,6 +1,8 @@
 //! Continuous integrate-and-fire over the chunks of a stream: encoder frames to one embedding per token
 //! (Dong and Xu, *CIF: Continuous Integrate-and-Fire for End-to-End Speech Recognition*, 2020).
 
+use std::ops::Range;
+
 /// What CIF is run with; the defaults are those of FunASR's streaming Paraformer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CifOptions {
@@ -64,6 +66,16 @@ pub enum CifError {
         /// Values per frame.
         hidden_size: usize,
     },
+    /// The frames to consume are not all in the window.
+    #[error("frames {start} to {end} of a window of {frames} cannot be consumed")]
+    Consume {
+        /// The first frame to consume.
+        start: usize,
+        /// The frame after the last one.
+        end: usize,
+        /// Frames in the window.
+        frames: usize,
+    },
     /// NaN or infinity in the encoder's output.
     #[error("{what} of frame {frame} of the chunk is not a finite number")]
     NotFinite {
@@ -97,6 +109,9 @@ impl DecoderCall {
 
 /// The state of one stream.
 ///
+/// A stream whose windows are all cut alike and whose decoder is a sequence of its own is [pushed](Self::push) window by
+/// window:
+///
 /// ```
 /// use asr_decode::cif::{Cif, CifOptions};
 /// let options = CifOptions { chunk_size: [1, 2, 1], hidden_size: 2, ..CifOptions::default() };
@@ -114,6 +129,24 @@ impl DecoderCall {
 /// assert_eq!(call.map(|call| (call.tokens, call.discard, call.flags())), Some((1, true, 2)));
 /// # Ok::<(), asr_decode::cif::CifError>(())
 /// ```
+///
+/// One whose windows say themselves which of their frames are new is [integrated](Self::integrate), and its
+/// [tail](Self::tail) added:
+///
+/// ```
+/// use asr_decode::cif::{Cif, CifOptions};
+/// let mut stream = Cif::new(CifOptions { hidden_size: 2, ..CifOptions::default() })?;
+/// let hidden = [9.0, 9.0, 1.0, 0.0, 0.0, 1.0];
+/// let mut embeddings = Vec::new();
+///
+/// assert_eq!(stream.integrate(&hidden, &[0.9, 0.5, 0.75], 1..3, &mut embeddings)?, 1);
+/// assert_eq!(embeddings, [0.5, 0.5]);
+/// // 0.25 of the last frame is left; 0.4 of the next and the 0.45 of the tail complete it.
+/// assert_eq!(stream.integrate(&[4.0, 0.0], &[0.4], 0..1, &mut embeddings)?, 0);
+/// assert_eq!(stream.tail(&mut embeddings), 1);
+/// assert_eq!(embeddings, [0.5, 0.5, 1.6, 0.25]);
+/// # Ok::<(), asr_decode::cif::CifError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Cif {
     options: CifOptions,
@@ -121,7 +154,7 @@ pub struct Cif {
     alpha: f32,
     /// `[hidden_size]`: their weighted mean frame.
     hidden: Vec<f32>,
-    /// `[hidden_size]`: the weighted sum while a chunk is integrated.
+    /// `[hidden_size]`: their weighted sum, as it was when the last window was integrated.
     sum: Vec<f32>,
     /// The decoder was called since the stream began.
     decoding: bool,
@@ -173,6 +206,7 @@ impl Cif {
     pub fn reset(&mut self) {
         self.alpha = 0.0;
         self.hidden.fill(0.0);
+        self.sum.fill(0.0);
         self.decoding = false;
     }
 
@@ -198,9 +232,12 @@ impl Cif {
     ) -> Result<Option<DecoderCall>, CifError> {
         let first = self.options.chunk_size[0].min(alphas.len());
         let end = (self.options.chunk_size[0] + self.options.chunk_size[1]).min(alphas.len());
-        self.check(hidden, alphas, first..end)?;
+        self.check(hidden, alphas, &(first..end))?;
         embeddings.clear();
-        self.integrate(hidden, alphas, first..end, last, embeddings);
+        self.add_frames(hidden, alphas, first..end, embeddings);
+        if last {
+            self.add_tail(embeddings);
+        }
         let call = self.decoder_call(embeddings.len() / self.options.hidden_size, last);
         if call.is_some_and(|call| call.discard) {
             embeddings.resize(self.options.hidden_size, 0.0);
@@ -211,12 +248,37 @@ impl Cif {
         Ok(call)
     }
 
-    fn check(
-        &self,
+    /// Integrates the frames `consume` of a window, whatever the options' chunk size, and returns how many tokens fired.
+    ///
+    /// `hidden` is `[frames, hidden_size]`, the encoder's output, and `alphas` `[frames]`. The embeddings of the tokens,
+    /// `[tokens, hidden_size]`, are appended to `embeddings`. A decoder call for them takes the whole of `hidden`, as
+    /// the encoder gave it.
+    ///
+    /// # Errors
+    /// The lengths do not fit each other, or a value that would be used is not finite; the state is left as it was.
+    pub fn integrate(
+        &mut self,
         hidden: &[f32],
         alphas: &[f32],
-        frames: std::ops::Range<usize>,
-    ) -> Result<(), CifError> {
+        consume: Range<usize>,
+        embeddings: &mut Vec<f32>,
+    ) -> Result<usize, CifError> {
+        self.check(hidden, alphas, &consume)?;
+        let before = embeddings.len();
+        self.add_frames(hidden, alphas, consume, embeddings);
+        Ok((embeddings.len() - before) / self.options.hidden_size)
+    }
+
+    /// Ends the stream: adds a frame of zeros with the tail's alpha, and returns 1 if a token fired with it, which is
+    /// appended to `embeddings` and belongs to the last window integrated, else 0. Begins another stream.
+    pub fn tail(&mut self, embeddings: &mut Vec<f32>) -> usize {
+        let before = embeddings.len();
+        self.add_tail(embeddings);
+        self.reset();
+        (embeddings.len() - before) / self.options.hidden_size
+    }
+
+    fn check(&self, hidden: &[f32], alphas: &[f32], frames: &Range<usize>) -> Result<(), CifError> {
         let hidden_size = self.options.hidden_size;
         if alphas.len().checked_mul(hidden_size) != Some(hidden.len()) {
             return Err(CifError::Shape {
@@ -225,7 +287,14 @@ impl Cif {
                 hidden_size,
             });
         }
-        for frame in frames {
+        if frames.start > frames.end || frames.end > alphas.len() {
+            return Err(CifError::Consume {
+                start: frames.start,
+                end: frames.end,
+                frames: alphas.len(),
+            });
+        }
+        for frame in frames.clone() {
             if !alphas[frame].is_finite() {
                 return Err(CifError::NotFinite {
                     what: "alpha",
@@ -245,12 +314,11 @@ impl Cif {
         Ok(())
     }
 
-    fn integrate(
+    fn add_frames(
         &mut self,
         hidden: &[f32],
         alphas: &[f32],
-        frames: std::ops::Range<usize>,
-        last: bool,
+        frames: Range<usize>,
         embeddings: &mut Vec<f32>,
     ) {
         let hidden_size = self.options.hidden_size;
@@ -269,9 +337,6 @@ impl Cif {
             );
         }
         self.alpha = sum.alpha;
-        if last {
-            sum.add_tail(self.options.tail_threshold, embeddings);
-        }
         // A token that fired exactly leaves nothing, and the sum is all zeros then.
         let scale = if self.alpha > 0.0 {
             self.alpha.recip()
@@ -280,6 +345,13 @@ impl Cif {
         };
         for (hidden, sum) in self.hidden.iter_mut().zip(&self.sum) {
             *hidden = sum * scale;
+        }
+    }
+
+    /// Adds a frame of zeros: the token fires if it is nearly complete.
+    fn add_tail(&self, embeddings: &mut Vec<f32>) {
+        if self.alpha + self.options.tail_threshold >= self.options.threshold {
+            embeddings.extend_from_slice(&self.sum);
         }
     }
 
@@ -334,13 +406,6 @@ impl Sum<'_> {
         self.alpha = self.alpha + alpha - self.threshold;
         for (sum, value) in self.frames.iter_mut().zip(hidden) {
             *sum = self.alpha * value;
-        }
-    }
-
-    /// Adds a frame of zeros: the token fires if it is nearly complete.
-    fn add_tail(&mut self, alpha: f32, embeddings: &mut Vec<f32>) {
-        if self.alpha + alpha >= self.threshold {
-            embeddings.extend_from_slice(self.frames);
         }
     }
 }

@@ -104,6 +104,92 @@ fn only_the_chunks_own_frames_count() {
 }
 
 #[test]
+fn windows_that_say_what_they_consume_are_the_chunks_pushed() {
+    let options = CifOptions {
+        chunk_size: [2, 3, 1],
+        hidden_size: 2,
+        ..CifOptions::default()
+    };
+    let (mut pushed, mut integrated) = (Cif::new(options).unwrap(), Cif::new(options).unwrap());
+    let mut noise = 1u32;
+    let mut random = || {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (noise >> 8) as f32 / (1 << 24) as f32
+    };
+    let (mut fired, mut fired_by_tails) = (0, 0);
+    for step in 0..400 {
+        let last = step % 4 == 3;
+        let hidden: Vec<f32> = (0..12).map(|_| random() - 0.5).collect();
+        let alphas: Vec<f32> = (0..6).map(|_| random() * 0.8).collect();
+        let mut expected = Vec::new();
+        let call = pushed.push(&hidden, &alphas, last, &mut expected).unwrap();
+        if call.is_some_and(|call| call.discard) {
+            expected.clear();
+        }
+        let mut embeddings = Vec::new();
+        let mut tokens = integrated
+            .integrate(&hidden, &alphas, 2..5, &mut embeddings)
+            .unwrap();
+        fired += tokens;
+        if last {
+            let by_tail = integrated.tail(&mut embeddings);
+            fired_by_tails += by_tail;
+            tokens += by_tail;
+        }
+        assert_eq!(embeddings, expected, "step {step}");
+        assert_eq!(embeddings.len(), 2 * tokens);
+        assert_eq!(
+            (integrated.alpha, &integrated.hidden),
+            (pushed.alpha, &pushed.hidden)
+        );
+    }
+    assert!(fired > 200 && fired_by_tails > 20);
+}
+
+#[test]
+fn any_part_of_a_window_is_consumed() {
+    let mut stream = stream();
+    let mut embeddings = vec![7.0];
+    let mut integrate = |hidden: &[f32], alphas: &[f32], consume: Range<usize>| {
+        stream.integrate(hidden, alphas, consume, &mut embeddings)
+    };
+    // Windows of any length; none of a window's frames need be consumed, and all can be.
+    assert_eq!(integrate(&[], &[], 0..0), Ok(0));
+    assert_eq!(integrate(&[1.0, 2.0], &[0.5, f32::NAN], 0..1), Ok(0));
+    assert_eq!(integrate(&[1.0, 2.0], &[1.0, 1.0], 1..1), Ok(0));
+    assert_eq!(integrate(&[3.0; 25], &[0.5; 25], 0..25), Ok(13));
+    for (start, end, message) in [
+        (0, 3, "frames 0 to 3 of a window of 2 cannot be consumed"),
+        (2, 1, "frames 2 to 1 of a window of 2 cannot be consumed"),
+    ] {
+        let error = integrate(&[1.0; 2], &[0.5; 2], Range { start, end }).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+    assert!(integrate(&[1.0; 2], &[0.5, f32::NAN], 0..2).is_err());
+    // 0.5 * 1 + 0.5 * 3, then twelve times 0.5 * 3 + 0.5 * 3: nothing is left.
+    assert_eq!(embeddings[..3], [7.0, 2.0, 3.0]);
+    assert_eq!(stream.tail(&mut embeddings), 0);
+    assert_eq!(embeddings.len(), 14);
+}
+
+#[test]
+fn a_tail_without_a_stream_is_none_and_leaves_a_new_one() {
+    let mut stream = stream();
+    let mut embeddings = Vec::new();
+    assert_eq!(stream.tail(&mut embeddings), 0);
+    stream
+        .integrate(&[4.0], &[0.75], 0..1, &mut embeddings)
+        .unwrap();
+    assert_eq!(stream.tail(&mut embeddings), 1);
+    assert_eq!(embeddings, [3.0]);
+    assert_eq!(stream.tail(&mut embeddings), 0);
+    assert_eq!(
+        (stream.alpha, stream.hidden[0], stream.sum[0]),
+        (0.0, 0.0, 0.0)
+    );
+}
+
+#[test]
 fn nothing_is_allocated_once_buffers_have_their_size() {
     let mut stream = stream();
     let mut embeddings = Vec::with_capacity(8);
