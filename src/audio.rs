@@ -37,6 +37,8 @@ pub(crate) struct AudioReader {
     wav: &'static str,
     wav_lens: &'static str,
     layout: Layout,
+    /// The fewest samples of a row.
+    least: usize,
     sample_rate: f64,
     max_audio_seconds: f64,
 }
@@ -54,7 +56,8 @@ impl Audio<'_> {
     /// The samples of each row that count.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.samples
-            .chunks_exact(self.stride)
+            // An empty row has no chunk to be cut from, and no samples to be looked at.
+            .chunks_exact(self.stride.max(1))
             .zip(&self.lengths)
             .map(|(samples, &length)| &samples[..length])
     }
@@ -79,12 +82,46 @@ impl AudioReader {
         let layout = Layout {
             batched: config.batches(),
         };
+        let sample_rate = f64::from(sample_rate);
         Ok(Self {
             wav,
             wav_lens,
             layout,
-            sample_rate: f64::from(sample_rate),
+            least: 1,
+            sample_rate,
             max_audio_seconds,
+        })
+    }
+
+    /// A reader of streams' chunks, which may be empty.
+    pub(crate) fn of_chunks(
+        context: &ModelContext,
+        sample_rate: u32,
+        wav: &'static str,
+        wav_lens: &'static str,
+    ) -> Result<Self, Error> {
+        let reader = Self::new(context, sample_rate, wav, wav_lens)?;
+        Ok(Self { least: 0, ..reader })
+    }
+
+    /// The samples of a request that carries one chunk.
+    pub(crate) fn read_chunk<'r>(&self, request: &'r Request) -> Result<Cow<'r, [f32]>, Error> {
+        let Audio {
+            samples, lengths, ..
+        } = self.read(request)?;
+        let &[length] = lengths.as_slice() else {
+            let message = format!(
+                "has {} rows; a request carries one chunk of one stream",
+                lengths.len()
+            );
+            return Err(Error::input(self.wav, message));
+        };
+        Ok(match samples {
+            Cow::Borrowed(samples) => Cow::Borrowed(&samples[..length]),
+            Cow::Owned(mut samples) => {
+                samples.truncate(length);
+                Cow::Owned(samples)
+            }
         })
     }
 
@@ -92,7 +129,7 @@ impl AudioReader {
     pub(crate) fn read<'r>(&self, request: &'r Request) -> Result<Audio<'r>, Error> {
         let wav = request.input(self.wav)?;
         let (rows, [stride]) = self.layout.rows(self.wav, wav.shape(), "samples")?;
-        if stride == 0 {
+        if stride < self.least {
             return Err(Error::Shape {
                 name: self.wav.to_owned(),
                 got: wav.shape().to_vec(),
@@ -107,7 +144,7 @@ impl AudioReader {
             lens.shape(),
             &values,
             rows,
-            (1, stride),
+            (self.least, stride),
             &what,
         )?;
         self.check_durations(&lengths)?;

@@ -359,7 +359,7 @@ impl Window {
 }
 
 /// CIF's options: parameters, or the predictor's in the model's config.yaml, or the reference's values.
-fn cif_options(context: &ModelContext) -> Result<CifOptions, Error> {
+pub(crate) fn cif_options(context: &ModelContext) -> Result<CifOptions, Error> {
     let parameters = &context.config.parameters;
     let mut options = CifOptions::default();
     let predictor = |key| ("config_path", "predictor_conf", key);

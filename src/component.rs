@@ -8,7 +8,7 @@ use crate::cif_search::CifSearch;
 use crate::feature_extractor::FeatureExtractor;
 use crate::lfr_cmvn_pe::LfrCmvnPe;
 use crate::online_feature_extractor::OnlineFeatureExtractor;
-use crate::{audio, ctc_scoring, paraformer, paraformer_scoring, pipeline, sensevoice};
+use crate::{audio, ctc_scoring, paraformer, paraformer_scoring, pipeline, sensevoice, streaming};
 
 /// One step of a pipeline, loaded: shared by the model's instances.
 pub(crate) trait Component: Send + Sync {
@@ -61,6 +61,11 @@ const COMPONENTS: &[(&str, Load, &[&[&str]])] = &[
             pipeline::PARAMETERS,
             paraformer_scoring::PARAMETERS,
         ],
+    ),
+    (
+        "streaming_paraformer",
+        streaming::load,
+        streaming::PARAMETERS,
     ),
 ];
 

@@ -21,6 +21,7 @@ mod pipeline;
 mod rows;
 mod scoring;
 mod sensevoice;
+mod streaming;
 mod streams;
 
 // The server's functions exist only inside a server, so the unit tests' binary must not export entry points.

@@ -66,13 +66,20 @@ pub(crate) fn threads(context: &ModelContext) -> Result<NonZeroUsize, Error> {
 pub(crate) fn option<T: FromStr>(
     context: &ModelContext,
     parameter: &str,
+    place: (&str, &str, &str),
+) -> Result<Option<T>, Error> {
+    match context.config.parameters.get(parameter)? {
+        Some(value) => Ok(Some(value)),
+        None => config_value(context, place),
+    }
+}
+
+/// A value in a section of the config.yaml that the parameter `file` names, if there are such.
+pub(crate) fn config_value<T: FromStr>(
+    context: &ModelContext,
     (file, section, key): (&str, &str, &str),
 ) -> Result<Option<T>, Error> {
-    let parameters = &context.config.parameters;
-    if let Some(value) = parameters.get(parameter)? {
-        return Ok(Some(value));
-    }
-    if parameters.text(file).is_none() {
+    if context.config.parameters.text(file).is_none() {
         return Ok(None);
     }
     let value = config_yaml(context, file, |text| match yaml::section(text, section) {

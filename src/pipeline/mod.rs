@@ -5,11 +5,12 @@
 //! nothing waits while it is not. The encoder's answer is scored where it stands, on a thread of the pipeline's own.
 
 mod grouping;
-mod pool;
+pub(crate) mod lane;
+pub(crate) mod pool;
 mod ticket;
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use triton_backend::{
     Batch, Call, Caller, DataType, Error, ErrorCode, ModelContext, Reply, Request, guard,
@@ -17,6 +18,7 @@ use triton_backend::{
 use wav_frontend::{Frontend, Row as FeatureRow};
 
 use self::grouping::{Limits, choose};
+use self::lane::Lane;
 use self::pool::Pool;
 use self::ticket::Ticket;
 use crate::audio::{self, AudioReader};
@@ -79,17 +81,11 @@ pub(crate) struct Pipeline<R: Recogniser> {
     reader: AudioReader,
     layout: Layout,
     limits: Limits,
-    calls_in_flight: usize,
     threads: NonZeroUsize,
     encoder: String,
     caller: Caller,
     pool: Pool,
-    queue: Mutex<Queue<R::Extra>>,
-}
-
-struct Queue<E> {
-    waiting: Vec<Row<E>>,
-    in_flight: usize,
+    lane: Lane<Row<R::Extra>>,
 }
 
 impl<R: Recogniser> Pipeline<R> {
@@ -119,15 +115,11 @@ impl<R: Recogniser> Pipeline<R> {
                 batched: config.batches(),
             },
             limits,
-            calls_in_flight: count("calls_in_flight")?.unwrap_or(2),
             threads,
             encoder: parameters.text("encoder").unwrap_or("encoder").to_owned(),
             caller: Caller::new(context)?,
             pool: Pool::new(threads.get())?,
-            queue: Mutex::new(Queue {
-                waiting: Vec::new(),
-                in_flight: 0,
-            }),
+            lane: Lane::new(count("calls_in_flight")?.unwrap_or(2)),
             recogniser,
             frontend,
         }))
@@ -202,31 +194,17 @@ impl<R: Recogniser> Pipeline<R> {
     }
 
     fn next_group(&self) -> Option<Vec<Row<R::Extra>>> {
-        let mut queue = self.lock();
-        queue.waiting.retain(|row| !row.ticket.is_over());
-        if queue.in_flight >= self.calls_in_flight || queue.waiting.is_empty() {
-            return None;
-        }
-        let chosen = match queue.waiting[0].alone {
-            true => vec![0],
-            false => {
-                let company: Vec<usize> = queue
-                    .waiting
-                    .iter()
-                    .take_while(|row| !row.alone)
-                    .map(|row| row.input.frames)
-                    .collect();
-                choose(&company, &self.limits)
-            }
-        };
-        queue.in_flight += 1;
-        let mut group: Vec<Row<R::Extra>> = chosen
-            .into_iter()
-            .rev()
-            .map(|place| queue.waiting.remove(place))
-            .collect();
-        group.reverse();
-        Some(group)
+        self.lane.next(
+            |row| row.ticket.is_over(),
+            |waiting| match waiting.first() {
+                Some(row) if row.alone => vec![0],
+                _ => {
+                    let company = waiting.iter().take_while(|row| !row.alone);
+                    let frames: Vec<usize> = company.map(|row| row.input.frames).collect();
+                    choose(&frames, &self.limits)
+                }
+            },
+        )
     }
 
     fn send(self: &Arc<Self>, group: Vec<Row<R::Extra>>) {
@@ -273,13 +251,13 @@ impl<R: Recogniser> Pipeline<R> {
         });
         match texts {
             Ok(texts) => {
-                self.lock().in_flight -= 1;
+                self.lane.done();
                 for (row, text) in group.into_iter().zip(texts) {
                     row.ticket.deliver(row.place, Ok(text));
                 }
             }
             Err(error) if rows == 1 => {
-                self.lock().in_flight -= 1;
+                self.lane.done();
                 let text = match self.recogniser.means_silence(&error) {
                     true => Ok(String::new()),
                     false => Err(error),
@@ -289,18 +267,12 @@ impl<R: Recogniser> Pipeline<R> {
                 }
             }
             Err(_) => {
-                let mut queue = self.lock();
-                queue.in_flight -= 1;
-                let retried = group.into_iter().map(|row| Row { alone: true, ..row });
-                queue.waiting.splice(0..0, retried);
+                self.lane
+                    .push_front(group.into_iter().map(|row| Row { alone: true, ..row }));
+                self.lane.done();
             }
         }
         self.pump();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue<R::Extra>> {
-        // Rows are moved in and out as a whole.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -315,7 +287,7 @@ impl<R: Recogniser> Worker for Arc<Pipeline<R>> {
         batch.compute_starts();
         for request in batch {
             let rows = self.rows(request);
-            self.lock().waiting.extend(rows);
+            self.lane.push(rows);
             self.pump();
         }
     }

@@ -189,6 +189,17 @@ impl EncoderWindows {
         self.finished = true;
     }
 
+    /// Whether the stream has no more frames.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Frames of the window that [`pop`](Self::pop) would give.
+    pub fn next_len(&self) -> Option<usize> {
+        let first = self.upcoming()?.start - signed(self.sizes.left);
+        Some(length(self.frames.min(self.full_end()) - first))
+    }
+
     /// Windows that can be taken now.
     pub fn ready(&self) -> usize {
         let centre = signed(self.sizes.centre);

@@ -1,0 +1,240 @@
+//! The calls of encoder and decoder: many streams in, each stream's part out.
+
+use std::borrow::Cow;
+
+use asr_decode::paraformer;
+use triton_backend::{Call, Error, ModelContext, Reply, ReplyOutput};
+
+use super::stream::{Tokens, Windows, Work};
+use super::{Models, Turn};
+use crate::options::{config_value, option};
+use crate::rows::dim;
+
+/// The decoder's caches: `count` tensors `[hidden, frames]`.
+pub(super) struct CacheShape {
+    count: usize,
+    frames: usize,
+}
+
+impl CacheShape {
+    /// From parameters, or the decoder's sizes in the model's config.yaml, or those of the published model.
+    pub(super) fn load(context: &ModelContext) -> Result<Self, Error> {
+        let decoder_conf = |key| ("config_path", "decoder_conf", key);
+        let count = option(context, "decoder_caches", decoder_conf("att_layer_num"))?;
+        let kernel = config_value::<usize>(context, decoder_conf("kernel_size"))?;
+        let frames = context.config.parameters.get("decoder_cache_frames")?;
+        Ok(Self {
+            count: count.unwrap_or(16),
+            frames: frames
+                .or(kernel.map(|kernel| kernel.saturating_sub(1)))
+                .unwrap_or(10),
+        })
+    }
+}
+
+impl Models {
+    /// All windows of these streams in one call.
+    pub(super) fn encoder_call(&self, turns: &[Turn<Windows>]) -> Call {
+        let frames = turns.first().map_or(0, |turn| turn.needs.frames);
+        let count: usize = turns.iter().map(|turn| turn.needs.count()).sum();
+        let mut speech = Vec::with_capacity(count * frames * self.frontend.feature_dim());
+        for turn in turns {
+            speech.extend_from_slice(&turn.needs.speech);
+        }
+        let shape = [dim(count), dim(frames), dim(self.frontend.feature_dim())];
+        Call::new(&self.encoder)
+            .input("speech", &shape, speech)
+            .input(
+                "speech_lengths",
+                &[dim(count), 1],
+                vec![length(frames); count],
+            )
+            .output("enc")
+            .output("alphas")
+    }
+
+    /// The tokens of these streams in one call; all have equally many, in windows of one length.
+    pub(super) fn decoder_call(&self, turns: &[Turn<Tokens>]) -> Call {
+        let rows = turns.len();
+        let tokens = turns.first().map_or(0, |turn| turn.needs.count);
+        let embeddings = turns.first().map_or(0, |turn| turn.needs.embeddings.len());
+        let hidden = embeddings.checked_div(tokens).unwrap_or(0);
+        let frames = turns
+            .first()
+            .map_or(0, |turn| turn.needs.enc.len())
+            .checked_div(hidden)
+            .unwrap_or(0);
+        let gather = |part: fn(&Tokens) -> &Vec<f32>| -> Vec<f32> {
+            turns
+                .iter()
+                .flat_map(|turn| part(&turn.needs))
+                .copied()
+                .collect()
+        };
+        let call = Call::new(&self.decoder)
+            .input(
+                "enc",
+                &[dim(rows), dim(frames), dim(hidden)],
+                gather(|tokens| &tokens.enc),
+            )
+            .input("enc_len", &[dim(rows), 1], vec![length(frames); rows])
+            .input(
+                "acoustic_embeds",
+                &[dim(rows), dim(tokens), dim(hidden)],
+                gather(|tokens| &tokens.embeddings),
+            )
+            .input(
+                "acoustic_embeds_len",
+                &[dim(rows), 1],
+                vec![length(tokens); rows],
+            )
+            .output("sample_ids");
+        (0..self.caches.count).fold(call, |call, index| {
+            let size = hidden * self.caches.frames;
+            let mut cache = Vec::with_capacity(rows * size);
+            for (row, turn) in turns.iter().enumerate() {
+                if let Some(own) = turn.work.stream.caches.get(index) {
+                    cache.extend_from_slice(own);
+                }
+                cache.resize((row + 1) * size, 0.0);
+            }
+            call.input(
+                format!("in_cache_{index}"),
+                &[dim(rows), dim(hidden), dim(self.caches.frames)],
+                cache,
+            )
+            .output(format!("out_cache_{index}"))
+        })
+    }
+}
+
+/// The encoder's answer.
+pub(super) struct Encoded {
+    enc: Vec<f32>,
+    alphas: Vec<f32>,
+    frames: usize,
+    pub(super) hidden: usize,
+}
+
+impl Encoded {
+    pub(super) fn read(reply: &Reply, turns: &[Turn<Windows>]) -> Result<Self, Error> {
+        let count: usize = turns.iter().map(|turn| turn.needs.count()).sum();
+        let frames = turns.first().map_or(0, |turn| turn.needs.frames);
+        let enc = reply.output("enc")?;
+        let hidden = match enc.shape {
+            &[rows, steps, hidden] if (rows, steps) == (dim(count), dim(frames)) => {
+                usize::try_from(hidden).unwrap_or(0)
+            }
+            shape => {
+                return Err(unexpected(
+                    &enc,
+                    shape,
+                    &format!("[{count}, {frames}, hidden]"),
+                ));
+            }
+        };
+        let alphas = reply.output("alphas")?;
+        let values = alphas.read::<f32>()?;
+        if values.len() != count * frames || hidden == 0 {
+            return Err(unexpected(
+                &alphas,
+                alphas.shape,
+                &format!("[{count}, {frames}]"),
+            ));
+        }
+        Ok(Self {
+            enc: enc.read::<f32>()?.into_owned(),
+            alphas: values.into_owned(),
+            frames,
+            hidden,
+        })
+    }
+
+    /// `enc` and `alphas` of `count` windows from `first` on.
+    pub(super) fn rows(&self, first: usize, count: usize) -> (&[f32], &[f32]) {
+        let frame = self.frames * self.hidden;
+        (
+            &self.enc[first * frame..][..count * frame],
+            &self.alphas[first * self.frames..][..count * self.frames],
+        )
+    }
+}
+
+/// The decoder's answer.
+pub(super) struct Decoded {
+    /// `[rows, tokens]`
+    ids: Vec<i64>,
+    tokens: usize,
+    /// `[rows, hidden, frames]` each.
+    caches: Vec<Vec<f32>>,
+    rows: usize,
+}
+
+impl Decoded {
+    pub(super) fn read(
+        models: &Models,
+        reply: &Reply,
+        turns: &[Turn<Tokens>],
+    ) -> Result<Self, Error> {
+        let rows = turns.len();
+        let tokens = turns.first().map_or(0, |turn| turn.needs.count);
+        let output = reply.output("sample_ids")?;
+        let ids = output.read::<i64>()?.into_owned();
+        if ids.len() != rows * tokens {
+            return Err(unexpected(
+                &output,
+                output.shape,
+                &format!("[{rows}, {tokens}]"),
+            ));
+        }
+        let cache = |index: usize| {
+            let output = reply.output(&format!("out_cache_{index}"))?;
+            let values: Cow<'_, [f32]> = output.read()?;
+            if values.is_empty() || !values.len().is_multiple_of(rows) {
+                return Err(unexpected(&output, output.shape, &format!("{rows} rows")));
+            }
+            Ok(values.into_owned())
+        };
+        let caches = (0..models.caches.count)
+            .map(cache)
+            .collect::<Result<_, Error>>()?;
+        Ok(Self {
+            ids,
+            tokens,
+            caches,
+            rows,
+        })
+    }
+
+    /// Gives a stream its row: the text of its tokens, and the caches for its next ones.
+    pub(super) fn give(&self, row: usize, models: &Models, work: &mut Work) -> Result<(), Error> {
+        let ids = &self.ids[row * self.tokens..][..self.tokens];
+        let joiner = &mut work.stream.joiner;
+        paraformer::append(
+            ids.iter().copied(),
+            &models.tokens.vocabulary,
+            joiner,
+            &mut work.delta,
+        )
+        .map_err(|error| Error::internal(error.to_string()))?;
+        work.stream.caches.resize(self.caches.len(), Vec::new());
+        for (own, cache) in work.stream.caches.iter_mut().zip(&self.caches) {
+            let size = cache.len() / self.rows;
+            own.clear();
+            own.extend_from_slice(&cache[row * size..][..size]);
+        }
+        Ok(())
+    }
+}
+
+fn unexpected(output: &ReplyOutput<'_>, shape: &[i64], expected: &str) -> Error {
+    let name = output.name;
+    Error::internal(format!(
+        "the called model answered '{name}' of shape {shape:?}, expected {expected}"
+    ))
+}
+
+/// A length as the models take it.
+fn length(size: usize) -> i32 {
+    i32::try_from(size).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,420 @@
+//! Component `streaming_paraformer`: the whole of streaming Paraformer, with encoder and decoder called inside the server.
+//!
+//! The ensemble's tensors: `WAV`, `WAV_LENS` in, `TRANSCRIPTS` out, the text that fired during the request. Chunks may have
+//! any size: the frames of a stream are those of its whole audio, and a window runs as soon as its frames are there.
+//!
+//! A request travels with its stream's state. It waits in the encoder's or the decoder's lane with those of other streams,
+//! takes its turn, and is looked at again by [`Pipeline::go_on`] until the stream needs nothing more.
+
+mod calls;
+mod stream;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use asr_decode::cif::CifOptions;
+use triton_backend::{
+    Batch, Caller, DataType, Error, ErrorCode, ModelContext, Reply, Request, Response, guard,
+};
+use wav_frontend::Workspace;
+use wav_frontend::stream::StreamFrontend;
+use wav_frontend::windows::WindowSizes;
+
+use self::calls::CacheShape;
+use self::stream::{Need, Stream, Tokens, Windows, Work};
+use crate::audio::{self, AudioReader};
+use crate::cif_search::cif_options;
+use crate::component::{Component, Worker, check_tensor};
+use crate::options::{option, threads};
+use crate::paraformer_scoring::{self, TokenDecoder};
+use crate::pipeline::lane::Lane;
+use crate::pipeline::pool::Pool;
+use crate::streams::Streams;
+
+/// The parameters that this component reads.
+pub(crate) const PARAMETERS: &[&[&str]] = &[
+    audio::PARAMETERS,
+    paraformer_scoring::PARAMETERS,
+    &[
+        "encoder",
+        "decoder",
+        "chunk_size",
+        "cif_threshold",
+        "tail_threshold",
+        "tail_padding_ms",
+        "encoder_output_size",
+        "decoder_caches",
+        "decoder_cache_frames",
+        "windows_per_turn",
+        "max_rows_per_call",
+        "calls_in_flight",
+        "threads",
+    ],
+];
+
+/// What is the same for all streams.
+pub(crate) struct Models {
+    frontend: StreamFrontend,
+    windows: WindowSizes,
+    cif: CifOptions,
+    /// Only its vocabulary and way of joining: the decoder model picks the tokens.
+    tokens: TokenDecoder,
+    /// Samples of silence appended at the end of a stream.
+    tail_padding: usize,
+    /// Windows that a stream may have computed before others get their turn.
+    windows_per_turn: usize,
+    caches: CacheShape,
+    encoder: String,
+    decoder: String,
+}
+
+/// The loaded component.
+pub(crate) struct Pipeline {
+    models: Models,
+    reader: AudioReader,
+    streams: Streams<Stream>,
+    encoding: Lane<Turn<Windows>>,
+    decoding: Lane<Turn<Tokens>>,
+    most_rows: usize,
+    caller: Caller,
+    pool: Pool,
+}
+
+/// A stream's turn with a model.
+struct Turn<N> {
+    work: Box<Work>,
+    needs: N,
+    /// It failed in company and is tried alone.
+    alone: bool,
+}
+
+/// Loads the component.
+pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
+    let config = &context.config;
+    let parameters = &config.parameters;
+    check_tensor(config.output("TRANSCRIPTS")?, DataType::String, &[Some(1)])?;
+    let models = Models::load(context)?;
+    // Sizes that cannot be used fail here and not with the first stream.
+    Stream::new(&models)?;
+    let count = |key| {
+        parameters
+            .get::<NonZeroUsize>(key)
+            .map(|count| count.map(NonZeroUsize::get))
+    };
+    let calls = count("calls_in_flight")?.unwrap_or(2);
+    let sample_rate = models.frontend.frontend().options().sample_rate;
+    Ok(Arc::new(Pipeline {
+        reader: AudioReader::of_chunks(context, sample_rate, "WAV", "WAV_LENS")?,
+        streams: Streams::new(config)?,
+        encoding: Lane::new(calls),
+        decoding: Lane::new(calls),
+        most_rows: count("max_rows_per_call")?
+            .unwrap_or(usize::try_from(config.max_batch_size).unwrap_or(0).max(1)),
+        caller: Caller::new(context)?,
+        pool: Pool::new(threads(context)?.get())?,
+        models,
+    }))
+}
+
+impl Models {
+    fn load(context: &ModelContext) -> Result<Self, Error> {
+        let parameters = &context.config.parameters;
+        let encoder_conf = |key| ("config_path", "encoder_conf", key);
+        let size =
+            option(context, "encoder_output_size", encoder_conf("output_size"))?.unwrap_or(512);
+        let frontend = StreamFrontend::new(audio::frontend(context)?)
+            .with_positions(size)
+            .map_err(|error| Error::Config(error.to_string()))?;
+        let cif = cif_options(context)?;
+        let options = frontend.frontend().options();
+        let tail_padding_ms: f64 = parameters.get("tail_padding_ms")?.unwrap_or(240.0);
+        if !(0.0..=10_000.0).contains(&tail_padding_ms) {
+            let message = format!("{tail_padding_ms} is not from 0 to 10000");
+            return Err(Error::parameter("tail_padding_ms", message));
+        }
+        let windows_per_turn = parameters.get::<NonZeroUsize>("windows_per_turn")?;
+        Ok(Self {
+            windows: WindowSizes::from(cif.chunk_size),
+            tail_padding: (tail_padding_ms / 1000.0 * f64::from(options.sample_rate)) as usize,
+            windows_per_turn: windows_per_turn.map_or(4, NonZeroUsize::get),
+            caches: CacheShape::load(context)?,
+            encoder: parameters.text("encoder").unwrap_or("encoder").to_owned(),
+            decoder: parameters.text("decoder").unwrap_or("decoder").to_owned(),
+            tokens: TokenDecoder::load(context)?,
+            frontend,
+            cif,
+        })
+    }
+}
+
+impl Pipeline {
+    /// Takes a request up.
+    fn take(&self, request: Request) -> Option<Box<Work>> {
+        let begun = guard(|| {
+            let sequence = request.sequence()?;
+            if request.is_cancelled() {
+                let _ = self.streams.take(&sequence, || Stream::new(&self.models));
+                return Err(cancelled());
+            }
+            let samples = self.reader.read_chunk(&request)?.into_owned();
+            let stream = self
+                .streams
+                .take(&sequence, || Stream::new(&self.models))?
+                .state;
+            Ok((sequence, samples, stream))
+        });
+        match begun {
+            Ok((sequence, samples, stream)) => {
+                match Work::new(&self.models, request, sequence, stream, &samples) {
+                    Ok(work) => Some(work),
+                    Err((request, error)) => {
+                        request.fail(error);
+                        None
+                    }
+                }
+            }
+            Err(error) => {
+                request.fail(error);
+                None
+            }
+        }
+    }
+
+    /// Looks what a stream needs, and lets it wait for that or answers its request.
+    fn go_on(&self, mut work: Box<Work>, workspace: &mut Workspace) {
+        if work.request.is_cancelled() {
+            // The server ends the whole sequence; dropping the state frees it.
+            return work.request.fail(cancelled());
+        }
+        match guard(|| work.need(&self.models, workspace)) {
+            Ok(Need::Encoder(needs)) => self.encoding.push([Turn {
+                work,
+                needs,
+                alone: false,
+            }]),
+            Ok(Need::Decoder(needs)) => self.decoding.push([Turn {
+                work,
+                needs,
+                alone: false,
+            }]),
+            Ok(Need::Nothing) => self.answer(*work),
+            Err(error) => self.fail(*work, error),
+        }
+    }
+
+    /// Answers a request with the text that it added.
+    fn answer(&self, work: Work) {
+        let Work {
+            request,
+            sequence,
+            mut stream,
+            mut delta,
+            ..
+        } = work;
+        if sequence.end {
+            stream.joiner.finish(&mut delta);
+        } else {
+            self.streams.put_back(sequence.id, stream);
+        }
+        request.answer(|request| {
+            let mut response: Response = request.response()?;
+            if request.wants("TRANSCRIPTS") {
+                response.output_strings("TRANSCRIPTS", &[1, 1], &[delta])?;
+            }
+            Ok(response)
+        });
+    }
+
+    /// Fails a request; its stream goes on without what this request should have added.
+    fn fail(&self, work: Work, error: Error) {
+        let Work {
+            request,
+            sequence,
+            stream,
+            ..
+        } = work;
+        if !sequence.end {
+            self.streams.put_back(sequence.id, stream);
+        }
+        request.fail(error);
+    }
+
+    /// Sends calls as long as streams wait and the models may have more.
+    fn pump(self: &Arc<Self>) {
+        while let Some(turns) = self
+            .encoding
+            .next(|_| false, |waiting| self.encoder_company(waiting))
+        {
+            let call = self.models.encoder_call(&turns);
+            let pipeline = Arc::clone(self);
+            self.caller.call(call, move |reply| {
+                let next = Arc::clone(&pipeline);
+                pipeline.pool.run(move || next.encoded(turns, reply));
+            });
+        }
+        while let Some(turns) = self
+            .decoding
+            .next(|_| false, |waiting| self.decoder_company(waiting))
+        {
+            let call = self.models.decoder_call(&turns);
+            let pipeline = Arc::clone(self);
+            self.caller.call(call, move |reply| {
+                let next = Arc::clone(&pipeline);
+                pipeline.pool.run(move || next.decoded(turns, reply));
+            });
+        }
+    }
+
+    /// Windows of equal length share a call of the encoder.
+    fn encoder_company(&self, waiting: &[Turn<Windows>]) -> Vec<usize> {
+        company(
+            waiting,
+            self.most_rows,
+            |windows| windows.frames,
+            Windows::count,
+        )
+    }
+
+    /// Equal numbers of tokens share a call of the decoder: its caches are the last columns, padding would be among them.
+    fn decoder_company(&self, waiting: &[Turn<Tokens>]) -> Vec<usize> {
+        company(
+            waiting,
+            self.most_rows,
+            |tokens| (tokens.count, tokens.enc.len()),
+            |_| 1,
+        )
+    }
+
+    /// The encoder has answered.
+    fn encoded(self: Arc<Self>, turns: Vec<Turn<Windows>>, reply: Result<Reply, Error>) {
+        let outcome = guard(|| calls::Encoded::read(&reply?, &turns));
+        let outcome = match outcome {
+            Err(_) if turns.len() > 1 => {
+                self.encoding.push_front(turns.into_iter().map(|turn| Turn {
+                    alone: true,
+                    ..turn
+                }));
+                self.encoding.done();
+                return self.pump();
+            }
+            outcome => outcome,
+        };
+        self.encoding.done();
+        let mut workspace = Workspace::new();
+        match outcome {
+            Ok(encoded) => {
+                let mut first = 0;
+                for Turn {
+                    mut work, needs, ..
+                } in turns
+                {
+                    let (enc, alphas) = encoded.rows(first, needs.count());
+                    first += needs.count();
+                    match guard(|| {
+                        work.integrate(&self.models, &needs, encoded.hidden, enc, alphas)
+                    }) {
+                        Ok(()) => self.go_on(work, &mut workspace),
+                        Err(error) => self.fail(*work, error),
+                    }
+                }
+            }
+            Err(error) => turns
+                .into_iter()
+                .for_each(|turn| self.fail(*turn.work, copy(&error))),
+        }
+        self.pump();
+    }
+
+    /// The decoder has answered.
+    fn decoded(self: Arc<Self>, turns: Vec<Turn<Tokens>>, reply: Result<Reply, Error>) {
+        let outcome = guard(|| calls::Decoded::read(&self.models, &reply?, &turns));
+        let outcome = match outcome {
+            Err(_) if turns.len() > 1 => {
+                self.decoding.push_front(turns.into_iter().map(|turn| Turn {
+                    alone: true,
+                    ..turn
+                }));
+                self.decoding.done();
+                return self.pump();
+            }
+            outcome => outcome,
+        };
+        self.decoding.done();
+        let mut workspace = Workspace::new();
+        match outcome {
+            Ok(decoded) => {
+                for (row, Turn { mut work, .. }) in turns.into_iter().enumerate() {
+                    match guard(|| decoded.give(row, &self.models, &mut work)) {
+                        Ok(()) => self.go_on(work, &mut workspace),
+                        Err(error) => self.fail(*work, error),
+                    }
+                }
+            }
+            Err(error) => turns
+                .into_iter()
+                .for_each(|turn| self.fail(*turn.work, copy(&error))),
+        }
+        self.pump();
+    }
+}
+
+/// The oldest turn, and those after it with the same key, up to `most_rows` rows. A turn that failed in company goes alone.
+fn company<N, K: PartialEq>(
+    waiting: &[Turn<N>],
+    most_rows: usize,
+    key: impl Fn(&N) -> K,
+    rows: impl Fn(&N) -> usize,
+) -> Vec<usize> {
+    let Some(first) = waiting.first() else {
+        return Vec::new();
+    };
+    if first.alone {
+        return vec![0];
+    }
+    let mut taken = 0;
+    let others = waiting.iter().enumerate();
+    others
+        .filter(|(_, turn)| !turn.alone && key(&turn.needs) == key(&first.needs))
+        .take_while(|(place, turn)| {
+            taken += rows(&turn.needs);
+            *place == 0 || taken <= most_rows
+        })
+        .map(|(place, _)| place)
+        .collect()
+}
+
+fn cancelled() -> Error {
+    Error::new(ErrorCode::Cancelled, "the client cancelled the request")
+}
+
+/// The same error once more.
+fn copy(error: &Error) -> Error {
+    Error::new(error.code(), error.to_string())
+}
+
+impl Component for Pipeline {
+    fn worker(self: Arc<Self>) -> Box<dyn Worker> {
+        Box::new(Extractor {
+            pipeline: self,
+            workspace: Workspace::new(),
+        })
+    }
+}
+
+/// One instance.
+struct Extractor {
+    pipeline: Arc<Pipeline>,
+    workspace: Workspace,
+}
+
+impl Worker for Extractor {
+    fn execute(&mut self, batch: Batch) {
+        batch.compute_starts();
+        for request in batch {
+            if let Some(work) = self.pipeline.take(request) {
+                self.pipeline.go_on(work, &mut self.workspace);
+            }
+        }
+        self.pipeline.pump();
+    }
+}

@@ -1,0 +1,268 @@
+//! One stream of the streaming pipeline: its state, and what it needs next.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use asr_decode::cif::Cif;
+use asr_decode::words::Joiner;
+use triton_backend::{Error, Request, Sequence};
+use wav_frontend::stream::StreamState;
+use wav_frontend::windows::EncoderWindows;
+use wav_frontend::{FrontendError, Workspace};
+
+use super::Models;
+
+/// The state of a stream between its requests.
+pub(super) struct Stream {
+    samples: StreamState,
+    windows: EncoderWindows,
+    /// Made when the encoder's first answer tells the size of a frame.
+    cif: Option<Cif>,
+    pub(super) joiner: Joiner,
+    /// The decoder's caches, `[hidden, cache_frames]` each; none before its first call.
+    pub(super) caches: Vec<Vec<f32>>,
+    /// The encoder's output for the last window, `[frames, hidden]`: what the tail's token is decoded with.
+    last_enc: Vec<f32>,
+}
+
+/// A request and the stream it goes on with, on their way through the pipeline.
+pub(super) struct Work {
+    pub(super) request: Request,
+    pub(super) sequence: Sequence,
+    pub(super) stream: Stream,
+    /// Windows whose tokens wait for the decoder.
+    tokens: VecDeque<Tokens>,
+    /// The text so far.
+    pub(super) delta: String,
+    /// The stream ends with this request and its tail was not integrated yet.
+    tail_due: bool,
+}
+
+/// What the encoder is to be given.
+pub(super) struct Windows {
+    /// `[windows, frames, feature_dim]`
+    pub(super) speech: Vec<f32>,
+    /// Frames of each window; all have the same.
+    pub(super) frames: usize,
+    /// Which frames of each window CIF consumes, and whether the window is the stream's last.
+    consume: Vec<(Range<usize>, bool)>,
+}
+
+impl Windows {
+    /// The number of windows.
+    pub(super) fn count(&self) -> usize {
+        self.consume.len()
+    }
+}
+
+/// Tokens that ended in a window.
+pub(super) struct Tokens {
+    /// `[frames, hidden]`
+    pub(super) enc: Vec<f32>,
+    /// `[count, hidden]`
+    pub(super) embeddings: Vec<f32>,
+    pub(super) count: usize,
+}
+
+/// What a stream needs to go on.
+pub(super) enum Need {
+    /// The encoder.
+    Encoder(Windows),
+    /// The decoder.
+    Decoder(Tokens),
+    /// Nothing: the request can be answered.
+    Nothing,
+}
+
+impl Stream {
+    /// A stream that has not begun.
+    pub(super) fn new(models: &Models) -> Result<Self, Error> {
+        let windows = EncoderWindows::new(models.windows, models.frontend.feature_dim())
+            .map_err(|error| Error::Config(error.to_string()))?;
+        Ok(Self {
+            samples: StreamState::new(),
+            windows,
+            cif: None,
+            joiner: models.tokens.vocabulary.joiner(models.tokens.join),
+            caches: Vec::new(),
+            last_enc: Vec::new(),
+        })
+    }
+
+    fn push(&mut self, models: &Models, samples: &[f32], end: bool) -> Result<(), FrontendError> {
+        models.frontend.push(&mut self.samples, samples)?;
+        if end {
+            models
+                .frontend
+                .push(&mut self.samples, &vec![0.0; models.tail_padding])?;
+            models.frontend.finish(&mut self.samples);
+        }
+        Ok(())
+    }
+}
+
+impl Work {
+    /// Gives a stream a request's samples. An error comes with the request that it is the answer of.
+    pub(super) fn new(
+        models: &Models,
+        request: Request,
+        sequence: Sequence,
+        mut stream: Stream,
+        samples: &[f32],
+    ) -> Result<Box<Self>, (Request, Error)> {
+        if let Err(error) = stream.push(models, samples, sequence.end) {
+            return Err((request, Error::internal(error.to_string())));
+        }
+        let tail_due = sequence.end;
+        Ok(Box::new(Self {
+            request,
+            sequence,
+            stream,
+            tokens: VecDeque::new(),
+            delta: String::new(),
+            tail_due,
+        }))
+    }
+
+    /// What the stream needs next. Takes but a few windows at a time, so that others get their turn.
+    pub(super) fn need(
+        &mut self,
+        models: &Models,
+        workspace: &mut Workspace,
+    ) -> Result<Need, Error> {
+        loop {
+            if let Some(tokens) = self.tokens.pop_front() {
+                return Ok(Need::Decoder(tokens));
+            }
+            if let Some(windows) = self.next_windows(models) {
+                return Ok(Need::Encoder(windows));
+            }
+            if self.compute_frames(models, workspace)? {
+                continue;
+            }
+            if !self.tail_due {
+                return Ok(Need::Nothing);
+            }
+            self.tail_due = false;
+            self.integrate_tail();
+        }
+    }
+
+    /// Up to `windows_per_turn` windows of one length.
+    fn next_windows(&mut self, models: &Models) -> Option<Windows> {
+        let windows = &mut self.stream.windows;
+        let mut taken: Option<Windows> = None;
+        while taken
+            .as_ref()
+            .is_none_or(|taken| taken.count() < models.windows_per_turn)
+        {
+            if taken
+                .as_ref()
+                .is_some_and(|taken| windows.next_len() != Some(taken.frames))
+            {
+                break;
+            }
+            let Some(window) = windows.pop() else {
+                break;
+            };
+            let taken = taken.get_or_insert_with(|| Windows {
+                speech: Vec::new(),
+                frames: window.len,
+                consume: Vec::new(),
+            });
+            taken.speech.extend_from_slice(window.frames);
+            taken.consume.push((window.consume, window.last));
+        }
+        taken
+    }
+
+    /// Computes the frames of about a turn's windows; false if there are no more samples for any.
+    fn compute_frames(
+        &mut self,
+        models: &Models,
+        workspace: &mut Workspace,
+    ) -> Result<bool, Error> {
+        let stream = &mut self.stream;
+        let most = models.windows_per_turn * models.windows.centre;
+        let mut frames = Vec::new();
+        let computed = models
+            .frontend
+            .advance(&mut stream.samples, most, &mut frames, workspace);
+        if computed > 0 {
+            stream
+                .windows
+                .push(&frames)
+                .map_err(|error| Error::internal(error.to_string()))?;
+            return Ok(true);
+        }
+        if self.tail_due && !stream.windows.is_finished() {
+            stream.windows.finish();
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Takes the encoder's answer for `windows`: `enc` is `[windows, frames, hidden]`, `alphas` `[windows, frames]`.
+    pub(super) fn integrate(
+        &mut self,
+        models: &Models,
+        windows: &Windows,
+        hidden: usize,
+        enc: &[f32],
+        alphas: &[f32],
+    ) -> Result<(), Error> {
+        let frames = windows.frames;
+        for (index, (consume, last)) in windows.consume.iter().enumerate() {
+            let enc = &enc[index * frames * hidden..][..frames * hidden];
+            let alphas = &alphas[index * frames..][..frames];
+            let cif = match &mut self.stream.cif {
+                Some(cif) => cif,
+                empty => {
+                    let options = asr_decode::cif::CifOptions {
+                        hidden_size: hidden,
+                        ..models.cif
+                    };
+                    let cif =
+                        Cif::new(options).map_err(|error| Error::Config(error.to_string()))?;
+                    empty.insert(cif)
+                }
+            };
+            let mut embeddings = Vec::new();
+            let mut count = cif
+                .integrate(enc, alphas, consume.clone(), &mut embeddings)
+                .map_err(|error| Error::internal(error.to_string()))?;
+            if *last && self.tail_due {
+                self.tail_due = false;
+                count += cif.tail(&mut embeddings);
+            }
+            self.stream.last_enc.clear();
+            self.stream.last_enc.extend_from_slice(enc);
+            if count > 0 {
+                self.tokens.push_back(Tokens {
+                    enc: enc.to_vec(),
+                    embeddings,
+                    count,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The tail of a stream whose last window was computed before anyone knew that it was the last.
+    fn integrate_tail(&mut self) {
+        let stream = &mut self.stream;
+        let Some(cif) = &mut stream.cif else {
+            return;
+        };
+        let mut embeddings = Vec::new();
+        let count = cif.tail(&mut embeddings);
+        if count > 0 {
+            let enc = std::mem::take(&mut stream.last_enc);
+            self.tokens.push_back(Tokens {
+                enc,
+                embeddings,
+                count,
+            });
+        }
+    }
+}
