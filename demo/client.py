@@ -1,7 +1,11 @@
-"""Transcribes wav files with the model `sensevoice` of a Triton server, using the official tritonclient over HTTP."""
+"""Transcribes wav files with a Triton server, using the official tritonclient over HTTP.
+
+Recordings go whole to `sensevoice` and `infer_pipeline` (Paraformer), and chunk by chunk to `streaming_paraformer`.
+"""
 
 import argparse
 import array
+import random
 import sys
 import wave
 
@@ -9,6 +13,9 @@ import numpy as np
 import tritonclient.http as triton
 
 LANGUAGES = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12, "nospeech": 13}
+STREAMING = "streaming_paraformer"
+CHUNK = 9600  # samples: 600 ms
+TAIL = 5120  # samples of silence behind a stream, whose last 300 ms are not decoded
 
 
 def samples_of(path):
@@ -22,33 +29,52 @@ def samples_of(path):
     return np.asarray(pcm, dtype=np.float32) / 32768
 
 
-def transcribe(client, samples, language, text_norm):
-    """The transcript of one recording."""
-    tensors = {
-        "WAV": samples[np.newaxis],
-        "WAV_LENS": np.array([[len(samples)]], dtype=np.int32),
-        "LANGUAGE": np.array([[language]], dtype=np.int32),
-        "TEXT_NORM": np.array([[text_norm]], dtype=np.int32),
-    }
+def ask(client, model, samples, more=None, **sequence):
+    """What the model answers for one row of samples."""
+    tensors = {"WAV": samples[np.newaxis], "WAV_LENS": np.array([[len(samples)]], dtype=np.int32)}
+    tensors.update({name: np.array([[value]], dtype=np.int32) for name, value in (more or {}).items()})
     inputs = []
     for name, values in tensors.items():
         tensor = triton.InferInput(name, values.shape, "FP32" if values.dtype == np.float32 else "INT32")
         tensor.set_data_from_numpy(values)
         inputs.append(tensor)
-    return client.infer("sensevoice", inputs).as_numpy("TRANSCRIPTS")[0, 0].decode()
+    return client.infer(model, inputs, **sequence).as_numpy("TRANSCRIPTS")[0, 0].decode()
+
+
+def stream(client, samples):
+    """What each chunk of a recording adds to its text."""
+    samples = np.concatenate([samples, np.zeros(TAIL, dtype=np.float32)])
+    sequence = random.getrandbits(63) or 1
+    for start in range(0, len(samples), CHUNK):
+        yield ask(
+            client,
+            STREAMING,
+            samples[start : start + CHUNK],
+            sequence_id=sequence,
+            sequence_start=start == 0,
+            sequence_end=start + CHUNK >= len(samples),
+        )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="127.0.0.1:8000", help="host and port of the HTTP API")
-    parser.add_argument("--language", choices=LANGUAGES, default="auto")
-    parser.add_argument("--no-itn", action="store_true", help="leave numbers in words, and no punctuation")
+    parser.add_argument("--model", choices=["sensevoice", "infer_pipeline", STREAMING], default="sensevoice")
+    parser.add_argument("--language", choices=LANGUAGES, default="auto", help="of sensevoice")
+    parser.add_argument("--no-itn", action="store_true", help="sensevoice: leave numbers in words, and no punctuation")
     parser.add_argument("recordings", nargs="+", metavar="WAV")
     options = parser.parse_args()
     client = triton.InferenceServerClient(options.url)
+    hints = {"LANGUAGE": LANGUAGES[options.language], "TEXT_NORM": 15 if options.no_itn else 14}
     for path in options.recordings:
-        text = transcribe(client, samples_of(path), LANGUAGES[options.language], 15 if options.no_itn else 14)
-        print(f"{path}\t{text}")
+        samples = samples_of(path)
+        print(f"{path}\t", end="", flush=True)
+        if options.model == STREAMING:
+            for delta in stream(client, samples):
+                print(delta, end="", flush=True)
+            print()
+        else:
+            print(ask(client, options.model, samples, hints if options.model == "sensevoice" else None))
 
 
 if __name__ == "__main__":

@@ -59,8 +59,47 @@ pub(crate) struct Input<'a> {
     pub(crate) data: Data<'a>,
 }
 
+impl<'a> Input<'a> {
+    /// One row of numbers.
+    pub(crate) fn row(name: &'a str, values: &'a [f32]) -> Self {
+        Self {
+            name,
+            shape: [1, values.len()],
+            data: Data::F32(values),
+        }
+    }
+
+    /// One row of one whole number.
+    pub(crate) fn number(name: &'a str, value: &'a [i32; 1]) -> Self {
+        Self {
+            name,
+            shape: [1, 1],
+            data: Data::I32(value),
+        }
+    }
+}
+
+/// A request's place in a sequence.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sequence {
+    /// The correlation id.
+    pub(crate) id: u64,
+    /// The first of the sequence.
+    pub(crate) start: bool,
+    /// The last of the sequence.
+    pub(crate) end: bool,
+}
+
+/// Adds a sequence's parameters to a request.
+fn add_sequence(request: &mut Value, sequence: Option<Sequence>) {
+    if let Some(Sequence { id, start, end }) = sequence {
+        request["parameters"] =
+            json!({ "sequence_id": id, "sequence_start": start, "sequence_end": end });
+    }
+}
+
 /// The request as plain JSON, for clients like curl.
-pub(crate) fn json_request(inputs: &[Input<'_>]) -> Value {
+pub(crate) fn json_request(inputs: &[Input<'_>], sequence: Option<Sequence>) -> Value {
     let inputs: Vec<_> = inputs
         .iter()
         .map(|input| {
@@ -72,11 +111,17 @@ pub(crate) fn json_request(inputs: &[Input<'_>]) -> Value {
             })
         })
         .collect();
-    json!({ "inputs": inputs })
+    let mut request = json!({ "inputs": inputs });
+    add_sequence(&mut request, sequence);
+    request
 }
 
 /// The request's body with raw tensors, and the length of the JSON in front of them.
-fn binary_request(inputs: &[Input<'_>], output: &str) -> (Vec<u8>, usize) {
+fn binary_request(
+    inputs: &[Input<'_>],
+    output: &str,
+    sequence: Option<Sequence>,
+) -> (Vec<u8>, usize) {
     let tensors: Vec<_> = inputs.iter().map(|input| input.data.to_bytes()).collect();
     let described: Vec<_> = inputs
         .iter()
@@ -90,10 +135,11 @@ fn binary_request(inputs: &[Input<'_>], output: &str) -> (Vec<u8>, usize) {
             })
         })
         .collect();
-    let header = json!({
+    let mut header = json!({
         "inputs": described,
         "outputs": [{ "name": output, "parameters": { "binary_data": true } }],
     });
+    add_sequence(&mut header, sequence);
     let mut body = header.to_string().into_bytes();
     let header_length = body.len();
     tensors.iter().for_each(|bytes| body.extend(bytes));
@@ -150,14 +196,15 @@ impl Client {
         short.call().is_ok_and(|response| response.status() == 200)
     }
 
-    /// Sends one request and returns the strings of `output`.
+    /// Sends one request, of a sequence if one is given, and returns the strings of `output`.
     pub(crate) fn infer(
         &self,
         model: &str,
         inputs: &[Input<'_>],
         output: &str,
+        sequence: Option<Sequence>,
     ) -> Result<Vec<String>> {
-        let (body, header_length) = binary_request(inputs, output);
+        let (body, header_length) = binary_request(inputs, output, sequence);
         let url = format!("{}/v2/models/{model}/infer", self.base);
         let mut response = self
             .agent
@@ -210,24 +257,17 @@ mod tests {
     #[test]
     fn a_binary_request_is_json_then_raw_tensors() {
         let inputs = [
-            Input {
-                name: "WAV",
-                shape: [1, 2],
-                data: Data::F32(&[0.5, -1.0]),
-            },
-            Input {
-                name: "WAV_LENS",
-                shape: [1, 1],
-                data: Data::I32(&[2]),
-            },
+            Input::row("WAV", &[0.5, -1.0]),
+            Input::number("WAV_LENS", &[2]),
         ];
-        let (body, header_length) = binary_request(&inputs, "TRANSCRIPTS");
+        let (body, header_length) = binary_request(&inputs, "TRANSCRIPTS", None);
         let header: Value = serde_json::from_slice(&body[..header_length]).unwrap();
         assert_eq!(header["inputs"][0]["datatype"], "FP32");
         assert_eq!(header["inputs"][0]["shape"], json!([1, 2]));
         assert_eq!(header["inputs"][0]["parameters"]["binary_data_size"], 8);
         assert_eq!(header["inputs"][1]["parameters"]["binary_data_size"], 4);
         assert_eq!(header["outputs"][0]["name"], "TRANSCRIPTS");
+        assert!(header.get("parameters").is_none());
         assert_eq!(
             body[header_length..],
             [0, 0, 0, 63, 0, 0, 128, 191, 2, 0, 0, 0]
@@ -236,13 +276,23 @@ mod tests {
 
     #[test]
     fn a_json_request_holds_its_data() {
-        let inputs = [Input {
-            name: "WAV",
-            shape: [1, 2],
-            data: Data::F32(&[0.25, -1.0]),
-        }];
-        let request = json_request(&inputs);
+        let request = json_request(&[Input::row("WAV", &[0.25, -1.0])], None);
         assert_eq!(request["inputs"][0]["data"], json!([0.25, -1.0]));
+    }
+
+    #[test]
+    fn a_request_says_its_place_in_a_sequence() {
+        let sequence = Some(Sequence {
+            id: 7,
+            start: true,
+            end: false,
+        });
+        let expected = json!({"sequence_id": 7, "sequence_start": true, "sequence_end": false});
+        let inputs = [Input::row("WAV", &[0.5])];
+        assert_eq!(json_request(&inputs, sequence)["parameters"], expected);
+        let (body, header_length) = binary_request(&inputs, "TRANSCRIPTS", sequence);
+        let header: Value = serde_json::from_slice(&body[..header_length]).unwrap();
+        assert_eq!(header["parameters"], expected);
     }
 
     #[test]

@@ -49,13 +49,14 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Build the backends, serve the demo model, and transcribe the demo recordings
+    /// Build the backends, serve the demo models, and transcribe the demo recordings
     #[command(after_help = "\
 Examples:
   cargo xtask demo
+  cargo xtask demo --only paraformer-online
   cargo xtask demo --keep --http-port 8000
 
-The exit code is 1 when a text differs from demo/sensevoice/golden.tsv.")]
+The exit code is 1 when a text differs from golden.tsv in the model's directory under demo/.")]
     Demo(demo::Demo),
     /// Run everything that proves the project: formatting, lints, unit and doc tests, and the real server
     #[command(after_help = "\

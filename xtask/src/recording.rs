@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use hound::{SampleFormat, WavReader};
 
-/// Samples per second of everything SenseVoice hears.
+/// Samples per second of everything the models hear.
 const RATE: u32 = 16_000;
 /// Clients pad audio to a multiple of this many seconds, so that the server can batch equal shapes.
 const PADDED_TO_SECONDS: usize = 10;
@@ -44,6 +44,11 @@ impl Recording {
     /// How long it lasts.
     pub(crate) fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.samples.len() as f64 / f64::from(RATE))
+    }
+
+    /// How many samples, as a tensor of lengths has them.
+    pub(crate) fn length(&self) -> Result<[i32; 1]> {
+        Ok([i32::try_from(self.samples.len())?])
     }
 
     /// The samples, followed by silence up to the next full ten seconds.

@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use crate::console::{self, BAD, GOOD};
 use crate::layout::{Layout, cargo};
 use crate::process::{self, Running};
+use crate::repo::Kind;
 use crate::wheels::{self, Wheels};
 use crate::{backends, demo, prerequisites, python};
 
@@ -138,7 +139,14 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
     let wheels = Wheels::get(layout)?;
     let backends = backends::build(layout, &wheels)?;
     let packages = python::packages(layout)?;
-    let repository = demo::repository(layout)?;
+    let repositories = [
+        ("SENSEVOICE_REPO", Kind::Sensevoice),
+        ("PARAFORMER_REPO", Kind::Paraformer),
+        ("PARAFORMER_ONLINE_REPO", Kind::ParaformerOnline),
+    ]
+    .into_iter()
+    .map(|(variable, kind)| Ok((variable, demo::repository(layout, kind)?)))
+    .collect::<Result<Vec<_>>>()?;
     wheels::remove(&layout.work.join("pytest"))?;
     let scratch = layout.work_directory("pytest")?;
     // SIGINT, because pytest then tears its fixtures down and stops the servers they started.
@@ -152,7 +160,7 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
         .env("TRITONSERVER", wheels.tritonserver())
         .env("BACKENDS_DIR", backends)
         .env("PROJECT_DIR", &layout.project)
-        .env("SENSEVOICE_REPO", repository)
+        .envs(repositories)
         .env("SCRATCH_DIR", scratch)
         .env("XTASK", std::env::current_exe()?)
         .stdin(Stdio::null());

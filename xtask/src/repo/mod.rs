@@ -75,6 +75,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Sensevoice, Self::Paraformer, Self::ParaformerOnline];
+
     /// As people call it.
     fn name(self) -> &'static str {
         match self {

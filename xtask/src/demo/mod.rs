@@ -1,0 +1,170 @@
+//! `cargo xtask demo`: the demo recordings through a real tritonserver.
+
+mod keep;
+mod paraformer;
+mod sensevoice;
+mod streaming;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::console;
+use crate::golden::{self, Golden};
+use crate::http::Client;
+use crate::layout::Layout;
+use crate::recording::Recording;
+use crate::repo::{self, Kind};
+use crate::server::{Plan, PortOptions, Server};
+use crate::wheels::Wheels;
+use crate::{backends, prerequisites, python};
+
+/// How to run the demo.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Serve and try these models alone
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "MODELS")]
+    only: Vec<Kind>,
+    /// Leave the server running, and print how to reach and how to stop it
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    ports: PortOptions,
+}
+
+impl Demo {
+    fn kinds(&self) -> Vec<Kind> {
+        Kind::ALL
+            .into_iter()
+            .filter(|kind| self.only.is_empty() || self.only.contains(kind))
+            .collect()
+    }
+}
+
+/// Builds, fetches, serves, asks, compares.
+pub(crate) fn demo(layout: &Layout, options: &Demo) -> Result<()> {
+    let kinds = options.kinds();
+    prerequisites::check_server()?;
+    let wheels = Wheels::get(layout)?;
+    let backends = backends::build(layout, &wheels)?;
+    let packages = options.keep.then(|| python::packages(layout)).transpose()?;
+    let repositories = kinds
+        .iter()
+        .map(|&kind| repository(layout, kind))
+        .collect::<Result<Vec<_>>>()?;
+    let work = layout.work_directory("demo")?;
+    let places: Vec<_> = repositories
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    console::step("Starting", format!("tritonserver on {}", places.join(", ")));
+    let server = Server::start(&Plan {
+        tritonserver: wheels.tritonserver(),
+        backends,
+        // Each repository has an encoder of its own; a namespace of its own lets it keep the name.
+        extra: vec![format!("--model-namespacing={}", repositories.len() > 1).into()],
+        repositories,
+        ports: options.ports,
+        log: Some(work.join("tritonserver.log")),
+        detached: options.keep,
+    })?;
+    server.ports().announce();
+    let client = Client::new(&server.ports().http_url());
+    let mut wrong = Vec::new();
+    for &kind in &kinds {
+        let samples = Samples::read(layout, kind)?;
+        let score = match kind {
+            Kind::Sensevoice => sensevoice::try_out(&client, &samples)?,
+            Kind::Paraformer => paraformer::try_out(&client, &samples)?,
+            Kind::ParaformerOnline => streaming::try_out(&client, &samples)?,
+        };
+        let golden = format!("{}/golden.tsv", export(kind));
+        anstream::println!(
+            "{} of {} texts are those of {golden}\n",
+            score.texts - score.wrong,
+            score.texts
+        );
+        if score.wrong > 0 {
+            wrong.push(format!("{} texts differ from {golden}", score.wrong));
+        }
+    }
+    if !wrong.is_empty() {
+        bail!(wrong.join(", "));
+    }
+    match packages {
+        Some(packages) => keep::keep(layout, &kinds, server, &work, &packages),
+        None => {
+            console::step("Stopping", "tritonserver");
+            Ok(())
+        }
+    }
+}
+
+/// Assembles a model repository of the demo under `target/xtask` and returns its path.
+pub(crate) fn repository(layout: &Layout, kind: Kind) -> Result<PathBuf> {
+    let export = export(kind);
+    let target = layout
+        .work_directory("demo")?
+        .join(Path::new(export).file_name().unwrap_or_default());
+    repo::assemble(
+        layout,
+        kind,
+        &repo::Options {
+            from: layout.project.join(export),
+            to: target.clone(),
+            quantized: false,
+            force: true,
+        },
+    )
+    .with_context(|| format!("{export} does not become a repository"))?;
+    Ok(target)
+}
+
+/// The demo's model of a kind, in the project.
+fn export(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sensevoice => "demo/sensevoice",
+        Kind::Paraformer => "demo/paraformer",
+        Kind::ParaformerOnline => "demo/paraformer_online",
+    }
+}
+
+/// The recordings, and what a model answers for them.
+struct Samples {
+    /// The directory of the model's export.
+    export: PathBuf,
+    recordings: Vec<(Golden, Recording)>,
+}
+
+impl Samples {
+    fn read(layout: &Layout, kind: Kind) -> Result<Self> {
+        let export = layout.project.join(export(kind));
+        let recordings = golden::read(&export.join("golden.tsv"))?
+            .into_iter()
+            .map(|golden| {
+                let recording = Recording::read(&recording_path(layout, &golden.recording))?;
+                Ok((golden, recording))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self { export, recordings })
+    }
+}
+
+fn recording_path(layout: &Layout, name: &str) -> PathBuf {
+    layout.project.join("demo/recordings").join(name)
+}
+
+/// How many texts were asked for, and how many were not the expected ones.
+#[derive(Debug, Default, Clone, Copy)]
+struct Score {
+    texts: usize,
+    wrong: usize,
+}
+
+impl Score {
+    fn count(&mut self, right: bool) {
+        self.texts += 1;
+        self.wrong += usize::from(!right);
+    }
+}
