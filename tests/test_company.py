@@ -82,11 +82,11 @@ def test_two_hundred_times_in_random_company(sensevoice, seed):
 def test_in_random_company_when_every_step_waits_for_more(sensevoice):
     """With a queue delay, requests do share executions of every step, and still get the same text."""
     times = 20
-    before = {step: sensevoice.statistics(f"{step}_patient") for step in STEPS}
+    before = {step: sensevoice.statistics_at_rest(f"{step}_patient") for step in STEPS}
     answers, requests = answers_in_company(sensevoice, "sensevoice_patient", times, seed=2)
     assert answers == one_answer_each(times)
     for step in STEPS:
-        after = sensevoice.statistics(f"{step}_patient")
+        after = sensevoice.statistics_after(before[step], f"{step}_patient", times * 22)
         assert counted(before[step], after, "inference_count") == times * 22
         executions = counted(before[step], after, "execution_count")
         # The front end and scoring take any lengths together; the encoder only equal ones.
@@ -103,12 +103,12 @@ def test_in_random_company_whatever_features_are_rounded_to(sensevoice, frames):
 def test_requests_of_different_lengths_share_executions(sensevoice):
     """Eleven lengths sent at once: front end and scoring compute several of them in one execution."""
     assert len({len(each.samples) for each in recordings()}) == 11
-    before = {step: sensevoice.statistics(f"{step}_patient") for step in STEPS}
+    before = {step: sensevoice.statistics_at_rest(f"{step}_patient") for step in STEPS}
     calls = [
         partial(sensevoice.transcribe, [each.samples], WITH_ITN, model="sensevoice_patient") for each in recordings()
     ]
     assert at_once(sensevoice, calls) == [[each.texts[WITH_ITN]] for each in recordings()]
-    after = {step: sensevoice.statistics(f"{step}_patient") for step in STEPS}
+    after = {step: sensevoice.statistics_after(before[step], f"{step}_patient", 11) for step in STEPS}
     sizes = {step: shared_executions(before[step], after[step]) for step in STEPS}
     assert all(sum(size * count for size, count in each.items()) == 11 for each in sizes.values())
     assert max(sizes["feature_extractor"]) > 1

@@ -76,10 +76,10 @@ def test_requests_computed_together_change_no_bit(sensevoice):
     """Requests of different lengths and batch sizes, sent at once, share executions and get what they get alone."""
     batches = [["frames_01"], ["speech_zh", "frames_07"], ["noise_1s"], ["dc_offset", "frames_02", "tone_clipped"]]
     alone = [features(sensevoice, [wav_of(name) for name in names]) for names in batches]
-    before = sensevoice.statistics("golden_features")
+    before = sensevoice.statistics_at_rest("golden_features")
     calls = [partial(features, sensevoice, [wav_of(name) for name in names]) for names in batches * 4]
     together = at_once(sensevoice, calls)
-    after = sensevoice.statistics("golden_features")
+    after = sensevoice.statistics_after(before, "golden_features", 4 * 7)
     for (speech, lengths), (own_speech, own_lengths) in zip(together, alone * 4):
         np.testing.assert_array_equal(speech, own_speech)
         np.testing.assert_array_equal(lengths, own_lengths)
@@ -89,14 +89,15 @@ def test_requests_computed_together_change_no_bit(sensevoice):
 
 
 def test_lengths_all_different_share_an_execution(sensevoice):
-    before = sensevoice.statistics("golden_features")
+    before = sensevoice.statistics_at_rest("golden_features")
     names = [f"frames_{frames:02}" for frames in range(1, 9)]
     assert len({len(wav_of(name)) for name in names}) == 8
     for name, (speech, _) in zip(
         names, at_once(sensevoice, [partial(features, sensevoice, [wav_of(name)]) for name in names])
     ):
         np.testing.assert_allclose(speech[0], speech_of(name), rtol=0, atol=TOLERANCE)
-    assert max(shared_executions(before, sensevoice.statistics("golden_features"))) > 1
+    after = sensevoice.statistics_after(before, "golden_features", len(names))
+    assert max(shared_executions(before, after)) > 1
 
 
 @pytest.mark.parametrize("name", ["frames_01", "noise_1s", "speech_digits"])

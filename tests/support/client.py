@@ -11,6 +11,7 @@ import tritonclient.grpc as grpc
 import tritonclient.http as http
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
+from support.load import counted
 from support.recordings import padded
 from support.server import Server
 
@@ -101,6 +102,29 @@ class Client:
         with urllib.request.urlopen(f"http://{self.server.http}/v2/models/{model}/stats") as answer:
             (entry,) = json.load(answer)["model_stats"]
         return entry
+
+    def statistics_at_rest(self, model):
+        """The same once nothing is under way: the server counts a request when it has answered it, not before."""
+        looks = [self.statistics(model)]
+
+        def nothing_new():
+            time.sleep(0.2)
+            looks.append(self.statistics(model))
+            return looks[-1] == looks[-2]
+
+        self.wait_until(nothing_new)
+        return looks[-1]
+
+    def statistics_after(self, before, model, rows):
+        """The same once so many rows have been computed since `before`."""
+        looks = []
+
+        def all_counted():
+            looks.append(self.statistics(model))
+            return counted(before, looks[-1], "inference_count") >= rows
+
+        self.wait_until(all_counted)
+        return looks[-1]
 
     def metrics(self):
         """All Prometheus metrics, as text."""
