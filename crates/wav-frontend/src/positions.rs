@@ -140,6 +140,14 @@ mod tests {
             let part = encoded(&positions, 3 + start as u64, 23, dim);
             assert_eq!(part, together[start * dim..][..23 * dim], "{start}");
         }
+        // Nearly a multiple of π, so that rounding in double precision shows in single.
+        let position = 245_850_922;
+        let alone = encoded(&positions, position, 1, dim);
+        assert!(alone[0] != 0.0 && alone[0].abs() < 1e-8);
+        for before in 0..40 {
+            let rows = encoded(&positions, position - before as u64, before + 1, dim);
+            assert_eq!(rows[before * dim..], alone, "{before} positions before");
+        }
         Ok(())
     }
 
