@@ -1,6 +1,4 @@
-//! The caches of a streaming decoder, which its configuration must declare as states one by one.
-
-use std::fmt::Write;
+//! The caches of a streaming decoder, which its configurations must declare one by one.
 
 use super::check::Mismatch;
 use super::interface::{IN_CACHE, OUT_CACHE};
@@ -85,19 +83,13 @@ pub(super) fn facts(caches: &[Cache]) -> String {
 
 /// The entries of the configuration's `state` list.
 pub(super) fn states(caches: &[Cache]) -> String {
-    let mut text = String::new();
-    for Cache {
-        number,
-        dims: [values, frames],
-    } in caches
-    {
+    let entries = caches.iter().map(|cache| {
+        let Cache {
+            number,
+            dims: [values, frames],
+        } = cache;
         let dims = format!("dims: [ {values}, {frames} ]");
-        if !text.is_empty() {
-            text.push_str(",\n");
-        }
-        // Writing to a string does not fail.
-        let _ = write!(
-            text,
+        format!(
             r#"    {{
       input_name: "{IN_CACHE}{number}"
       output_name: "{OUT_CACHE}{number}"
@@ -105,9 +97,28 @@ pub(super) fn states(caches: &[Cache]) -> String {
       {dims}
       initial_state: {{ name: "start" data_type: TYPE_FP32 {dims} zero_data: true }}
     }}"#
-        );
-    }
-    text
+        )
+    });
+    entries.collect::<Vec<_>>().join(",\n")
+}
+
+/// The caches as entries of a configuration's `input` or `output` list, for a caller that keeps them itself: `prefix` is
+/// that of their names.
+pub(super) fn tensors(prefix: &str, caches: &[Cache]) -> String {
+    let entries = caches.iter().map(|cache| {
+        let Cache {
+            number,
+            dims: [values, frames],
+        } = cache;
+        format!(
+            r#"  {{
+    name: "{prefix}{number}"
+    data_type: TYPE_FP32
+    dims: [ {values}, {frames} ]
+  }}"#
+        )
+    });
+    entries.collect::<Vec<_>>().join(",\n")
 }
 
 #[cfg(test)]

@@ -137,19 +137,35 @@ impl Assembly {
     fn write(&self, template: &Path, models: &[&str], target: &Path) -> Result<()> {
         for model in models {
             fs::create_dir_all(target.join(model).join("1"))?;
-            let config = Path::new(model).join("config.pbtxt");
-            let text = fs::read_to_string(template.join(&config))
-                .with_context(|| format!("cannot read {}", template.join(&config).display()))?;
-            let text = self
-                .replacements
-                .iter()
-                .fold(text, |text, (from, to)| text.replace(from, to));
-            fs::write(target.join(config), text)?;
+            for config in configs(&template.join(model))? {
+                let from = template.join(model).join(&config);
+                let text = fs::read_to_string(&from)
+                    .with_context(|| format!("cannot read {}", from.display()))?;
+                let text = self
+                    .replacements
+                    .iter()
+                    .fold(text, |text, (from, to)| text.replace(from, to));
+                let to = target.join(model).join(&config);
+                to.parent().map_or(Ok(()), fs::create_dir_all)?;
+                fs::write(to, text)?;
+            }
         }
         self.files
             .iter()
             .try_for_each(|(from, to)| place::place(from, &target.join(to)))
     }
+}
+
+/// A model's configurations, relative to its directory: config.pbtxt and those of `configs/`.
+fn configs(model: &Path) -> Result<Vec<PathBuf>> {
+    let mut configs = vec![PathBuf::from("config.pbtxt")];
+    let more = model.join("configs");
+    if more.is_dir() {
+        for entry in fs::read_dir(more)? {
+            configs.push(Path::new("configs").join(entry?.file_name()));
+        }
+    }
+    Ok(configs)
 }
 
 /// Checks the export and assembles the repository; returns what it holds in a few words.

@@ -45,7 +45,10 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         ),
     ]);
     Ok(Assembly {
-        replacements: vec![feature_dims(feature_dim), vocabulary_name(&vocabulary)],
+        replacements: [feature_dims(feature_dim)]
+            .into_iter()
+            .chain(vocabulary_names(&vocabulary))
+            .collect(),
         files,
         facts,
     })
@@ -61,9 +64,10 @@ pub(super) fn scores_of(vocabulary: &Piece<Vocabulary>) -> Scores {
     }
 }
 
-/// How the templates name the vocabulary, and how they are to name it.
-pub(super) fn vocabulary_name(vocabulary: &Piece<Vocabulary>) -> (String, String) {
-    let value =
-        |name: &str| format!("key: \"vocabulary\"\n    value: {{ string_value: \"{name}\" }}");
-    (value("tokens.json"), value(&vocabulary.name()))
+/// How the templates name the vocabulary, in its own directory and from another one, and how they are to name it.
+pub(super) fn vocabulary_names(vocabulary: &Piece<Vocabulary>) -> [(String, String); 2] {
+    let own = |name: &str| format!("string_value: \"{name}\"");
+    let other = |name: &str| format!("/{name}\"");
+    let (from, to) = ("tokens.json", vocabulary.name());
+    [(own(from), own(&to)), (other(from), other(&to))]
 }

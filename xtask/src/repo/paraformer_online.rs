@@ -5,8 +5,8 @@ use wav_frontend::online::OnlineFrontend;
 
 use super::caches::{self, Cache};
 use super::check::{self, Hidden, Mismatch};
-use super::interface::{self, STREAMING_DECODER, STREAMING_ENCODER};
-use super::paraformer::{scores_of, vocabulary_name};
+use super::interface::{self, IN_CACHE, OUT_CACHE, STREAMING_DECODER, STREAMING_ENCODER};
+use super::paraformer::{scores_of, vocabulary_names};
 use super::search::{ModelConfig, Piece, Search};
 use super::{Assembly, Kind, Options, feature_dims};
 
@@ -84,13 +84,15 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         ));
     }
     Ok(Assembly {
-        replacements: vec![
+        replacements: [
             feature_dims(feature_dim),
             window_dims(window, frontend.num_mel_bins),
             cache_dims(feature_dim),
-            vocabulary_name(&vocabulary),
-            (caches::states(&Cache::published()), caches::states(&caches)),
-        ],
+        ]
+        .into_iter()
+        .chain(vocabulary_names(&vocabulary))
+        .chain(decoder_caches(&caches))
+        .collect(),
         files,
         facts,
     })
@@ -140,4 +142,20 @@ fn cache_dims(feature_dim: usize) -> (String, String) {
         "dims: [ 10, 560 ]".to_owned(),
         format!("dims: [ {CHUNK_FRAMES}, {feature_dim} ]"),
     )
+}
+
+/// How the template declares the decoder's caches, and how it is to declare them.
+fn decoder_caches(caches: &[Cache]) -> [(String, String); 3] {
+    let published = Cache::published();
+    let tensors = |prefix| {
+        (
+            caches::tensors(prefix, &published),
+            caches::tensors(prefix, caches),
+        )
+    };
+    [
+        (caches::states(&published), caches::states(caches)),
+        tensors(IN_CACHE),
+        tensors(OUT_CACHE),
+    ]
 }

@@ -60,8 +60,14 @@ fn assert_placed(options: &Options, places: &[(&str, &str)]) {
     }
 }
 
+/// All of a model's configurations, one after the other.
 fn config(repository: &Path, model: &str) -> String {
-    fs::read_to_string(repository.join(model).join("config.pbtxt")).unwrap()
+    let model = repository.join(model);
+    configs(&model)
+        .unwrap()
+        .iter()
+        .map(|config| fs::read_to_string(model.join(config)).unwrap())
+        .collect()
 }
 
 fn template(kind: Kind) -> PathBuf {
@@ -143,7 +149,8 @@ fn the_streaming_demo_becomes_a_repository() {
     assert_configs_of_template(ParaformerOnline, &options, &["decoder"]);
     let decoder = config(&options.to, "decoder");
     assert_eq!(decoder.matches("input_name: \"in_cache_").count(), 4);
-    assert_eq!(decoder.matches("dims: [ 128, 10 ]").count(), 8);
+    assert_eq!(decoder.matches("name: \"out_cache_").count(), 8);
+    assert_eq!(decoder.matches("dims: [ 128, 10 ]").count(), 16);
     assert!(!decoder.contains("512"), "{decoder}");
 }
 
@@ -274,15 +281,19 @@ fn the_templates_write_what_is_replaced_as_expected() {
             vec![
                 vec![("feature_extractor", 1), ("encoder", 1)],
                 vec![("scoring", 1)],
+                vec![("infer_pipeline", 1)],
             ],
         ),
         (
             ParaformerOnline,
             vec![
-                vec![("lfr_cmvn_pe", 1), ("encoder", 1)],
+                vec![("lfr_cmvn_pe", 1), ("encoder", 2)],
                 vec![("feature_extractor", 1), ("lfr_cmvn_pe", 1)],
                 vec![("lfr_cmvn_pe", 2)],
                 vec![("cif_search", 1)],
+                vec![("streaming_paraformer", 1)],
+                vec![("decoder", 1)],
+                vec![("decoder", 1)],
                 vec![("decoder", 1)],
             ],
         ),
@@ -317,12 +328,12 @@ fn without_tokens_json_the_vocabulary_is_that_of_the_config() {
         assemble(&layout(), kind, &options).unwrap();
         let place = format!("{model}/config.yaml");
         assert_placed(&options, &[("config.yaml", &place)]);
-        let config = config(&options.to, model);
-        assert!(!config.contains("\"tokens.json\""), "{config}");
-        assert!(
-            config.contains("\"vocabulary\"\n    value: { string_value: \"config.yaml\" }"),
-            "{config}"
-        );
+        let vocabulary =
+            |name: &str| format!("key: \"vocabulary\"\n    value: {{ string_value: \"{name}\" }}");
+        let own = config(&options.to, model);
+        assert!(own.contains(&vocabulary("config.yaml")), "{own}");
+        let pipeline = config(&options.to, kind.models()[0]);
+        assert!(pipeline.contains(&vocabulary(&place)), "{pipeline}");
     }
 }
 
