@@ -92,9 +92,13 @@ impl Stream {
     fn push(&mut self, models: &Models, samples: &[f32], end: bool) -> Result<(), FrontendError> {
         models.frontend.push(&mut self.samples, samples)?;
         if end {
-            models
-                .frontend
-                .push(&mut self.samples, &vec![0.0; models.tail_padding])?;
+            // Silence behind next to nothing would be a window of silence alone.
+            let frame = models.frontend.frontend().options().frame_length_samples();
+            if self.samples.samples() >= frame as u64 {
+                models
+                    .frontend
+                    .push(&mut self.samples, &vec![0.0; models.tail_padding])?;
+            }
             models.frontend.finish(&mut self.samples);
         }
         Ok(())
