@@ -115,7 +115,16 @@ impl CifSearch {
                 "the client cancelled the request",
             ));
         }
-        let window = Window::read(request)?;
+        let window = match Window::read(request) {
+            Ok(window) => window,
+            Err(error) => {
+                // A stream that this was to begin or to end is over all the same; any other is as it was.
+                if sequence.start || sequence.end {
+                    self.drop_stream(&sequence);
+                }
+                return Err(error);
+            }
+        };
         let Taken {
             state: mut stream,
             abandoned,
@@ -265,7 +274,7 @@ impl CifSearch {
         }
     }
 
-    /// Forgets a stream whose client took it back.
+    /// Forgets a stream whose client took it back, or whose first or last request cannot be used.
     fn drop_stream(&self, sequence: &Sequence) {
         let taken = self.streams.take(sequence, || self.new_stream(1));
         for stream in taken

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use triton_backend::{Batch, DataType, Error, ErrorCode, ModelContext, Request, Response, guard};
+use triton_backend::{
+    Batch, DataType, Error, ErrorCode, ModelContext, Request, Response, Sequence, guard,
+};
 use wav_frontend::Workspace;
 use wav_frontend::online::{OnlineFrontend, OnlineState};
 
@@ -61,15 +63,27 @@ impl OnlineFeatureExtractor {
 
 impl Extractor {
     fn extract(&mut self, request: &Request) -> Result<Response, Error> {
+        let sequence = request.sequence()?;
+        let answer = self.window(request, &sequence);
+        if answer.is_err() && (sequence.start || sequence.end) {
+            // A stream that this was to begin or to end is over all the same; any other is as it was.
+            let _ = self
+                .component
+                .streams
+                .take(&sequence, || Ok(OnlineState::new()));
+        }
+        answer
+    }
+
+    fn window(&mut self, request: &Request, sequence: &Sequence) -> Result<Response, Error> {
         let OnlineFeatureExtractor {
             frontend,
             num_mel_bins,
             streams,
         } = &*self.component;
-        let sequence = request.sequence()?;
         if request.is_cancelled() {
             // The server ends the whole sequence; taking its state out frees it.
-            let _ = streams.take(&sequence, || Ok(OnlineState::new()));
+            let _ = streams.take(sequence, || Ok(OnlineState::new()));
             return Err(Error::new(
                 ErrorCode::Cancelled,
                 "the client cancelled the request",
@@ -95,7 +109,7 @@ impl Extractor {
         };
         let chunk = &wav.read::<f32>()?[..length];
         check_samples("wav", 0, chunk)?;
-        let mut state = streams.take(&sequence, || Ok(OnlineState::new()))?.state;
+        let mut state = streams.take(sequence, || Ok(OnlineState::new()))?.state;
         let mut response = request.response()?;
         let shape = layout.shape(1, &[frontend.window_frames(), *num_mel_bins]);
         let speech = response.output::<f32>("speech", &shape)?;
@@ -103,7 +117,7 @@ impl Extractor {
             .chunk(&mut state, chunk, speech, &mut self.workspace)
             .map_err(|error| Error::input("wav", error.to_string()))?;
         if !sequence.end {
-            streams.put_back(sequence.id, state);
+            streams.put_back(sequence.id.clone(), state);
         }
         Ok(response)
     }
