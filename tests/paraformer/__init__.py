@@ -1,0 +1,1 @@
+"""Tests of both Paraformers, offline and streaming, on the real server."""
