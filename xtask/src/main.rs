@@ -54,6 +54,7 @@ enum Task {
 Examples:
   cargo xtask demo
   cargo xtask demo --only paraformer-online
+  cargo xtask demo --pipeline
   cargo xtask demo --keep --http-port 8000
 
 The exit code is 1 when a text differs from golden.tsv in the model's directory under demo/.")]
@@ -79,8 +80,9 @@ Examples:
   cargo xtask repo sensevoice --from ~/SenseVoiceSmall --to ~/models --quantized --force
   cargo xtask repo paraformer --from ~/paraformer-large --to ~/models
   cargo xtask repo paraformer-online --from ~/paraformer-large-online --to ~/models
+  cargo xtask repo all --from sensevoice=~/SenseVoiceSmall --from paraformer=~/paraformer-large --to ~/models
 
-Several repositories in one server:
+Several repositories in one server, as ensembles alone:
   cargo xtask serve --repo ~/models/a --repo ~/models/b -- --model-namespacing=true")]
     Repo {
         #[command(subcommand)]

@@ -147,6 +147,7 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
     .into_iter()
     .map(|(variable, kind)| Ok((variable, demo::repository(layout, kind)?)))
     .collect::<Result<Vec<_>>>()?;
+    let common = demo::common_repository(layout, &Kind::ALL)?;
     wheels::remove(&layout.work.join("pytest"))?;
     let scratch = layout.work_directory("pytest")?;
     // SIGINT, because pytest then tears its fixtures down and stops the servers they started.
@@ -161,6 +162,7 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
         .env("BACKENDS_DIR", backends)
         .env("PROJECT_DIR", &layout.project)
         .envs(repositories)
+        .env("ALL_REPO", common)
         .env("SCRATCH_DIR", scratch)
         .env("XTASK", std::env::current_exe()?)
         .stdin(Stdio::null());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{paraformer, recording_path, sensevoice, streaming};
+use super::{Form, paraformer, recording_path, sensevoice, streaming};
 use crate::console::STRONG;
 use crate::http::json_request;
 use crate::layout::Layout;
@@ -23,6 +23,7 @@ const STREAM: u64 = 1000;
 pub(super) fn keep(
     layout: &Layout,
     kinds: &[Kind],
+    form: Form,
     server: Server,
     work: &Path,
     packages: &Path,
@@ -34,7 +35,7 @@ pub(super) fn keep(
     let lines = kinds
         .iter()
         .map(|&kind| {
-            let (model, curl) = curl(kind, &recording, work, &ports.http_url())?;
+            let (model, curl) = curl(kind, form, &recording, work, &ports.http_url())?;
             let python = format!(
                 "PYTHONPATH={} python3 {} --url {} --model {model} {}",
                 quoted(packages),
@@ -61,6 +62,7 @@ pub(super) fn keep(
 /// The model, and the line that calls it. The requests it sends are written to `work`.
 fn curl(
     kind: Kind,
+    form: Form,
     recording: &Recording,
     work: &Path,
     url: &str,
@@ -84,7 +86,7 @@ fn curl(
         Kind::ParaformerOnline => {
             let mut paths = Vec::new();
             for (index, (chunk, sequence)) in
-                streaming::chunks(&streaming::with_tail(recording), STREAM).enumerate()
+                streaming::chunks(&streaming::samples(recording, form), STREAM).enumerate()
             {
                 let length = [i32::try_from(chunk.len())?];
                 let request = json_request(&paraformer::inputs(chunk, &length), Some(sequence));
@@ -139,6 +141,7 @@ mod tests {
         };
         let (model, line) = curl(
             Kind::ParaformerOnline,
+            Form::Ensemble,
             &recording,
             directory.path(),
             "http://h:1",

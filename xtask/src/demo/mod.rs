@@ -26,6 +26,9 @@ pub(crate) struct Demo {
     /// Serve and try these models alone
     #[arg(long, value_enum, value_delimiter = ',', value_name = "MODELS")]
     only: Vec<Kind>,
+    /// Serve the whole pipelines in place of the ensembles, in one repository
+    #[arg(long)]
+    pipeline: bool,
     /// Leave the server running, and print how to reach and how to stop it
     #[arg(long)]
     keep: bool,
@@ -40,6 +43,22 @@ impl Demo {
             .filter(|kind| self.only.is_empty() || self.only.contains(kind))
             .collect()
     }
+
+    fn form(&self) -> Form {
+        match self.pipeline {
+            true => Form::Pipeline,
+            false => Form::Ensemble,
+        }
+    }
+}
+
+/// The two forms that the models come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `config.pbtxt`: steps tied together by the server.
+    Ensemble,
+    /// `configs/pipeline.pbtxt`: one model that calls the others.
+    Pipeline,
 }
 
 /// Builds, fetches, serves, asks, compares.
@@ -49,10 +68,22 @@ pub(crate) fn demo(layout: &Layout, options: &Demo) -> Result<()> {
     let wheels = Wheels::get(layout)?;
     let backends = backends::build(layout, &wheels)?;
     let packages = options.keep.then(|| python::packages(layout)).transpose()?;
-    let repositories = kinds
-        .iter()
-        .map(|&kind| repository(layout, kind))
-        .collect::<Result<Vec<_>>>()?;
+    let form = options.form();
+    let (repositories, extra) = match form {
+        // Each repository has an encoder of its own; a namespace of its own lets it keep the name.
+        Form::Ensemble => (
+            kinds
+                .iter()
+                .map(|&kind| repository(layout, kind))
+                .collect::<Result<Vec<_>>>()?,
+            format!("--model-namespacing={}", kinds.len() > 1),
+        ),
+        // A call inside the server cannot say which namespace it means: here each encoder has a name of its own.
+        Form::Pipeline => (
+            vec![common_repository(layout, &kinds)?],
+            "--model-config-name=pipeline".to_owned(),
+        ),
+    };
     let work = layout.work_directory("demo")?;
     let places: Vec<_> = repositories
         .iter()
@@ -62,8 +93,7 @@ pub(crate) fn demo(layout: &Layout, options: &Demo) -> Result<()> {
     let server = Server::start(&Plan {
         tritonserver: wheels.tritonserver(),
         backends,
-        // Each repository has an encoder of its own; a namespace of its own lets it keep the name.
-        extra: vec![format!("--model-namespacing={}", repositories.len() > 1).into()],
+        extra: vec![extra.into()],
         repositories,
         ports: options.ports,
         log: Some(work.join("tritonserver.log")),
@@ -77,7 +107,7 @@ pub(crate) fn demo(layout: &Layout, options: &Demo) -> Result<()> {
         let score = match kind {
             Kind::Sensevoice => sensevoice::try_out(&client, &samples)?,
             Kind::Paraformer => paraformer::try_out(&client, &samples)?,
-            Kind::ParaformerOnline => streaming::try_out(&client, &samples)?,
+            Kind::ParaformerOnline => streaming::try_out(&client, &samples, form)?,
         };
         let golden = format!("{}/golden.tsv", export(kind));
         anstream::println!(
@@ -93,7 +123,7 @@ pub(crate) fn demo(layout: &Layout, options: &Demo) -> Result<()> {
         bail!(wrong.join(", "));
     }
     match packages {
-        Some(packages) => keep::keep(layout, &kinds, server, &work, &packages),
+        Some(packages) => keep::keep(layout, &kinds, form, server, &work, &packages),
         None => {
             console::step("Stopping", "tritonserver");
             Ok(())
@@ -118,6 +148,24 @@ pub(crate) fn repository(layout: &Layout, kind: Kind) -> Result<PathBuf> {
         },
     )
     .with_context(|| format!("{export} does not become a repository"))?;
+    Ok(target)
+}
+
+/// Assembles one repository of several of the demo's models under `target/xtask` and returns its path.
+pub(crate) fn common_repository(layout: &Layout, kinds: &[Kind]) -> Result<PathBuf> {
+    let target = layout.work_directory("demo")?.join("all");
+    repo::assemble_all(
+        layout,
+        &repo::AllOptions {
+            from: kinds
+                .iter()
+                .map(|&kind| (kind, layout.project.join(export(kind))))
+                .collect(),
+            to: target.clone(),
+            quantized: false,
+            force: true,
+        },
+    )?;
     Ok(target)
 }
 

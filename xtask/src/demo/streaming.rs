@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use asr_decode::vocabulary::Vocabulary;
 
 use super::paraformer::inputs;
-use super::{Samples, Score};
+use super::{Form, Samples, Score};
 use crate::console::{self, BAD, GOOD, STRONG};
 use crate::golden;
 use crate::http::{Client, Sequence};
@@ -19,7 +19,7 @@ use crate::recording::Recording;
 pub(super) const MODEL: &str = "streaming_paraformer";
 /// Samples of a chunk: 600 ms.
 const CHUNK: usize = 9600;
-/// Samples of silence behind a recording. With fixed chunks the last 300 ms of a stream are never decoded.
+/// Samples of silence behind a recording for the ensemble. With fixed chunks the last 300 ms of a stream are never decoded.
 const TAIL: usize = 5120;
 /// A person who watches sees the text grow, ten times as fast as it was spoken.
 const PACE: Duration = Duration::from_millis(60);
@@ -28,16 +28,19 @@ const SILENT: &str = "·";
 const DIM: Style = Style::new().dimmed();
 
 /// Streams every recording.
-pub(super) fn try_out(client: &Client, samples: &Samples) -> Result<Score> {
+pub(super) fn try_out(client: &Client, samples: &Samples, form: Form) -> Result<Score> {
     let vocabulary = Vocabulary::from_file(samples.export.join("tokens.json"))?;
     // The first stream pays for what later ones find ready.
     if let Some((_, recording)) = samples.recordings.first() {
-        stream(client, 1, recording, |_, _| Ok(()))?;
+        stream(client, (1, form), recording, |_, _| Ok(()))?;
     }
-    console::step(
-        "Streaming",
-        "each recording in chunks of 600 ms, and 320 ms of silence: a stream's last 300 ms are not decoded",
-    );
+    let how = match form {
+        Form::Ensemble => {
+            "each recording in chunks of 600 ms, and 320 ms of silence: a stream's last 300 ms are not decoded"
+        }
+        Form::Pipeline => "each recording in chunks of 600 ms",
+    };
+    console::step("Streaming", how);
     anstream::println!(
         "{STRONG}{:<16} {:>7}    text, chunk by chunk{STRONG:#} ({SILENT} nothing new)",
         "recording",
@@ -49,17 +52,18 @@ pub(super) fn try_out(client: &Client, samples: &Samples) -> Result<Score> {
         let name = &golden.recording;
         let expected = golden::deltas(&vocabulary, &golden.answer).with_context(|| name.clone())?;
         score.count(
-            stream_and_print(client, id, (name, recording), &expected, pace)
+            stream_and_print(client, (id, form), (name, recording), &expected, pace)
                 .with_context(|| name.clone())?,
         );
     }
     Ok(score)
 }
 
-/// Prints one line while it grows; returns whether each chunk's text is the expected one.
+/// Prints one line while it grows; returns whether the text is the expected one. An ensemble's chunks have one each; where the
+/// silence behind the recording is not sent, the pipeline's last chunk has the text of what would have been sent with it.
 fn stream_and_print(
     client: &Client,
-    id: u64,
+    (id, form): (u64, Form),
     (name, recording): (&str, &Recording),
     expected: &[String],
     pace: Option<Duration>,
@@ -67,12 +71,12 @@ fn stream_and_print(
     let mut out = anstream::stdout().lock();
     let audio = recording.duration().as_secs_f64();
     write!(out, "{name:<16} {audio:>5.2} s    ")?;
-    let streamed = stream(client, id, recording, |index, delta| {
+    let streamed = stream(client, (id, form), recording, |index, delta| {
         if index > 0 {
             write!(out, "{DIM}|{DIM:#}")?;
         }
-        match delta {
-            "" => write!(out, "{DIM}{SILENT}{DIM:#}")?,
+        match shown(delta) {
+            SILENT => write!(out, "{DIM}{SILENT}{DIM:#}")?,
             text => write!(out, "{text}")?,
         }
         out.flush()?;
@@ -80,7 +84,10 @@ fn stream_and_print(
         Ok(())
     });
     let Streamed { deltas, took } = streamed.inspect_err(|_| drop(writeln!(out)))?;
-    let right = deltas == expected;
+    let right = match form {
+        Form::Ensemble => deltas == expected,
+        Form::Pipeline => deltas.concat() == expected.concat(),
+    };
     let (mark, style) = if right { ("✓", GOOD) } else { ("✗", BAD) };
     let each = took.as_secs_f64() * 1000.0 / deltas.len() as f64;
     writeln!(
@@ -89,9 +96,14 @@ fn stream_and_print(
         deltas.len()
     )?;
     if !right {
+        let expected: Vec<_> = expected.iter().map(|delta| shown(delta)).collect();
         writeln!(out, "{:>19}expected {}", "", expected.join("|"))?;
     }
     Ok(right)
+}
+
+fn shown(delta: &str) -> &str {
+    if delta.is_empty() { SILENT } else { delta }
 }
 
 /// What a stream was answered.
@@ -105,11 +117,11 @@ struct Streamed {
 /// Sends a recording as the sequence `id` and tells of each answer: the chunk's index and its text.
 fn stream(
     client: &Client,
-    id: u64,
+    (id, form): (u64, Form),
     recording: &Recording,
     mut tell: impl FnMut(usize, &str) -> Result<()>,
 ) -> Result<Streamed> {
-    let samples = with_tail(recording);
+    let samples = samples(recording, form);
     let mut streamed = Streamed {
         deltas: Vec::new(),
         took: Duration::ZERO,
@@ -133,10 +145,12 @@ fn stream(
     Ok(streamed)
 }
 
-/// A recording's samples, followed by what makes sure that the last of them is decoded.
-pub(super) fn with_tail(recording: &Recording) -> Vec<f32> {
+/// A recording's samples, and for the ensemble what makes sure that the last of them is decoded.
+pub(super) fn samples(recording: &Recording, form: Form) -> Vec<f32> {
     let mut samples = recording.samples.clone();
-    samples.resize(samples.len() + TAIL, 0.0);
+    if form == Form::Ensemble {
+        samples.resize(samples.len() + TAIL, 0.0);
+    }
     samples
 }
 

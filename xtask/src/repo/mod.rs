@@ -1,5 +1,6 @@
 //! `cargo xtask repo`: a ready model repository from an exported model.
 
+mod all;
 mod caches;
 mod check;
 mod interface;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+pub(crate) use self::all::{Options as AllOptions, assemble as assemble_all};
 use crate::console;
 use crate::layout::Layout;
 use crate::wheels::remove;
@@ -28,6 +30,8 @@ pub(crate) enum Task {
     Paraformer(Options),
     /// Paraformer for streams, from a directory with model.onnx, decoder.onnx, am.mvn, config.yaml and tokens.json
     ParaformerOnline(Options),
+    /// Several of them in one repository, their inner models under names of their own
+    All(AllOptions),
 }
 
 /// What to assemble from what.
@@ -49,16 +53,20 @@ pub(crate) struct Options {
 
 /// Assembles a repository and says what it holds.
 pub(crate) fn repo(layout: &Layout, task: &Task) -> Result<()> {
-    let (kind, options) = match task {
-        Task::Sensevoice(options) => (Kind::Sensevoice, options),
-        Task::Paraformer(options) => (Kind::Paraformer, options),
-        Task::ParaformerOnline(options) => (Kind::ParaformerOnline, options),
+    let one = |kind, options: &Options| {
+        let facts = assemble(layout, kind, options)?;
+        Ok::<_, anyhow::Error>((facts, options.to.clone()))
     };
-    let facts = assemble(layout, kind, options)?;
-    console::step("Assembled", format!("{} ({facts})", options.to.display()));
+    let (facts, to) = match task {
+        Task::Sensevoice(options) => one(Kind::Sensevoice, options)?,
+        Task::Paraformer(options) => one(Kind::Paraformer, options)?,
+        Task::ParaformerOnline(options) => one(Kind::ParaformerOnline, options)?,
+        Task::All(options) => (assemble_all(layout, options)?, options.to.clone()),
+    };
+    console::step("Assembled", format!("{} ({facts})", to.display()));
     console::step(
         "Try it",
-        format!("cargo xtask serve --repo {}", options.to.display()),
+        format!("cargo xtask serve --repo {}", to.display()),
     );
     Ok(())
 }
@@ -133,10 +141,18 @@ struct Assembly {
 }
 
 impl Assembly {
-    /// Writes the template's configurations and the export's files to `target`.
-    fn write(&self, template: &Path, models: &[&str], target: &Path) -> Result<()> {
-        for model in models {
-            fs::create_dir_all(target.join(model).join("1"))?;
+    /// Writes the template's configurations and the export's files to `target`; `name` is what a model is called there.
+    fn write(
+        &self,
+        layout: &Layout,
+        kind: Kind,
+        name: impl Fn(&str) -> String,
+        target: &Path,
+    ) -> Result<()> {
+        let template = layout.project.join(kind.template());
+        for model in kind.models() {
+            let named = target.join(name(model));
+            fs::create_dir_all(named.join("1"))?;
             for config in configs(&template.join(model))? {
                 let from = template.join(model).join(&config);
                 let text = fs::read_to_string(&from)
@@ -145,7 +161,7 @@ impl Assembly {
                     .replacements
                     .iter()
                     .fold(text, |text, (from, to)| text.replace(from, to));
-                let to = target.join(model).join(&config);
+                let to = named.join(&config);
                 to.parent().map_or(Ok(()), fs::create_dir_all)?;
                 fs::write(to, text)?;
             }
@@ -171,31 +187,31 @@ fn configs(model: &Path) -> Result<Vec<PathBuf>> {
 /// Checks the export and assembles the repository; returns what it holds in a few words.
 pub(crate) fn assemble(layout: &Layout, kind: Kind, options: &Options) -> Result<String> {
     let assembly = kind.plan(options)?;
-    let target = &options.to;
-    check_target(kind, target, options.force)?;
-    // The repository appears under its name when it is whole; what was there goes when its successor stands.
+    let part = |name: &str| kind.models().contains(&name);
+    check_target(kind.name(), part, &options.to, options.force)?;
+    make(&options.to, |partial| {
+        assembly.write(layout, kind, str::to_owned, partial)
+    })?;
+    Ok(assembly.facts)
+}
+
+/// Makes a repository, which appears under its name when it is whole; what was there goes when its successor stands.
+fn make(target: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let partial = sibling(target, "partial")?;
     let former = sibling(target, "former")?;
     remove(&partial)?;
     remove(&former)?;
-    assembly
-        .write(
-            &layout.project.join(kind.template()),
-            kind.models(),
-            &partial,
-        )
-        .inspect_err(|_| drop(remove(&partial)))?;
+    write(&partial).inspect_err(|_| drop(remove(&partial)))?;
     if target.exists() {
         fs::rename(target, &former)
             .with_context(|| format!("cannot replace {}", target.display()))?;
     }
     fs::rename(&partial, target).with_context(|| format!("cannot make {}", target.display()))?;
-    remove(&former)?;
-    Ok(assembly.facts)
+    remove(&former)
 }
 
-/// Only a repository of ours is replaced, and only when asked to.
-fn check_target(kind: Kind, target: &Path, force: bool) -> Result<()> {
+/// Only a repository of ours is replaced, and only when asked to. `part` tells the names of its models.
+fn check_target(what: &str, part: impl Fn(&str) -> bool, target: &Path, force: bool) -> Result<()> {
     let context = || format!("cannot write to {}", target.display());
     if !target.exists() {
         return Ok(());
@@ -210,15 +226,11 @@ fn check_target(kind: Kind, target: &Path, force: bool) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    if let Some(other) = names
-        .iter()
-        .find(|name| kind.models().iter().all(|model| name.as_os_str() != *model))
-    {
+    if let Some(other) = names.iter().find(|name| !name.to_str().is_some_and(&part)) {
         bail!(
-            "{}: it holds {}, which is no part of a {} repository",
+            "{}: it holds {}, which is no part of a {what} repository",
             context(),
             other.to_string_lossy(),
-            kind.name()
         );
     }
     if !force {

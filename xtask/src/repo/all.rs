@@ -1,0 +1,252 @@
+//! One repository of several kinds of model.
+//!
+//! Each kind has an `encoder` and a `feature_extractor` of its own. A pipeline calls its encoder by name, and the server refuses a
+//! name that several repositories have. So here every inner model has its kind in its name; the models that clients call keep
+//! theirs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use super::{Assembly, Kind, check_target, make};
+use crate::layout::Layout;
+
+/// What to assemble from what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The directories as FunASR or ModelScope exports them, each with its kind: sensevoice, paraformer, paraformer-online
+    #[arg(long, value_name = "KIND=EXPORT_DIR", value_parser = export, required = true)]
+    pub(crate) from: Vec<(Kind, PathBuf)>,
+    /// The model repository to make
+    #[arg(long, value_name = "REPO")]
+    pub(crate) to: PathBuf,
+    /// Take the files named _quant.onnx (int8), as in model_quant.onnx instead of model.onnx
+    #[arg(long)]
+    pub(crate) quantized: bool,
+    /// Replace a repository that is there already
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+fn export(text: &str) -> Result<(Kind, PathBuf), String> {
+    let (kind, path) = text.split_once('=').ok_or("expected KIND=EXPORT_DIR")?;
+    Ok((Kind::from_str(kind, false)?, PathBuf::from(path)))
+}
+
+/// Checks the exports and assembles the repository; returns what it holds in a few words.
+pub(crate) fn assemble(layout: &Layout, options: &Options) -> Result<String> {
+    let mut assemblies: Vec<(Kind, Assembly)> = Vec::new();
+    for (kind, from) in &options.from {
+        if assemblies.iter().any(|(other, _)| other == kind) {
+            bail!("--from names two exports of {}", kind.name());
+        }
+        let own = super::Options {
+            from: from.clone(),
+            to: options.to.clone(),
+            quantized: options.quantized,
+            force: options.force,
+        };
+        let assembly = kind.plan(&own).with_context(|| kind.name())?;
+        assemblies.push((*kind, renamed(assembly, *kind)));
+    }
+    let part = |name: &str| {
+        let mut models = Kind::ALL
+            .into_iter()
+            .flat_map(|kind| kind.models().iter().map(move |model| named(kind, model)));
+        models.any(|model| model == name)
+    };
+    check_target("common", part, &options.to, options.force)?;
+    make(&options.to, |partial| {
+        assemblies.iter().try_for_each(|(kind, assembly)| {
+            assembly.write(layout, *kind, |model| named(*kind, model), partial)
+        })
+    })?;
+    let facts: Vec<_> = assemblies
+        .iter()
+        .map(|(kind, assembly)| format!("{}: {}", kind.name(), assembly.facts))
+        .collect();
+    Ok(facts.join("; "))
+}
+
+/// What a model of a kind is called.
+fn named(kind: Kind, model: &str) -> String {
+    let prefix = match kind {
+        Kind::Sensevoice => "sensevoice",
+        Kind::Paraformer => "paraformer",
+        Kind::ParaformerOnline => "online",
+    };
+    if kind.models().first() == Some(&model) {
+        model.to_owned()
+    } else {
+        format!("{prefix}_{model}")
+    }
+}
+
+/// The same with the models' new names, wherever a configuration or a file's place has the old ones.
+fn renamed(mut assembly: Assembly, kind: Kind) -> Assembly {
+    for model in kind.models() {
+        let new = named(kind, model);
+        // Its own name, a step's, and a path into its directory. A component may have the name of a model.
+        for (before, after) in [
+            ("\nname: \"", "\""),
+            ("model_name: \"", "\""),
+            ("string_value: \"", "/"),
+        ] {
+            let written = |name: &str| format!("{before}{name}{after}");
+            assembly.replacements.push((written(model), written(&new)));
+        }
+    }
+    for callee in ["encoder", "decoder"] {
+        let written = |name: &str| format!("string_value: \"{name}\"");
+        let new = written(&named(kind, callee));
+        assembly.replacements.push((written(callee), new));
+    }
+    for (_, place) in &mut assembly.files {
+        if let Some((model, rest)) = place.split_once('/') {
+            *place = format!("{}/{rest}", named(kind, model));
+        }
+    }
+    assembly
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::repo::configs;
+
+    fn layout() -> Layout {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        Layout {
+            work: project.join("target/xtask"),
+            project,
+        }
+    }
+
+    fn demo() -> Vec<(Kind, PathBuf)> {
+        let demo = layout().project.join("demo");
+        ["sensevoice", "paraformer", "paraformer_online"]
+            .map(|name| {
+                let option = format!("{}={}", name.replace('_', "-"), demo.join(name).display());
+                export(&option).unwrap()
+            })
+            .to_vec()
+    }
+
+    fn options(from: Vec<(Kind, PathBuf)>, to: &Path) -> Options {
+        Options {
+            from,
+            to: to.join("repo"),
+            quantized: false,
+            force: false,
+        }
+    }
+
+    /// The quoted texts behind a key.
+    fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
+        text.split(key)
+            .skip(1)
+            .filter_map(|rest| rest.split('"').nth(1))
+            .collect()
+    }
+
+    #[test]
+    fn every_model_has_a_name_of_its_own_and_calls_its_own_kind() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = options(demo(), directory.path());
+        let facts = assemble(&layout(), &options).unwrap();
+        assert_eq!(
+            facts,
+            "SenseVoice: model.onnx, 560 features, 178 pieces; Paraformer: model.onnx, 560 features, 124 tokens; \
+             streaming Paraformer: model.onnx and decoder.onnx, 560 features, 124 tokens, 4 caches of 128 x 10"
+        );
+        let mut texts = BTreeMap::new();
+        for entry in fs::read_dir(&options.to).unwrap() {
+            let model = entry.unwrap();
+            for config in configs(&model.path()).unwrap() {
+                let text = fs::read_to_string(model.path().join(&config)).unwrap();
+                let name = model.file_name().into_string().unwrap();
+                assert_eq!(values(&text, "\nname:"), [name.as_str()]);
+                texts.insert((name, config), text);
+            }
+        }
+        let models: BTreeSet<&str> = texts.keys().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(models.len(), 14);
+        for ((name, _), text) in &texts {
+            let called = values(text, "model_name:").into_iter();
+            let called = called
+                .chain(values(text, "key: \"encoder\""))
+                .chain(values(text, "key: \"decoder\""));
+            for model in called {
+                assert!(models.contains(model), "{name} calls {model}");
+            }
+            for value in values(text, "_path\"")
+                .into_iter()
+                .chain(values(text, "key: \"vocabulary\""))
+            {
+                let found = [options.to.join(name), options.to.clone()];
+                assert!(
+                    found.iter().any(|place| place.join(value).exists()),
+                    "{name}: {value}"
+                );
+            }
+        }
+        let text = |name: &str, config| &texts[&(name.to_owned(), PathBuf::from(config))];
+        let online = text("streaming_paraformer", "configs/pipeline.pbtxt");
+        assert_eq!(values(online, "key: \"decoder\""), ["online_decoder"]);
+        assert_eq!(
+            values(online, "key: \"component\""),
+            ["streaming_paraformer"]
+        );
+        let steps = text("infer_pipeline", "config.pbtxt");
+        assert_eq!(
+            values(steps, "model_name:"),
+            [
+                "paraformer_feature_extractor",
+                "paraformer_encoder",
+                "paraformer_scoring"
+            ]
+        );
+        let front_end = text("sensevoice_feature_extractor", "config.pbtxt");
+        assert_eq!(
+            values(front_end, "key: \"component\""),
+            ["feature_extractor"]
+        );
+        assert!(options.to.join("online_decoder/1/decoder.onnx").exists());
+    }
+
+    #[test]
+    fn a_kind_is_named_once_and_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut from = demo();
+        from.push(from[1].clone());
+        let error = assemble(&layout(), &options(from, directory.path())).unwrap_err();
+        assert_eq!(error.to_string(), "--from names two exports of Paraformer");
+        assert!(export("whisper=/x").is_err());
+        assert_eq!(export("/x").unwrap_err(), "expected KIND=EXPORT_DIR");
+    }
+
+    #[test]
+    fn only_a_common_repository_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut options = options(demo()[..1].to_vec(), directory.path());
+        assemble(&layout(), &options).unwrap();
+        let error = assemble(&layout(), &options).unwrap_err().to_string();
+        assert!(
+            error.ends_with("it holds a repository already; --force replaces it"),
+            "{error}"
+        );
+        options.force = true;
+        assemble(&layout(), &options).unwrap();
+        fs::create_dir(options.to.join("encoder")).unwrap();
+        let error = assemble(&layout(), &options).unwrap_err().to_string();
+        assert!(
+            error.ends_with("it holds encoder, which is no part of a common repository"),
+            "{error}"
+        );
+    }
+}
