@@ -75,8 +75,8 @@ class Run:
             self.outcomes.append(outcome)
 
 
-# Sends a recording over a connection; gives the text and the time of each answer.
-Send = Callable[[Connection, Recording, list[float]], str]
+# Sends a recording over a connection, at the pace of speech or not; gives the text and the time of each answer.
+Send = Callable[[Connection, Recording, list[float], bool], str]
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -131,7 +131,7 @@ def main() -> int:
     with_server = connect(address, options.timeout)
     model, send = sender(options, with_server)
     for recording in itertools.islice(itertools.cycle(recordings), options.warm_up):
-        send(with_server, recording, [])
+        send(with_server, recording, [], False)
     with_server.close()
     stop = cli.first_interrupt()
     began = time.perf_counter()
@@ -164,7 +164,7 @@ def sender(options: argparse.Namespace, connection: Connection) -> tuple[str, Se
         return stream_sender(options, connection)
     model = offline.find_model(connection, options.model)
 
-    def send(connection: Connection, recording: Recording, latencies: list[float]) -> str:
+    def send(connection: Connection, recording: Recording, latencies: list[float], _realtime: bool) -> str:
         began = time.perf_counter()
         answer = offline.transcribe(connection, model, recording.samples, options.language, options.text_norm)
         latencies.append(time.perf_counter() - began)
@@ -179,10 +179,10 @@ def stream_sender(options: argparse.Namespace, connection: Connection) -> tuple[
     piece = streaming.samples_of(options.chunk_ms)
     chunk, tail = model.chunk_samples or piece, streaming.samples_of(options.tail_ms)
 
-    def send(connection: Connection, recording: Recording, latencies: list[float]) -> str:
+    def send(connection: Connection, recording: Recording, latencies: list[float], realtime: bool) -> str:
         text = ""
         stream = streaming.Stream(connection, model.name, chunk, tail)
-        for answer in streaming.stream_recording(stream, recording.samples, piece, options.realtime):
+        for answer in streaming.stream_recording(stream, recording.samples, piece, realtime):
             latencies.append(answer.latency)
             text += answer.delta
         return text
@@ -197,7 +197,7 @@ def send_all(options: argparse.Namespace, address: Address, run: Run, send: Send
     def work() -> None:
         connection = connect(address, options.timeout)
         while recording := run.next():
-            outcome = attempt(connection, recording, send, run.began)
+            outcome = attempt(connection, recording, send, run.began, options.realtime)
             run.add(outcome)
             progress.advance(audio.seconds(recording.samples))
             if outcome.error:
@@ -215,13 +215,13 @@ def send_all(options: argparse.Namespace, address: Address, run: Run, send: Send
     progress.end()
 
 
-def attempt(connection: Connection, recording: Recording, send: Send, run_began: float) -> Outcome:
+def attempt(connection: Connection, recording: Recording, send: Send, run_began: float, realtime: bool) -> Outcome:
     """Sends one recording, whatever comes of it."""
     latencies: list[float] = []
     began = time.perf_counter()
     text = error = ""
     try:
-        text = send(connection, recording, latencies)
+        text = send(connection, recording, latencies, realtime)
     except ClientError as failure:
         error = str(failure).splitlines()[0]
     took = time.perf_counter() - began

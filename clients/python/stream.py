@@ -83,7 +83,13 @@ def stream_all(options: argparse.Namespace, address: Address, model: StreamingMo
         samples = audio.load(path)
         if growing and named:
             print(f"{path}: ", end="", flush=True)
-        return stream_one(options, address, model, path, samples, listener, stop)
+        try:
+            return stream_one(options, address, model, path, samples, listener, stop)
+        except ClientError:
+            if growing:
+                # The complaint gets a line of its own.
+                print(flush=True)
+            raise
 
     progress = None if growing else cli.Progress(len(recordings), "recordings")
     failed = 0

@@ -266,11 +266,18 @@ class GrpcStreamConnection(GrpcConnection):
         super().close()
 
     def _infer(self, model: str, tensors: dict[str, np.ndarray], flags: dict[str, Any]) -> Any:
+        from tritonclient.utils import InferenceServerException
+
         if not self._started:
             self._client.start_stream(lambda result, error: self._answers.put((result, error)))
             self._started = True
         inputs, outputs = self._request(tensors)
-        self._client.async_stream_infer(model, inputs, outputs=outputs, **flags)
+        try:
+            self._client.async_stream_infer(model, inputs, outputs=outputs, **flags)
+        except InferenceServerException:
+            # The call has ended by itself; why is what came as an answer since.
+            if self._answers.empty():
+                raise
         # The next request waits for this answer: an ensemble's steps do not keep a stream's requests in order.
         result, error = self._answers.get(timeout=self.timeout)
         if error:
