@@ -169,9 +169,9 @@ impl AudioReader {
             return Ok(());
         };
         let message = format!(
-            "row {row} is {length} samples, {:.1} s; parameter max_audio_seconds allows {} s",
-            length as f64 / self.sample_rate,
-            self.max_audio_seconds
+            "row {row} is {length} samples; parameter max_audio_seconds ({} s) allows {}",
+            self.max_audio_seconds,
+            most.floor()
         );
         Err(Error::input(self.wav_lens, message))
     }

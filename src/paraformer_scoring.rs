@@ -8,7 +8,7 @@ use std::sync::Arc;
 use asr_decode::paraformer;
 use asr_decode::vocabulary::Vocabulary;
 use asr_decode::words::Join;
-use triton_backend::{Error, ModelContext, warn};
+use triton_backend::{Error, ModelContext, info};
 
 use crate::component::Component;
 use crate::scoring::{Decoder, Scoring};
@@ -36,7 +36,7 @@ impl TokenDecoder {
         let vocabulary = Vocabulary::from_file(context.file("vocabulary")?)
             .map_err(|error| Error::parameter("vocabulary", error.to_string()))?;
         if vocabulary.subwords().is_none() {
-            warn!(
+            info!(
                 "model '{}': no token of its vocabulary is marked as a part of a word (@@); if it should have such \
                  tokens, use the tokens.json of the model's export",
                 context.name

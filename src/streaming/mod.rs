@@ -287,74 +287,68 @@ impl Pipeline {
 
     /// The encoder has answered.
     fn encoded(self: Arc<Self>, turns: Vec<Turn<Windows>>, reply: Result<Reply, Error>) {
-        let outcome = guard(|| calls::Encoded::read(&reply?, &turns));
-        let outcome = match outcome {
-            Err(_) if turns.len() > 1 => {
-                self.encoding.push_front(turns.into_iter().map(|turn| Turn {
-                    alone: true,
-                    ..turn
-                }));
-                self.encoding.done();
-                return self.pump();
-            }
-            outcome => outcome,
-        };
-        self.encoding.done();
-        let mut workspace = Workspace::new();
-        match outcome {
-            Ok(encoded) => {
-                let mut first = 0;
-                for Turn {
-                    mut work, needs, ..
-                } in turns
-                {
-                    let (enc, alphas) = encoded.rows(first, needs.count());
-                    first += needs.count();
-                    match guard(|| {
-                        work.integrate(&self.models, &needs, encoded.hidden, enc, alphas)
-                    }) {
-                        Ok(()) => self.go_on(work, &mut workspace),
-                        Err(error) => self.fail(*work, error),
-                    }
+        let encoded = guard(|| calls::Encoded::read(&reply?, &turns));
+        if let Some((turns, encoded)) = self.settle(&self.encoding, turns, encoded) {
+            let mut workspace = Workspace::new();
+            let mut first = 0;
+            for Turn {
+                mut work, needs, ..
+            } in turns
+            {
+                let (enc, alphas) = encoded.rows(first, needs.count());
+                first += needs.count();
+                match guard(|| work.integrate(&self.models, &needs, encoded.hidden, enc, alphas)) {
+                    Ok(()) => self.go_on(work, &mut workspace),
+                    Err(error) => self.fail(*work, error),
                 }
             }
-            Err(error) => turns
-                .into_iter()
-                .for_each(|turn| self.fail(*turn.work, copy(&error))),
         }
         self.pump();
     }
 
     /// The decoder has answered.
     fn decoded(self: Arc<Self>, turns: Vec<Turn<Tokens>>, reply: Result<Reply, Error>) {
-        let outcome = guard(|| calls::Decoded::read(&self.models, &reply?, &turns));
-        let outcome = match outcome {
-            Err(_) if turns.len() > 1 => {
-                self.decoding.push_front(turns.into_iter().map(|turn| Turn {
+        let decoded = guard(|| calls::Decoded::read(&self.models, &reply?, &turns));
+        if let Some((turns, decoded)) = self.settle(&self.decoding, turns, decoded) {
+            let mut workspace = Workspace::new();
+            for (row, Turn { mut work, .. }) in turns.into_iter().enumerate() {
+                match guard(|| decoded.give(row, &self.models, &mut work)) {
+                    Ok(()) => self.go_on(work, &mut workspace),
+                    Err(error) => self.fail(*work, error),
+                }
+            }
+        }
+        self.pump();
+    }
+
+    /// Ends a call. Streams that failed together are tried one by one, to find whose fault it was; one that failed alone has
+    /// its error.
+    fn settle<N, A>(
+        &self,
+        lane: &Lane<Turn<N>>,
+        turns: Vec<Turn<N>>,
+        answer: Result<A, Error>,
+    ) -> Option<(Vec<Turn<N>>, A)> {
+        let alone = turns.len() == 1;
+        let settled = match answer {
+            Ok(answer) => Some((turns, answer)),
+            Err(error) if alone => {
+                turns
+                    .into_iter()
+                    .zip([error])
+                    .for_each(|(turn, error)| self.fail(*turn.work, error));
+                None
+            }
+            Err(_) => {
+                lane.push_front(turns.into_iter().map(|turn| Turn {
                     alone: true,
                     ..turn
                 }));
-                self.decoding.done();
-                return self.pump();
+                None
             }
-            outcome => outcome,
         };
-        self.decoding.done();
-        let mut workspace = Workspace::new();
-        match outcome {
-            Ok(decoded) => {
-                for (row, Turn { mut work, .. }) in turns.into_iter().enumerate() {
-                    match guard(|| decoded.give(row, &self.models, &mut work)) {
-                        Ok(()) => self.go_on(work, &mut workspace),
-                        Err(error) => self.fail(*work, error),
-                    }
-                }
-            }
-            Err(error) => turns
-                .into_iter()
-                .for_each(|turn| self.fail(*turn.work, copy(&error))),
-        }
-        self.pump();
+        lane.done();
+        settled
     }
 }
 
@@ -385,11 +379,6 @@ fn company<N, K: PartialEq>(
 
 fn cancelled() -> Error {
     Error::new(ErrorCode::Cancelled, "the client cancelled the request")
-}
-
-/// The same error once more.
-fn copy(error: &Error) -> Error {
-    Error::new(error.code(), error.to_string())
 }
 
 impl Component for Pipeline {

@@ -1,6 +1,6 @@
 //! Where things are: the project, cargo's target directory, and what xtask keeps in it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -19,7 +19,10 @@ pub(crate) struct Layout {
 impl Layout {
     /// Asks cargo, so that `CARGO_TARGET_DIR` and cargo's configuration count.
     pub(crate) fn find() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        // `cargo run` says where the package is now; where it was built may have moved, or be another clone's.
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let package = package.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+        let manifest = package.join("../Cargo.toml");
         let text = process::output_of(
             cargo()
                 .args([
