@@ -25,7 +25,7 @@ from support.repository import fresh_directory
 
 SECONDS = 900
 # What `cargo xtask test` tells pytest is no part of a reader's environment.
-OURS = ("TRITONSERVER", "BACKENDS_DIR", "PROJECT_DIR", "SENSEVOICE_REPO", "SCRATCH_DIR", "XTASK", "PYTHONPATH")
+OURS = ("TRITONSERVER", "BACKENDS_DIR", "PROJECT_DIR", "SENSEVOICE_REPO", "PARAFORMER_REPO", "PARAFORMER_ONLINE_REPO", "SCRATCH_DIR", "XTASK", "PYTHONPATH")
 # Nor is what cargo and rustup tell the programs they run.
 CARGOS = re.compile(
     r"CARGO$|CARGO_(PKG|MANIFEST|BIN|CRATE|PRIMARY)|RUSTUP_TOOLCHAIN$|RUST_RECURSION_COUNT$|LD_LIBRARY_PATH$"
