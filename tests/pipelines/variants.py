@@ -1,0 +1,64 @@
+"""One repository with all pipelines, as users get them and in variants."""
+
+import re
+import shutil
+from pathlib import Path
+
+from support.environment import variable
+from support.repository import edit_config, fresh_directory, replaced, with_parameter, with_queue_delay
+from support.variants import PATIENCE_MICROSECONDS, SHORT_LIMIT_SECONDS
+
+PIPELINE = "--model-config-name=pipeline"
+# The server waits so long for streams that tests left in the middle.
+SOON = "--exit-timeout-secs=2"
+SHORT_IDLE_SECONDS = 0.5
+PADDING_PERCENT = 30
+NOBODY = "model_of_nobody"
+
+
+def common_repository():
+    """The repository with all of the demo's models, as users get it. Copy it before changing it."""
+    return Path(variable("ALL_REPO"))
+
+
+def add_pipeline(repository, new, like, edit):
+    """Adds a pipeline under a new name; `edit` turns its config's text into another."""
+    model = repository / new
+    (model / "1").mkdir(parents=True)
+    shutil.copy(repository / like / "configs/pipeline.pbtxt", model / "config.pbtxt")
+    edit_config(model, lambda text: re.sub(r'^name: ".*"$', f'name: "{new}"', text, flags=re.MULTILINE))
+    edit_config(model, edit)
+
+
+def repository():
+    """Writes the repository.
+
+    - the pipelines and what they call: as users get them
+    - `sensevoice_patient`: requests wait for company
+    - `sensevoice_short`: takes SHORT_LIMIT_SECONDS of audio at most
+    - `sensevoice_lost`, `infer_lost`, `streaming_deaf`, `streaming_mute`: their encoder, or decoder, is not there
+    - `infer_padded`: rows of different lengths share calls
+    - `streaming_plain`: without silence at the end of a stream
+    - `streaming_short`: streams may be idle for SHORT_IDLE_SECONDS
+    """
+    repository = shutil.copytree(common_repository(), fresh_directory("pipelines"), dirs_exist_ok=True)
+    for new, like, edit in (
+        ("sensevoice_patient", "sensevoice", with_queue_delay(PATIENCE_MICROSECONDS)),
+        ("sensevoice_short", "sensevoice", with_parameter("max_audio_seconds", SHORT_LIMIT_SECONDS)),
+        ("sensevoice_lost", "sensevoice", with_parameter("encoder", NOBODY)),
+        ("infer_lost", "infer_pipeline", with_parameter("encoder", NOBODY)),
+        ("infer_padded", "infer_pipeline", with_parameter("max_padding_percent", PADDING_PERCENT)),
+        ("streaming_deaf", "streaming_paraformer", with_parameter("encoder", NOBODY)),
+        ("streaming_mute", "streaming_paraformer", with_parameter("decoder", NOBODY)),
+        ("streaming_plain", "streaming_paraformer", with_parameter("tail_padding_ms", 0)),
+        ("streaming_short", "streaming_paraformer", with_idle(SHORT_IDLE_SECONDS)),
+    ):
+        add_pipeline(repository, new, like, edit)
+    return repository
+
+
+def with_idle(seconds):
+    """An edit: streams may be idle this long."""
+    return replaced(
+        "max_sequence_idle_microseconds: 15000000", f"max_sequence_idle_microseconds: {int(seconds * 1_000_000)}"
+    )
