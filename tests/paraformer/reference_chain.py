@@ -1,4 +1,4 @@
-"""Both Paraformers as a plain chain of kaldi-native-fbank, onnxruntime and numpy: no server, none of the project's code."""
+"""Both Paraformers as a plain chain of kaldi-native-fbank, onnxruntime and numpy, without server and project."""
 
 import json
 import re

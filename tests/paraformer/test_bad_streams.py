@@ -44,7 +44,9 @@ def serves_again(client, name):
         try:
             return send_all(client, GOOD.chunks, name) == GOOD.deltas
         except InferenceServerException as error:
-            assert "START flag" in error.message() or "not known" in error.message() or "cancel" in error.message(), error
+            assert "START flag" in error.message() or "not known" in error.message() or "cancel" in error.message(), (
+                error
+            )
             return False
 
     client.wait_until(is_right)
@@ -248,8 +250,10 @@ def abandoned(client, name):
     model = "streaming_short"
     names = [f"{name} {number}" for number in range(FEW)]
     for each in names:
-        assert [send(client, chunk, each, at == 0, model=model) for at, chunk in enumerate(GOOD.chunks[:3])] == GOOD.deltas[:3]
-    # The server counts the time that a stream's first chunk waits for a slot as idle, too: so nothing is sent meanwhile.
+        assert [
+            send(client, chunk, each, at == 0, model=model) for at, chunk in enumerate(GOOD.chunks[:3])
+        ] == GOOD.deltas[:3]
+    # Nothing is sent meanwhile: the server counts the time that a first chunk waits for a slot as idle, too.
     time.sleep(1.25 * SHORT_IDLE_SECONDS)
     calls = [partial(send_all, client, GOOD.chunks, f"{name} later {number}", GRPC, model) for number in range(FEW)]
     assert at_once(client, calls) == [GOOD.deltas] * FEW
@@ -298,6 +302,10 @@ def test_good_streams_throughout(online, ids):
             if done.is_set() and number >= len(own):
                 return
 
+    def send_each(bad_streams):
+        for bad in bad_streams:
+            bad(online, next(ids))
+
     def send_bad():
         try:
             # One that needs all the slots of a model cannot be there twice.
@@ -305,7 +313,7 @@ def test_good_streams_throughout(online, ids):
             works = [[] for _ in range(8)]
             for work, bad in zip(itertools.cycle(works), twice):
                 work.append(bad)
-            on_threads(online, [partial(lambda own: [bad(online, next(ids)) for bad in own], work) for work in works])
+            on_threads(online, [partial(send_each, work) for work in works])
         finally:
             done.set()
 

@@ -108,7 +108,8 @@ def test_streams_side_by_side(online, ids):
     """Each recorded sequence many times over, from a thread of its own, with the embeddings it has alone."""
     probe = PROBES[1]
     expected = {
-        sequence: [recorded(step)[2] @ probe for step in STEPS if step["sequence"] == sequence] for sequence in SEQUENCES
+        sequence: [recorded(step)[2] @ probe for step in STEPS if step["sequence"] == sequence]
+        for sequence in SEQUENCES
     }
 
     def run(sequence, stream):
@@ -272,7 +273,10 @@ def test_nobody_waits_for_anothers_decoder(online, ids):
 BAD = {
     "enc of another length": (window(ENC, fired(5)[:19], 0), ("19", "alphas")),
     "NaN in an alpha": (window(ENC, np.where(fired(7) > 0, np.nan, fired(6)).astype(np.float32), 0), ("alpha", "7")),
-    "infinity in enc": (window(np.where(np.eye(FRAMES, HIDDEN, -8) > 0, np.inf, ENC).astype(np.float32), QUIET, 0), ("enc",)),
+    "infinity in enc": (
+        window(np.where(np.eye(FRAMES, HIDDEN, -8) > 0, np.inf, ENC).astype(np.float32), QUIET, 0),
+        ("enc",),
+    ),
     "enc_len negative": ({**window(ENC, QUIET, 0), "enc_len": np.int32([[-1]])}, ("enc_len", "-1")),
     "enc_len too long": ({**window(ENC, QUIET, 0), "enc_len": np.int32([[21]])}, ("enc_len", "21")),
 }

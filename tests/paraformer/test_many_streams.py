@@ -20,12 +20,12 @@ STREAMS = 10_000
 ROUND = 1_000
 WARM_UP_ROUNDS = 3
 THREADS = 8
-# Of the resident memory of about 200 MB: less than a tenth of what one 512 x 10 cache per stream would be.
+# Less than a tenth of what it would be if each stream left one cache of 128 x 10 behind.
 MEGABYTES_FLAT = 6
 
 SPOKEN = streams()[9]
 SILENCE = np.zeros(CHUNK, np.float32)
-# With tokens at once, without any, and with a last chunk that fires none, so that a throwaway call must end the decoder.
+# With tokens at once, without any, with a last chunk that fires none, so that a throwaway call must end the decoder.
 SHORT = (
     [SPOKEN.chunks[0]],
     [SILENCE],
@@ -49,7 +49,7 @@ def resident_megabytes(client):
 
 
 def test_memory_stays_flat_and_no_slot_leaks(client):
-    """The last round is logged as with --log-verbose=1: were a slot lost in the rounds before, others would be in use now."""
+    """The last round is logged as with --log-verbose=1: had others lost a slot, higher ones would be in use now."""
     chain = StreamingChain(ONLINE)
     expected = [chain.transcribe(np.concatenate(chunks)) for chunks in SHORT]
     assert sum(bool("".join(deltas)) for deltas in expected) >= 2

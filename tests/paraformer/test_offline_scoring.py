@@ -70,8 +70,6 @@ def test_requests_of_different_lengths_share_an_execution(offline):
     assert max(shared_executions(before, offline.statistics("golden_scoring_raw"))) > 1
 
 
-
-
 def id_of(token):
     """The id of a token of the recorded vocabulary."""
     return TOKENS.index(token)

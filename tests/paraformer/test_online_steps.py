@@ -157,7 +157,9 @@ def test_thirty_minutes_of_windows(online, ids):
 
     content = first - encoding(0)
     for at in range(count):
-        answer = online.infer("golden_lfr_cmvn_pe", {"chunk_xs": window}, ["chunk_xs_out"], GRPC, **flags(stream, at, count - 1))
+        answer = online.infer(
+            "golden_lfr_cmvn_pe", {"chunk_xs": window}, ["chunk_xs_out"], GRPC, **flags(stream, at, count - 1)
+        )
         if at % 100 == 99 or at in (498, 499, 500, 501):
             found = answer["chunk_xs_out"][0]
             assert np.abs(found[10:] - content - encoding(at)).max() < 5e-3, at
@@ -169,7 +171,9 @@ def test_half_an_hour_of_a_stream(online, ids):
     stream, name = streams()[1], next(ids)
     silence = np.zeros(CHUNK, np.float32)
     texts = [send(online, silence, name, at == 0, False, GRPC) for at in range(3000)]
-    deltas = [send(online, chunk, name, False, at == len(stream.chunks) - 1, GRPC) for at, chunk in enumerate(stream.chunks)]
+    deltas = [
+        send(online, chunk, name, False, at == len(stream.chunks) - 1, GRPC) for at, chunk in enumerate(stream.chunks)
+    ]
     assert "".join(texts) == ""
-    # The model was trained on short recordings; what it hears after half an hour of silence need not be all that is said.
+    # The model knows short recordings; after half an hour of silence it need not hear all that is said.
     assert set("".join(deltas)) & set(stream.text)

@@ -1,4 +1,4 @@
-"""Configs as they stand where the steps are Python, with `backend` exchanged and `component` added, and nothing else."""
+"""Configs as they stand where the steps are Python, with `backend` exchanged and `component` added, no more."""
 
 import shutil
 from functools import partial
@@ -21,7 +21,7 @@ TOKENS, HIDDEN, CACHES = 124, 128, 4
 
 ONNX = 'backend: "onnxruntime"\ndefault_model_filename: "%s"'
 PYTHON = 'backend: "python"'
-# Triton refuses KIND_GPU on a machine without a GPU, whatever the backend. That line must change there, with Python too.
+# Triton refuses KIND_GPU on a machine without a GPU, whatever the backend: that line must change, with Python too.
 ON_THE_CPU = replaced("KIND_GPU", "KIND_CPU")
 
 CONTROLS = """
@@ -245,7 +245,7 @@ def offline_reference():
 
 @pytest.fixture(scope="module")
 def online_reference():
-    """The streaming repository with the demo's files where the configs expect them; the vocabulary is the front end's."""
+    """The streaming repository with the demo's files where the configs expect them; the front end's has the tokens."""
     path = write(
         ONLINE_NAME, ONLINE_CONFIGS, {"feature_extractor": "online_feature_extractor", "cif_search": "cif_search"}
     )

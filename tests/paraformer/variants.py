@@ -43,11 +43,16 @@ def offline():
         model = add_model(repository, name, "scoring", chain(with_parameter("raw", raw), patient))
         shutil.copy(DECODE_DATA / "tokens.json", model)
     model = add_model(
-        repository, "yaml_scoring", "scoring", chain(with_parameter("vocabulary", "config.yaml"), with_parameter("raw", "true"))
+        repository,
+        "yaml_scoring",
+        "scoring",
+        chain(with_parameter("vocabulary", "config.yaml"), with_parameter("raw", "true")),
     )
     (model / "tokens.json").unlink()
     tokens = "".join(f"- {token}\n" for token in ("<blank>", "<s>", "</s>", *YAML_TOKENS))
-    (model / "config.yaml").write_text(f"model: Paraformer\ntoken_list:\n{tokens}frontend: WavFrontend\n", encoding="utf-8")
+    (model / "config.yaml").write_text(
+        f"model: Paraformer\ntoken_list:\n{tokens}frontend: WavFrontend\n", encoding="utf-8"
+    )
     return repository
 
 
@@ -84,7 +89,12 @@ def _state(name, kind):
 
 def _add_stand_in(repository, name, state, controls=""):
     """Adds a model in the decoder's place."""
-    tensors = {"enc": "FP32 -1, -1", "acoustic_embeds": "FP32 -1, -1", "enc_len": "INT32", "acoustic_embeds_len": "INT32"}
+    tensors = {
+        "enc": "FP32 -1, -1",
+        "acoustic_embeds": "FP32 -1, -1",
+        "enc_len": "INT32",
+        "acoustic_embeds_len": "INT32",
+    }
     inputs = []
     for tensor, kind in tensors.items():
         kind, _, dims = kind.partition(" ")
@@ -118,7 +128,10 @@ def _add_recorder(repository):
     )
     _add_stand_in(repository, "recorder", _state("calls", "FP32"), controls)
     model = add_model(
-        repository, "recorded_cif_search", "cif_search", chain(with_parameter("decoder", "recorder"), with_parameter("raw", "true"))
+        repository,
+        "recorded_cif_search",
+        "cif_search",
+        chain(with_parameter("decoder", "recorder"), with_parameter("raw", "true")),
     )
     write_vocabulary(model / "tokens.json")
 
