@@ -13,7 +13,7 @@ from onnx import TensorProto, checker, helper, numpy_helper
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from paraformer.recorder import ENC, FAIL, FLAGS, LENGTHS, LEVELS, PER_UNIT, RANGE, SPECIAL
+from paraformer.recorder import ENC, FAIL, FLAGS, LENGTHS, LEVELS, PER_UNIT, RANGE, SPECIAL  # noqa: E402
 
 TYPES = {"fp32": TensorProto.FLOAT, "int32": TensorProto.INT32, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}
 DEMO = HERE.parents[1] / "demo/paraformer_online"
