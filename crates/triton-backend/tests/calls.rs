@@ -7,8 +7,8 @@ mod fake_host;
 use std::sync::Arc;
 
 use fake_host::{
-    CALLS, FakeInput, FakeRequest, Host, LOG, STATES, awaited_answer, break_function, bytes_of,
-    only_answer,
+    CALLS, FakeInput, FakeRequest, Host, KEPT, LOG, STATES, awaited_answer, break_function,
+    bytes_of, only_answer,
 };
 use triton_backend::{
     Backend, BackendContext, Batch, Call, Caller, CorrelationId, Error, Instance, InstanceContext,
@@ -73,6 +73,10 @@ impl Instance for DelegatingInstance {
             }
             self.0.caller.call(call, move |reply| match mood {
                 Some(-1.0) => drop(request),
+                Some(-2.0) => {
+                    *KEPT.lock().unwrap() = reply.ok();
+                    request.answer(Request::response);
+                }
                 Some(-3.0) => panic!("bad mood"),
                 _ => request.answer(|request| forward(request, reply)),
             });
@@ -168,6 +172,14 @@ fn a_callback_that_drops_or_panics_answers_all_the_same() {
             .iter()
             .any(|line| line.contains("bad mood"))
     );
+}
+
+#[test]
+fn an_answer_may_outlive_the_model() {
+    let mut host = host("working");
+    let records = host.execute(vec![Some(request(&[-2.0]))]);
+    // The host, dropped here, finalises the model before it drops the answer that was kept.
+    assert_eq!(awaited_answer(&records[0]).error, None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::reply::Reply;
-use super::{CallInput, delete_request};
+use super::{Allocator, CallInput, delete_request};
 use crate::error::{Error, look};
 use crate::{guard, sys};
 
@@ -20,6 +20,7 @@ pub(super) type Done = Box<dyn FnOnce(Result<Reply, Error>) + Send>;
 /// What the response callback owns.
 pub(super) struct Pending {
     pub(super) model: String,
+    pub(super) allocator: Arc<Allocator>,
     pub(super) reply: Option<Result<Reply, Error>>,
     pub(super) done: Option<Done>,
 }
@@ -27,6 +28,7 @@ pub(super) struct Pending {
 /// What the release callback owns: everything the server reads while the request lives.
 pub(super) struct Parcel {
     pub(super) inputs: Vec<CallInput>,
+    pub(super) _allocator: Arc<Allocator>,
     pub(super) shared: Arc<Mutex<Option<RawRequest>>>,
 }
 impl Pending {
@@ -61,9 +63,12 @@ pub(super) unsafe extern "C" fn completed(
 ) {
     let pending = userp.cast::<Pending>();
     if let Some(response) = NonNull::new(response) {
-        let reply = Reply { response };
         // SAFETY: the server calls this with what `send` gave it, one call at a time, until the final flag.
         let pending = unsafe { &mut *pending };
+        let reply = Reply {
+            response,
+            _allocator: Arc::clone(&pending.allocator),
+        };
         // SAFETY: a live response, whose error stays its own.
         let failed = unsafe { look(sys::TRITONSERVER_InferenceResponseError(response.as_ptr())) };
         if pending.reply.is_none() {

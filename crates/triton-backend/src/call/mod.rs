@@ -17,13 +17,22 @@ use crate::{DataType, ModelContext, Sequence, optional, sys};
 #[derive(Debug)]
 pub struct Caller {
     server: NonNull<sys::TRITONSERVER_Server>,
-    allocator: NonNull<sys::TRITONSERVER_ResponseAllocator>,
+    allocator: Arc<Allocator>,
 }
 
-// SAFETY: the server's API may be called from any thread; the allocator is only handed to it.
+// SAFETY: the server's API may be called from any thread.
 unsafe impl Send for Caller {}
 // SAFETY: as above.
 unsafe impl Sync for Caller {}
+
+/// What gives the server memory for answers, and takes it back: it outlives the model if an answer does.
+#[derive(Debug)]
+struct Allocator(NonNull<sys::TRITONSERVER_ResponseAllocator>);
+
+// SAFETY: it is only handed to the server, from whatever thread.
+unsafe impl Send for Allocator {}
+// SAFETY: as above.
+unsafe impl Sync for Allocator {}
 
 /// A call under construction: the model, its inputs and what it is asked for.
 #[derive(Debug)]
@@ -128,6 +137,7 @@ impl Caller {
         }
         let allocator = NonNull::new(allocator)
             .ok_or_else(|| Error::internal("the server made no response allocator"))?;
+        let allocator = Arc::new(Allocator(allocator));
         Ok(Self {
             server: context.server,
             allocator,
@@ -148,6 +158,7 @@ impl Caller {
         let model = call.model.clone();
         let pending = Box::new(Pending {
             model: model.clone(),
+            allocator: Arc::clone(&self.allocator),
             reply: None,
             done: Some(Box::new(done)),
         });
@@ -181,6 +192,7 @@ impl Caller {
         let raw = request.0.as_ptr();
         let parcel = Box::new(Parcel {
             inputs,
+            _allocator: Arc::clone(&self.allocator),
             shared: Arc::clone(&shared),
         });
         // SAFETY: a live request; names and shapes are copied by the server; the inputs' bytes live in the parcel until
@@ -212,7 +224,7 @@ impl Caller {
             .and_then(|()| {
                 check(sys::TRITONSERVER_InferenceRequestSetResponseCallback(
                     raw,
-                    self.allocator.as_ptr(),
+                    self.allocator.0.as_ptr(),
                     ptr::null_mut(),
                     completed,
                     pending.cast(),
@@ -240,14 +252,10 @@ impl Caller {
     }
 }
 
-impl Drop for Caller {
+impl Drop for Allocator {
     fn drop(&mut self) {
-        // SAFETY: ours. Calls under way belong to requests of the model, which outlives them, and so does this.
-        let deleted = unsafe {
-            check(sys::TRITONSERVER_ResponseAllocatorDelete(
-                self.allocator.as_ptr(),
-            ))
-        };
+        // SAFETY: ours. Every call under way and every answer holds on to it.
+        let deleted = unsafe { check(sys::TRITONSERVER_ResponseAllocatorDelete(self.0.as_ptr())) };
         if let Err(error) = deleted {
             crate::error!("a response allocator could not be deleted: {error}");
         }

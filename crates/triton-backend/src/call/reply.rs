@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{self, NonNull};
 
+use std::sync::Arc;
+
+use super::Allocator;
 use crate::element::{Element, element_count};
 use crate::error::{Error, check};
 use crate::{DataType, cuda, sys};
@@ -12,6 +15,8 @@ use crate::{DataType, cuda, sys};
 #[derive(Debug)]
 pub struct Reply {
     pub(super) response: NonNull<sys::TRITONSERVER_InferenceResponse>,
+    /// What the response's memory goes back to.
+    pub(super) _allocator: Arc<Allocator>,
 }
 
 // SAFETY: a response is the server's object without thread affinity, used through one owner at a time.

@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use triton_backend::sys;
@@ -14,6 +14,7 @@ use super::{CALLS, LIVE_CALL_OBJECTS, LIVE_ERRORS, SERVING, bytes_of};
 struct Allocator {
     alloc: sys::AllocFn,
     release: sys::ReleaseFn,
+    deleted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -52,14 +53,22 @@ unsafe extern "C" fn TRITONSERVER_ResponseAllocatorNew(
     _start: *const c_void,
 ) -> ErrorPtr {
     born();
-    *allocator = Box::into_raw(Box::new(Allocator { alloc, release }));
+    *allocator = Box::into_raw(Box::new(Allocator {
+        alloc,
+        release,
+        deleted: AtomicBool::new(false),
+    }));
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn TRITONSERVER_ResponseAllocatorDelete(allocator: *mut Allocator) -> ErrorPtr {
     died();
-    drop(Box::from_raw(allocator));
+    // Never freed, so that a use after this is seen.
+    assert!(
+        !(*allocator).deleted.swap(true, Ordering::SeqCst),
+        "an allocator deleted twice"
+    );
     ptr::null_mut()
 }
 
@@ -286,6 +295,11 @@ unsafe fn fail(allocator: *const Allocator) -> *mut CallResponse {
 unsafe extern "C" fn TRITONSERVER_InferenceResponseDelete(response: *mut CallResponse) -> ErrorPtr {
     died();
     let response = Box::from_raw(response);
+    let deleted = (*response.allocator).deleted.load(Ordering::SeqCst);
+    if deleted {
+        eprintln!("a response outlived its allocator");
+        std::process::abort();
+    }
     let freed = ((*response.allocator).release)(
         ptr::null_mut(),
         response.buffer,

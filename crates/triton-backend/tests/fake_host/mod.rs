@@ -31,6 +31,8 @@ pub static LIVE_MESSAGES: AtomicI64 = AtomicI64::new(0);
 pub static LIVE_CALL_OBJECTS: AtomicI64 = AtomicI64::new(0);
 /// Calls whose thread still runs.
 pub static SERVING: AtomicI64 = AtomicI64::new(0);
+/// An answer that is dropped only after the model is finalised.
+pub static KEPT: Mutex<Option<triton_backend::Reply>> = Mutex::new(None);
 /// What calls told the callee: correlation id and flags.
 pub static CALLS: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
 /// States set: name and bytes.
@@ -340,6 +342,7 @@ impl<B: Backend> Drop for Host<B> {
             outcome(entry::finalize::<B>((&raw mut *self.backend).cast())).unwrap();
         }
         self.settle();
+        *KEPT.lock().unwrap() = None;
         if std::thread::panicking() {
             return;
         }
