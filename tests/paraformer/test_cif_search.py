@@ -216,6 +216,18 @@ def test_a_start_on_a_live_id_begins_afresh(online, ids):
     assert not is_open(online, stream)
 
 
+def test_a_start_on_a_live_id_ends_the_decoders_sequence(online, ids):
+    """Also if the new stream never calls the decoder."""
+    stream = next(ids)
+    assert told(ask(online, fired(5), stream, start=True)) == [(1, START)]
+    before = counts(online)
+    assert ask(online, QUIET, stream, start=True) == ""
+    online.wait_until(lambda: counts(online) != before)
+    assert counts(online) == (before[0] + 1, before[1])
+    assert ask(online, QUIET, stream, end=True) == ""
+    assert not is_open(online, stream)
+
+
 def test_a_decoder_that_fails_fails_that_request_alone(online, ids):
     bad, good = next(ids), next(ids)
     assert told(ask(online, fired(5), good, start=True)) == [(1, START)]

@@ -29,7 +29,7 @@ SILENCE = np.zeros(CHUNK, np.float32)
 SHORT = (
     [SPOKEN.chunks[0]],
     [SILENCE],
-    [SPOKEN.chunks[0], SILENCE],
+    [streams()[4].chunks[2], SILENCE],
     [SILENCE, SPOKEN.chunks[0]],
     [SPOKEN.chunks[0][:5000]],
 )
@@ -52,7 +52,8 @@ def test_memory_stays_flat_and_no_slot_leaks(client):
     """The last round is logged as with --log-verbose=1: had others lost a slot, higher ones would be in use now."""
     chain = StreamingChain(ONLINE)
     expected = [chain.transcribe(np.concatenate(chunks)) for chunks in SHORT]
-    assert sum(bool("".join(deltas)) for deltas in expected) >= 2
+    ids = [chain.ids(np.concatenate(chunks)) for chunks in SHORT]
+    assert any(each[0] and not each[-1] for each in ids) and any(not any(each) for each in ids)
     ids = itertools.count(1)
     memory = []
 
