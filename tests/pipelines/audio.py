@@ -36,11 +36,11 @@ def made_up(count=20, seed=4):
     return made
 
 
-def of_many_lengths(count, seed=5):
-    """Audio of 1 to 20 s, each of another number of frames."""
+def of_many_lengths(count, least=1, seed=5):
+    """Audio of `least` to 20 s, each of another number of frames."""
     dice = random.Random(seed)
     long = np.concatenate(made_up())
-    frames = dice.sample(range(17, 333), count)
+    frames = dice.sample(range(least * 1000 // 60 + 1, 333), count)
     made = []
     for each in frames:
         length = each * 960 + dice.randrange(700)

@@ -191,6 +191,18 @@ def _request(samples, stream, start):
     return request
 
 
+def test_memory_stays_flat_over_thousands_of_streams(pipelines, ids):
+    samples = spoken()[8]
+    memory = []
+    for _ in range(5):
+        calls = [partial(transcribe, pipelines, [samples[:9600], samples[9600:]], next(ids)) for _ in range(400)]
+        assert set(many_at_a_time(pipelines, calls, threads=8)) == {streams()[8].text}
+        memory.append(resident_megabytes(pipelines))
+    print("memory", [round(each, 1) for each in memory])
+    # 1600 streams; the state of one is more than 100 kB.
+    assert memory[-1] < memory[0] + 4
+
+
 @pytest.mark.parametrize(("model", "says"), [("streaming_deaf", "encoder"), ("streaming_mute", "decoder")])
 @pytest.mark.parametrize("protocol", [HTTP, GRPC])
 def test_a_missing_model_is_named(own, ids, model, says, protocol):

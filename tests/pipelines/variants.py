@@ -36,6 +36,7 @@ def repository():
     - the pipelines and what they call: as users get them
     - `sensevoice_patient`: requests wait for company
     - `sensevoice_short`: takes SHORT_LIMIT_SECONDS of audio at most
+    - `sensevoice_single`: one row per call of the encoder
     - `sensevoice_lost`, `infer_lost`, `streaming_deaf`, `streaming_mute`: their encoder, or decoder, is not there
     - `infer_padded`: rows of different lengths share calls
     - `streaming_plain`: without silence at the end of a stream
@@ -45,6 +46,7 @@ def repository():
     for new, like, edit in (
         ("sensevoice_patient", "sensevoice", with_queue_delay(PATIENCE_MICROSECONDS)),
         ("sensevoice_short", "sensevoice", with_parameter("max_audio_seconds", SHORT_LIMIT_SECONDS)),
+        ("sensevoice_single", "sensevoice", with_parameter("max_rows_per_call", 1)),
         ("sensevoice_lost", "sensevoice", with_parameter("encoder", NOBODY)),
         ("infer_lost", "infer_pipeline", with_parameter("encoder", NOBODY)),
         ("infer_padded", "infer_pipeline", with_parameter("max_padding_percent", PADDING_PERCENT)),
