@@ -9,7 +9,7 @@ use triton_backend::{Batch, DataType, Error, ModelConfig, ModelContext, Request,
 use wav_frontend::lfr_cmvn_pe::{LfrCmvnPe as Step, LfrCmvnPeOptions};
 
 use crate::component::{Component, Worker, check_tensor, check_type};
-use crate::options::{cmvn, frontend_error, frontend_options, option};
+use crate::options::{cmvn_beside, frontend_error, frontend_options, option};
 use crate::rows::dim;
 
 /// The loaded component.
@@ -61,8 +61,8 @@ impl LfrCmvnPe {
         if let Some(size) = size {
             options.encoder_output_size = size;
         }
-        let step =
-            Step::new(options, cmvn(context)?).map_err(|error| frontend_error(context, &error))?;
+        let step = Step::new(options, cmvn_beside(context)?)
+            .map_err(|error| frontend_error(context, &error))?;
         let frame = [None, Some(step.feature_dim())];
         check_tensor(config.output("chunk_xs_out")?, DataType::Fp32, &frame)?;
         check_type(config.output("chunk_xs_out_len")?, DataType::Int32)?;

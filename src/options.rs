@@ -37,6 +37,16 @@ pub(crate) fn cmvn(context: &ModelContext) -> Result<Cmvn, Error> {
     Cmvn::read(&path).map_err(|error| about_cmvn(context, &error))
 }
 
+/// The same for a component whose config may have no parameters but its name: then am.mvn beside the config.
+pub(crate) fn cmvn_beside(context: &ModelContext) -> Result<Cmvn, Error> {
+    if context.config.parameters.text("cmvn_path").is_some() {
+        return cmvn(context);
+    }
+    let missing = |error: Error| Error::parameter("cmvn_path", format!("is missing, and {error}"));
+    let path = context.resolve("am.mvn").map_err(missing)?;
+    Cmvn::read(&path).map_err(|error| about_cmvn(context, &error))
+}
+
 /// Why a front end cannot be made.
 pub(crate) fn frontend_error(context: &ModelContext, error: &FrontendError) -> Error {
     match error {
@@ -50,7 +60,7 @@ fn about_cmvn(context: &ModelContext, error: &dyn std::error::Error) -> Error {
         .config
         .parameters
         .text("cmvn_path")
-        .unwrap_or_default();
+        .unwrap_or("am.mvn");
     Error::parameter("cmvn_path", format!("{path}: {error}"))
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use triton_backend::{CorrelationId, Error, ErrorCode, ModelConfig, Sequence, verbose};
+use triton_backend::{CorrelationId, Error, ErrorCode, ModelConfig, Sequence, verbose, warn};
 
 /// How much longer than the server a state waits: a request that kept its sequence alive may have queued this long.
 const QUEUE_MARGIN: Duration = Duration::from_secs(60);
@@ -41,6 +41,19 @@ impl<S> Streams<S> {
                 "this component serves streams; the config needs sequence_batching".to_owned(),
             )
         })?;
+        let controls = batching
+            .control_input
+            .iter()
+            .flat_map(|input| &input.control);
+        for control in controls.filter(|control| control.kind == "CONTROL_SEQUENCE_CORRID") {
+            if control.data_type_name != "TYPE_STRING" {
+                warn!(
+                    "model '{}': its control input for the correlation id is {}. The server overflows it when a client \
+                     sends a text as id, and may abort; this component does not need it, remove it from the config",
+                    config.name, control.data_type_name
+                );
+            }
+        }
         Ok(Self {
             inner: Mutex::new(Inner {
                 idle: HashMap::new(),

@@ -135,4 +135,5 @@ def test_instances_side_by_side(models, infer, together, statistics, rng, model)
     stats = statistics(model, 24)[0]
     assert stats.execution_count == 24
     durations = stats.inference_stats
-    assert durations.compute_infer.ns > durations.compute_input.ns + durations.compute_output.ns
+    # Sending an answer may wait for a processor; reading this little input takes next to nothing.
+    assert durations.compute_infer.ns > durations.compute_input.ns

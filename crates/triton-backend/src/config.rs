@@ -158,8 +158,33 @@ pub struct SequenceBatching {
     /// How long a sequence may be idle before the server ends it; 0 is the server's default, a second.
     #[serde(deserialize_with = "integer")]
     pub max_sequence_idle_microseconds: i64,
+    /// Inputs through which the server tells a request's place in its sequence.
+    pub control_input: Vec<ControlInput>,
     /// The implicit state.
     pub state: Vec<StateConfig>,
+}
+
+/// An input through which the server tells a request's place in its sequence.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ControlInput {
+    /// The input's name.
+    pub name: String,
+    /// What it tells.
+    pub control: Vec<Control>,
+}
+
+/// What a [`ControlInput`] tells.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Control {
+    /// `CONTROL_SEQUENCE_START`, `CONTROL_SEQUENCE_CORRID`, …
+    pub kind: String,
+    /// Its type, where the config gives it one: `TYPE_UINT64`, …
+    #[serde(rename = "data_type")]
+    pub data_type_name: String,
 }
 
 impl SequenceBatching {

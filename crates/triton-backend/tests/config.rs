@@ -1,7 +1,9 @@
 //! Model configs and parameters, as the server writes them.
 #![allow(clippy::unwrap_used)]
 
-use triton_backend::{DataType, Error, ModelConfig};
+use std::time::Duration;
+
+use triton_backend::{DataType, Error, ModelConfig, SequenceBatching};
 
 const CONFIG: &str = r#"{
     "name": "encoder", "platform": "onnxruntime_onnx", "backend": "onnxruntime", "max_batch_size": 16,
@@ -11,6 +13,11 @@ const CONFIG: &str = r#"{
     ],
     "output": [{"name": "text", "data_type": "TYPE_STRING", "dims": [1]}],
     "dynamic_batching": {"preferred_batch_size": [2, 4], "max_queue_delay_microseconds": "500"},
+    "sequence_batching": {
+        "max_sequence_idle_microseconds": "15000000", "oldest": {"max_candidate_sequences": 1024},
+        "control_input": [{"name": "CORRID", "control": [{"kind": "CONTROL_SEQUENCE_CORRID", "data_type": "TYPE_UINT64"}]}],
+        "state": [{"input_name": "cache", "output_name": "r_cache", "data_type": "TYPE_FP32", "dims": ["10", "560"]}]
+    },
     "parameters": {
         "threads": {"string_value": " 4 "}, "dither": {"string_value": "a little"}, "empty": {"string_value": ""},
         "quick": {"string_value": "Yes"}, "slow": {"string_value": "maybe"}
@@ -47,6 +54,30 @@ fn a_config_is_typed() {
             .unwrap()
             .max_queue_delay_microseconds,
         500
+    );
+}
+
+#[test]
+fn sequence_batching_is_typed() {
+    let batching = config().sequence_batching.unwrap();
+    assert_eq!(batching.max_idle(), Duration::from_secs(15));
+    let control = &batching.control_input[0].control[0];
+    assert_eq!(
+        (control.kind.as_str(), control.data_type_name.as_str()),
+        ("CONTROL_SEQUENCE_CORRID", "TYPE_UINT64")
+    );
+    let state = &batching.state[0];
+    assert_eq!(
+        (state.input_name.as_str(), state.output_name.as_str()),
+        ("cache", "r_cache")
+    );
+    assert_eq!(
+        (state.data_type(), &state.dims[..]),
+        (Some(DataType::Fp32), &[10, 560][..])
+    );
+    assert_eq!(
+        SequenceBatching::default().max_idle(),
+        Duration::from_secs(1)
     );
 }
 
