@@ -119,7 +119,7 @@ impl<R: Recogniser> Pipeline<R> {
             encoder: parameters.text("encoder").unwrap_or("encoder").to_owned(),
             caller: Caller::new(context)?,
             pool: Pool::new(threads.get())?,
-            lane: Lane::new(count("calls_in_flight")?.unwrap_or(2)),
+            lane: Lane::new(count("calls_in_flight")?.unwrap_or(4)),
             recogniser,
             frontend,
         }))
@@ -238,6 +238,9 @@ impl<R: Recogniser> Pipeline<R> {
 
     /// Hands out what a call answered. Rows that failed together are tried one by one, to find whose fault it was.
     fn score(self: Arc<Self>, group: Vec<Row<R::Extra>>, reply: Result<Reply, Error>) {
+        // First of all the next call, so that the encoder is not idle meanwhile.
+        self.lane.done();
+        self.pump();
         let rows = group.len();
         let texts = guard(|| {
             let texts = self.recogniser.texts(&reply?)?;
@@ -251,13 +254,11 @@ impl<R: Recogniser> Pipeline<R> {
         });
         match texts {
             Ok(texts) => {
-                self.lane.done();
                 for (row, text) in group.into_iter().zip(texts) {
                     row.ticket.deliver(row.place, Ok(text));
                 }
             }
             Err(error) if rows == 1 => {
-                self.lane.done();
                 let text = match self.recogniser.means_silence(&error) {
                     true => Ok(String::new()),
                     false => Err(error),
@@ -269,10 +270,9 @@ impl<R: Recogniser> Pipeline<R> {
             Err(_) => {
                 self.lane
                     .push_front(group.into_iter().map(|row| Row { alone: true, ..row }));
-                self.lane.done();
+                self.pump();
             }
         }
-        self.pump();
     }
 }
 
