@@ -12,18 +12,8 @@ use crate::rows::Layout;
 /// No audio has samples beyond this, yet floats do, and their power would overflow to infinity.
 const LOUDEST: f32 = 1.0e6;
 
-/// The parameters that [`AudioReader`] and [`frontend`] read.
-pub(crate) const PARAMETERS: &[&str] = &[
-    "cmvn_path",
-    "config_path",
-    "sample_rate",
-    "num_mel_bins",
-    "frame_length_in_ms",
-    "frame_shift_in_ms",
-    "dither",
-    "dither_seed",
-    "max_audio_seconds",
-];
+/// The parameters that [`AudioReader`] and [`frontend`] read, besides the front end's options.
+pub(crate) const PARAMETERS: &[&str] = &["cmvn_path", "max_audio_seconds"];
 
 /// The offline front end that a config describes.
 pub(crate) fn frontend(context: &ModelContext) -> Result<Frontend, Error> {

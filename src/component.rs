@@ -8,7 +8,9 @@ use crate::cif_search::CifSearch;
 use crate::feature_extractor::FeatureExtractor;
 use crate::lfr_cmvn_pe::LfrCmvnPe;
 use crate::online_feature_extractor::OnlineFeatureExtractor;
-use crate::{audio, ctc_scoring, paraformer, paraformer_scoring, pipeline, sensevoice, streaming};
+use crate::{
+    audio, ctc_scoring, options, paraformer, paraformer_scoring, pipeline, sensevoice, streaming,
+};
 
 /// One step of a pipeline, loaded: shared by the model's instances.
 pub(crate) trait Component: Send + Sync {
@@ -48,6 +50,7 @@ const COMPONENTS: &[(&str, Load, &[&[&str]])] = &[
         "sensevoice",
         sensevoice::load,
         &[
+            options::FRONTEND,
             audio::PARAMETERS,
             pipeline::PARAMETERS,
             ctc_scoring::PARAMETERS,
@@ -57,6 +60,7 @@ const COMPONENTS: &[(&str, Load, &[&[&str]])] = &[
         "paraformer",
         paraformer::load,
         &[
+            options::FRONTEND,
             audio::PARAMETERS,
             pipeline::PARAMETERS,
             paraformer_scoring::PARAMETERS,

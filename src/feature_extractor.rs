@@ -12,7 +12,7 @@ use wav_frontend::{Frontend, Row};
 
 use crate::audio::{self, Audio, AudioReader};
 use crate::component::{Component, Worker, check_tensor, check_type};
-use crate::options::threads;
+use crate::options::{self, threads};
 use crate::rows::Layout;
 
 /// The loaded component.
@@ -33,8 +33,11 @@ struct Job<'r> {
 }
 
 impl FeatureExtractor {
-    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] =
-        &[audio::PARAMETERS, &["pad_to_multiple", "threads"]];
+    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] = &[
+        options::FRONTEND,
+        audio::PARAMETERS,
+        &["pad_to_multiple", "threads"],
+    ];
 
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;

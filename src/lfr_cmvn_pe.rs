@@ -9,7 +9,7 @@ use triton_backend::{Batch, DataType, Error, ModelConfig, ModelContext, Request,
 use wav_frontend::lfr_cmvn_pe::{LfrCmvnPe as Step, LfrCmvnPeOptions};
 
 use crate::component::{Component, Worker, check_tensor, check_type};
-use crate::options::{cmvn_beside, frontend_error, frontend_options, option};
+use crate::options::{self, cmvn_beside, frontend_error, frontend_options, option};
 use crate::rows::dim;
 
 /// The loaded component.
@@ -28,12 +28,8 @@ struct Stepper {
 }
 
 impl LfrCmvnPe {
-    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] = &[&[
-        "cmvn_path",
-        "config_path",
-        "encoder_output_size",
-        "num_mel_bins",
-    ]];
+    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] =
+        &[options::FRONTEND, &["cmvn_path", "encoder_output_size"]];
 
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;

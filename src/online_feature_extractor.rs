@@ -14,7 +14,7 @@ use wav_frontend::online::{OnlineFrontend, OnlineState};
 
 use crate::audio::check_samples;
 use crate::component::{Component, Worker, check_tensor};
-use crate::options::frontend_options;
+use crate::options::{self, frontend_options};
 use crate::rows::Layout;
 use crate::streams::Streams;
 
@@ -32,16 +32,8 @@ struct Extractor {
 }
 
 impl OnlineFeatureExtractor {
-    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] = &[&[
-        "chunk_size_s",
-        "config_path",
-        "sample_rate",
-        "num_mel_bins",
-        "frame_length_in_ms",
-        "frame_shift_in_ms",
-        "dither",
-        "dither_seed",
-    ]];
+    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] =
+        &[options::FRONTEND, &["chunk_size_s"]];
 
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;

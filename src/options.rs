@@ -6,6 +6,17 @@ use std::str::FromStr;
 use triton_backend::{Error, ModelContext};
 use wav_frontend::{Cmvn, FrontendError, FrontendOptions, OptionsError, yaml};
 
+/// The parameters that [`frontend_options`] reads.
+pub(crate) const FRONTEND: &[&str] = &[
+    "config_path",
+    "sample_rate",
+    "num_mel_bins",
+    "frame_length_in_ms",
+    "frame_shift_in_ms",
+    "dither",
+    "dither_seed",
+];
+
 /// The front end's options: the model's own config.yaml if the config names it, else the single parameters.
 ///
 /// Noise (dither) is a parameter alone: the same audio shall give the same text unless an operator wants it otherwise.

@@ -25,7 +25,7 @@ use self::stream::{Need, Stream, Tokens, Windows, Work};
 use crate::audio::{self, AudioReader};
 use crate::cif_search::cif_options;
 use crate::component::{Component, Worker, check_tensor};
-use crate::options::{option, threads};
+use crate::options::{self, option, threads};
 use crate::paraformer_scoring::{self, TokenDecoder};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::pool::Pool;
@@ -33,6 +33,7 @@ use crate::streams::Streams;
 
 /// The parameters that this component reads.
 pub(crate) const PARAMETERS: &[&[&str]] = &[
+    options::FRONTEND,
     audio::PARAMETERS,
     paraformer_scoring::PARAMETERS,
     &[
