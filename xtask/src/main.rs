@@ -7,6 +7,8 @@ mod demo;
 mod golden;
 mod http;
 mod layout;
+#[allow(dead_code, reason = "the commands that draw are on their way")]
+mod plot;
 mod prerequisites;
 mod process;
 mod python;
