@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use asr_decode::cif::CifOptions;
 use triton_backend::{
-    Batch, Caller, DataType, Error, ErrorCode, ModelContext, Reply, Request, Response, guard,
+    Batch, Caller, DataType, Error, ErrorCode, ModelContext, Promise, Reply, Request, Response,
+    guard,
 };
 use wav_frontend::Workspace;
 use wav_frontend::stream::StreamFrontend;
@@ -146,6 +147,12 @@ impl Models {
             cif,
         })
     }
+
+    /// The samples of a turn's windows.
+    fn samples_per_turn(&self) -> usize {
+        let options = self.frontend.frontend().options();
+        self.windows_per_turn * self.windows.centre * options.lfr_n * options.frame_shift_samples()
+    }
 }
 
 impl Pipeline {
@@ -166,10 +173,16 @@ impl Pipeline {
         });
         match begun {
             Ok((sequence, samples, stream)) => {
-                match Work::new(&self.models, request, sequence, stream, &samples) {
+                // The server would hold the first request of the next stream back until this one is released.
+                let promise = if sequence.end && samples.len() > self.models.samples_per_turn() {
+                    request.release_early()
+                } else {
+                    request.into()
+                };
+                match Work::new(&self.models, promise, sequence, stream, &samples) {
                     Ok(work) => Some(work),
-                    Err((request, error)) => {
-                        request.fail(error);
+                    Err((promise, error)) => {
+                        promise.fail(error);
                         None
                     }
                 }
@@ -183,9 +196,9 @@ impl Pipeline {
 
     /// Looks what a stream needs, and lets it wait for that or answers its request.
     fn go_on(&self, mut work: Box<Work>, workspace: &mut Workspace) {
-        if work.request.is_cancelled() {
+        if work.promise.is_cancelled() {
             // The server ends the whole sequence; dropping the state frees it.
-            return work.request.fail(cancelled());
+            return work.promise.fail(cancelled());
         }
         match guard(|| work.need(&self.models, workspace)) {
             Ok(Need::Encoder(needs)) => self.encoding.push([Turn {
@@ -206,7 +219,7 @@ impl Pipeline {
     /// Answers a request with the text that it added.
     fn answer(&self, work: Work) {
         let Work {
-            request,
+            promise,
             sequence,
             mut stream,
             mut delta,
@@ -217,9 +230,9 @@ impl Pipeline {
         } else {
             self.streams.put_back(sequence.id, stream);
         }
-        request.answer(|request| {
-            let mut response: Response = request.response()?;
-            if request.wants("TRANSCRIPTS") {
+        promise.answer(|promise: &Promise| {
+            let mut response: Response = promise.response()?;
+            if promise.wants("TRANSCRIPTS") {
                 response.output_strings("TRANSCRIPTS", &[1, 1], &[delta])?;
             }
             Ok(response)
@@ -229,7 +242,7 @@ impl Pipeline {
     /// Fails a request; its stream goes on without what this request should have added.
     fn fail(&self, work: Work, error: Error) {
         let Work {
-            request,
+            promise,
             sequence,
             stream,
             ..
@@ -237,7 +250,7 @@ impl Pipeline {
         if !sequence.end {
             self.streams.put_back(sequence.id, stream);
         }
-        request.fail(error);
+        promise.fail(error);
     }
 
     /// Sends calls as long as streams wait and the models may have more.

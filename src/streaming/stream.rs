@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use asr_decode::cif::Cif;
 use asr_decode::words::Joiner;
-use triton_backend::{Error, Request, Sequence};
+use triton_backend::{Error, Promise, Sequence};
 use wav_frontend::stream::StreamState;
 use wav_frontend::windows::EncoderWindows;
 use wav_frontend::{FrontendError, Workspace};
@@ -27,7 +27,7 @@ pub(super) struct Stream {
 
 /// A request and the stream it goes on with, on their way through the pipeline.
 pub(super) struct Work {
-    pub(super) request: Request,
+    pub(super) promise: Promise,
     pub(super) sequence: Sequence,
     pub(super) stream: Stream,
     /// Windows whose tokens wait for the decoder.
@@ -109,17 +109,17 @@ impl Work {
     /// Gives a stream a request's samples. An error comes with the request that it is the answer of.
     pub(super) fn new(
         models: &Models,
-        request: Request,
+        promise: Promise,
         sequence: Sequence,
         mut stream: Stream,
         samples: &[f32],
-    ) -> Result<Box<Self>, (Request, Error)> {
+    ) -> Result<Box<Self>, (Promise, Error)> {
         if let Err(error) = stream.push(models, samples, sequence.end) {
-            return Err((request, Error::internal(error.to_string())));
+            return Err((promise, Error::internal(error.to_string())));
         }
         let tail_due = sequence.end;
         Ok(Box::new(Self {
-            request,
+            promise,
             sequence,
             stream,
             tokens: VecDeque::new(),

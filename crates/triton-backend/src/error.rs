@@ -1,7 +1,9 @@
 //! Errors: ours, the server's, and the one place where they turn into each other.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_int};
 
+use crate::excerpt::{excerpt, shape_excerpt};
 use crate::sys;
 
 /// Triton's error codes. They decide the HTTP status and the gRPC code a client sees.
@@ -76,7 +78,7 @@ pub enum Error {
         expected: crate::DataType,
     },
     /// An input's shape does not fit.
-    #[error("input '{name}' has shape {got:?}, expected {expected}")]
+    #[error("input '{name}' has shape {}, expected {expected}", shape_excerpt(got))]
     Shape {
         /// The input's name.
         name: String,
@@ -182,6 +184,17 @@ impl Error {
         }
     }
 
+    /// The same error with `text` cut to an excerpt in its message: the server's own words repeat a client's text whole.
+    pub(crate) fn with_excerpt_of(self, text: &str) -> Self {
+        let Cow::Owned(short) = excerpt(text) else {
+            return self;
+        };
+        Self::Other {
+            code: self.code(),
+            message: self.to_string().replace(text, &short),
+        }
+    }
+
     /// Hands the error to the server, which then owns it.
     pub(crate) fn into_raw(self) -> sys::ErrorPtr {
         let message = c_string(self.to_string());
@@ -226,5 +239,38 @@ pub(crate) unsafe fn look(error: sys::ErrorPtr) -> Result<(), Error> {
             .into_owned();
         let code = ErrorCode::from_raw(sys::TRITONSERVER_ErrorCode(error));
         Err(Error::Server { code, message })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_of_many_dimensions_are_cut() {
+        let error = Error::Shape {
+            name: "wav".to_owned(),
+            got: vec![123_456; 3000],
+            expected: "[rows, samples]".to_owned(),
+        };
+        let text = error.to_string();
+        assert!(text.starts_with("input 'wav' has shape [123456, 123456, "));
+        assert!(text.ends_with("…] (3000 dimensions), expected [rows, samples]"));
+        assert!(text.len() < 120, "{text}");
+    }
+
+    #[test]
+    fn a_clients_text_in_the_servers_words_is_cut() {
+        let server = |id: &str| Error::Server {
+            code: ErrorCode::InvalidArgument,
+            message: format!("sequence {id} to model 'decoder' must specify START"),
+        };
+        let short = "x".repeat(100);
+        assert!(server(&short).with_excerpt_of(&short).to_string().contains(&short));
+        let long = "七".repeat(42);
+        let error = server(&long).with_excerpt_of(&long);
+        assert_eq!(error.code(), ErrorCode::InvalidArgument);
+        let expected = format!("sequence {}… to model 'decoder' must specify START", "七".repeat(32));
+        assert_eq!(error.to_string(), expected);
     }
 }

@@ -7,6 +7,7 @@ use std::ptr;
 
 use crate::element::{Element, element_count};
 use crate::error::{Error, check};
+use crate::excerpt::shape_excerpt;
 use crate::{DataType, cuda, sys};
 
 /// One input tensor of a request.
@@ -166,9 +167,9 @@ impl<'r> Input<'r> {
         })?;
         if Some(strings.len()) != element_count(self.shape) {
             let message = format!(
-                "holds {} strings, but its shape is {:?}",
+                "holds {} strings, but its shape is {}",
                 strings.len(),
-                self.shape
+                shape_excerpt(self.shape)
             );
             return Err(Error::input(self.name, message));
         }
@@ -182,8 +183,10 @@ impl<'r> Input<'r> {
             (Some(count), Some(expected)) if expected == self.byte_size => Ok(count),
             _ => {
                 let message = format!(
-                    "has {} bytes, but shape {:?} of {}",
-                    self.byte_size, self.shape, self.data_type
+                    "has {} bytes, but shape {} of {}",
+                    self.byte_size,
+                    shape_excerpt(self.shape),
+                    self.data_type
                 );
                 Err(Error::input(self.name, message))
             }

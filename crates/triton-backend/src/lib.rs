@@ -11,11 +11,13 @@ mod element;
 #[doc(hidden)]
 pub mod entry;
 mod error;
+mod excerpt;
 mod guard;
 mod input;
 pub mod log;
 mod optional;
 mod parameters;
+mod promise;
 mod request;
 mod response;
 mod sequence;
@@ -34,9 +36,11 @@ pub use config::{
 pub use context::{BackendContext, InstanceContext, InstanceKind, ModelContext};
 pub use element::{DataType, Element, element_count};
 pub use error::{Error, ErrorCode};
+pub use excerpt::{excerpt, shape_excerpt};
 pub use guard::guard;
 pub use input::Input;
 pub use parameters::Parameters;
+pub use promise::Promise;
 pub use request::Request;
 pub use response::Response;
 pub use sequence::{CorrelationId, Sequence};

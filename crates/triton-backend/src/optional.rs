@@ -25,6 +25,16 @@ pub(crate) fn request_is_cancelled() -> Option<IsCancelled> {
     *FOUND.get_or_init(|| unsafe { find("TRITONBACKEND_RequestIsCancelled") })
 }
 
+type FactoryIsCancelled =
+    unsafe extern "C" fn(*mut sys::TRITONBACKEND_ResponseFactory, *mut bool) -> sys::ErrorPtr;
+
+/// `TRITONBACKEND_ResponseFactoryIsCancelled` (backend API 1.15, Triton 2.39).
+pub(crate) fn response_factory_is_cancelled() -> Option<FactoryIsCancelled> {
+    static FOUND: OnceLock<Option<FactoryIsCancelled>> = OnceLock::new();
+    // SAFETY: the signature of tritonbackend.h.
+    *FOUND.get_or_init(|| unsafe { find("TRITONBACKEND_ResponseFactoryIsCancelled") })
+}
+
 type Cancel = unsafe extern "C" fn(*mut sys::TRITONSERVER_InferenceRequest) -> sys::ErrorPtr;
 
 /// `TRITONSERVER_InferenceRequestCancel` (server API 1.25, Triton 2.39).

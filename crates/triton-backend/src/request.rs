@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::batch::Execution;
 use crate::error::{Error, check};
-use crate::{ErrorCode, Input, Response, guard, optional, sys};
+use crate::{Input, Response, guard, optional, sys};
 
 /// An inference request, owned.
 ///
@@ -140,8 +140,12 @@ impl Request {
     /// # Errors
     /// If the server cannot make one.
     pub fn response(&self) -> Result<Response, Error> {
-        // SAFETY: the request is live and ours.
-        unsafe { Response::new(self.raw.as_ptr()) }
+        let mut raw = ptr::null_mut();
+        // SAFETY: a live request and a valid out pointer; the response is new and ours.
+        unsafe {
+            check(sys::TRITONBACKEND_ResponseNew(&mut raw, self.raw.as_ptr()))?;
+            Response::from_raw(raw)
+        }
     }
 
     /// Ends the request: sends the response or the error, reports statistics and hands the request back.
@@ -160,19 +164,15 @@ impl Request {
         self.finish(outcome);
     }
 
-    /// The one end of every request; nothing touches the server's request after it.
     fn end(&mut self, outcome: Result<Response, Error>) {
-        self.ended = true;
         let success = outcome.is_ok();
-        let sent = match outcome {
-            Ok(response) => response.send(None),
-            Err(error) => self
-                .response()
-                .and_then(|response| response.send(Some(error))),
-        };
-        if let Err(error) = sent {
-            crate::error!("a response could not be sent: {error}");
-        }
+        Response::send_outcome(outcome, || self.response());
+        self.hand_back(success);
+    }
+
+    /// The one end of every request; nothing touches the server's request after it.
+    pub(crate) fn hand_back(&mut self, success: bool) {
+        self.ended = true;
         self.execution.report(self.raw.as_ptr(), success);
         // SAFETY: the request is ours, answered, and not used after this.
         let released = unsafe {
@@ -189,14 +189,17 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        if self.ended {
-            return;
+        if !self.ended {
+            self.end(Err(unanswered()));
         }
-        let message = if std::thread::panicking() {
-            "the backend panicked while it had this request; the server's log has the panic's message"
-        } else {
-            "the backend ended without answering this request"
-        };
-        self.end(Err(Error::new(ErrorCode::Internal, message)));
     }
+}
+
+/// What a request is told that nobody answered.
+pub(crate) fn unanswered() -> Error {
+    Error::internal(if std::thread::panicking() {
+        "the backend panicked while it had this request; the server's log has the panic's message"
+    } else {
+        "the backend ended without answering this request"
+    })
 }

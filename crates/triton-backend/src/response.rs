@@ -27,11 +27,8 @@ struct Staged {
 
 impl Response {
     /// # Safety
-    /// `request` is a live request that this backend owns.
-    pub(crate) unsafe fn new(request: *mut sys::TRITONBACKEND_Request) -> Result<Self, Error> {
-        let mut raw = ptr::null_mut();
-        // SAFETY: a live request and a valid out pointer.
-        unsafe { check(sys::TRITONBACKEND_ResponseNew(&mut raw, request))? };
+    /// `raw` is null or a response that the server has just made, and nothing else sends or deletes it.
+    pub(crate) unsafe fn from_raw(raw: *mut sys::TRITONBACKEND_Response) -> Result<Self, Error> {
         NonNull::new(raw)
             .map(|raw| Self {
                 raw,
@@ -168,8 +165,22 @@ impl Response {
             .ok_or_else(|| Error::internal("no staged output"))
     }
 
+    /// Sends the response or, on a new one, the error.
+    pub(crate) fn send_outcome(
+        outcome: Result<Self, Error>,
+        new: impl FnOnce() -> Result<Self, Error>,
+    ) {
+        let sent = match outcome {
+            Ok(response) => response.send(None),
+            Err(error) => new().and_then(|response| response.send(Some(error))),
+        };
+        if let Err(error) = sent {
+            crate::error!("a response could not be sent: {error}");
+        }
+    }
+
     /// Sends the response, with `error` in place of the outputs if there is one.
-    pub(crate) fn send(mut self, error: Option<Error>) -> Result<(), Error> {
+    fn send(mut self, error: Option<Error>) -> Result<(), Error> {
         let outcome = match error {
             Some(error) => Err(error),
             None => self.deliver_staged(),

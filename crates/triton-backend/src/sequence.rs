@@ -1,10 +1,11 @@
 //! Sequences: requests that belong together, told apart by a correlation id.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::ptr;
 
 use crate::error::{Error, check};
+use crate::excerpt::excerpt;
 use crate::{Request, sys};
 
 /// What tells one sequence from another. Clients choose a number or a text.
@@ -12,15 +13,16 @@ use crate::{Request, sys};
 pub enum CorrelationId {
     /// A number; 0 is no sequence.
     Number(u64),
-    /// A text.
-    Text(String),
+    /// A text, byte by byte as the client sent it: it need not be UTF-8, and ids that differ in whatever byte are different
+    /// streams.
+    Text(CString),
 }
 
 impl fmt::Display for CorrelationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => number.fmt(f),
-            Self::Text(text) => text.fmt(f),
+            Self::Text(text) => excerpt(&text.to_string_lossy()).fmt(f),
         }
     }
 }
@@ -37,6 +39,14 @@ pub struct Sequence {
 }
 
 impl Sequence {
+    /// The id in the server's messages, if it is a text.
+    pub(crate) fn text(&self) -> Option<String> {
+        match &self.id {
+            CorrelationId::Number(_) => None,
+            CorrelationId::Text(text) => Some(text.to_string_lossy().into_owned()),
+        }
+    }
+
     pub(crate) fn flags(&self) -> u32 {
         let start = if self.start { sys::SEQUENCE_START } else { 0 };
         let end = if self.end { sys::SEQUENCE_END } else { 0 };
@@ -74,9 +84,7 @@ impl Request {
                 && !text.is_null()
                 && *text != 0
             {
-                return Ok(CorrelationId::Text(
-                    CStr::from_ptr(text).to_string_lossy().into_owned(),
-                ));
+                return Ok(CorrelationId::Text(CStr::from_ptr(text).to_owned()));
             }
             check(sys::TRITONBACKEND_RequestCorrelationId(
                 self.raw(),

@@ -22,7 +22,7 @@ opaque! {
     TRITONSERVER_InferenceRequest TRITONSERVER_InferenceResponse
     TRITONBACKEND_Backend TRITONBACKEND_BackendAttribute TRITONBACKEND_Model TRITONBACKEND_ModelInstance
     TRITONBACKEND_Request TRITONBACKEND_Response TRITONBACKEND_Input TRITONBACKEND_Output
-    TRITONBACKEND_State
+    TRITONBACKEND_State TRITONBACKEND_ResponseFactory
 }
 
 /// What most functions return: null on success, else an error that the receiver owns.
@@ -374,6 +374,17 @@ unsafe extern "C" {
     pub fn TRITONBACKEND_ResponseNew(
         response: *mut *mut TRITONBACKEND_Response,
         request: *mut TRITONBACKEND_Request,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ResponseFactoryNew(
+        factory: *mut *mut TRITONBACKEND_ResponseFactory,
+        request: *mut TRITONBACKEND_Request,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ResponseFactoryDelete(
+        factory: *mut TRITONBACKEND_ResponseFactory,
+    ) -> ErrorPtr;
+    pub fn TRITONBACKEND_ResponseNewFromFactory(
+        response: *mut *mut TRITONBACKEND_Response,
+        factory: *mut TRITONBACKEND_ResponseFactory,
     ) -> ErrorPtr;
     pub fn TRITONBACKEND_ResponseDelete(response: *mut TRITONBACKEND_Response) -> ErrorPtr;
     pub fn TRITONBACKEND_ResponseOutput(

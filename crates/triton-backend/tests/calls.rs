@@ -224,7 +224,17 @@ fn a_call_carries_the_sequence() {
 #[test]
 fn ids_print_as_clients_wrote_them() {
     assert_eq!(CorrelationId::Number(7).to_string(), "7");
-    assert_eq!(CorrelationId::Text("七".to_owned()).to_string(), "七");
+    let text = |bytes: &[u8]| CorrelationId::Text(CString::new(bytes).unwrap());
+    assert_eq!(text("七".as_bytes()).to_string(), "七");
+    // Up to 100 bytes of it.
+    assert_eq!(text(&[b'x'; 128]).to_string(), "x".repeat(97) + "…");
+}
+
+#[test]
+fn ids_that_are_not_utf8_stay_apart() {
+    let text = |bytes: &[u8]| CorrelationId::Text(CString::new(bytes).unwrap());
+    assert_eq!(text(b"\xff").to_string(), text(b"\xfe").to_string());
+    assert_ne!(text(b"\xff"), text(b"\xfe"));
 }
 
 #[test]

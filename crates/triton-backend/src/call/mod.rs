@@ -156,6 +156,13 @@ impl Caller {
             shared: Arc::clone(&shared),
         };
         let model = call.model.clone();
+        let id = call.sequence.as_ref().and_then(Sequence::text);
+        let done = move |reply: Result<Reply, Error>| {
+            done(match id {
+                Some(id) => reply.map_err(|error| error.with_excerpt_of(&id)),
+                None => reply,
+            });
+        };
         let pending = Box::new(Pending {
             model: model.clone(),
             allocator: Arc::clone(&self.allocator),
@@ -360,7 +367,7 @@ unsafe fn set_sequence(
             Text(id) => {
                 check(sys::TRITONSERVER_InferenceRequestSetCorrelationIdString(
                     request,
-                    c_string(id).as_ptr(),
+                    id.as_ptr(),
                 ))?;
             }
         }

@@ -509,12 +509,52 @@ unsafe extern "C" fn TRITONBACKEND_ResponseNew(
     request: *mut FakeRequest,
 ) -> ErrorPtr {
     fail_if_broken!("TRITONBACKEND_ResponseNew");
+    *response = new_response(false, (*request).output_memory, &(*request).record);
+    ptr::null_mut()
+}
+
+fn new_response(
+    from_factory: bool,
+    output_memory: Memory,
+    record: &Arc<Mutex<Record>>,
+) -> *mut FakeResponse {
     LIVE_RESPONSES.fetch_add(1, Ordering::SeqCst);
-    *response = Box::into_raw(Box::new(FakeResponse {
+    Box::into_raw(Box::new(FakeResponse {
+        from_factory,
         outputs: Vec::new(),
+        output_memory,
+        record: Arc::clone(record),
+    }))
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONBACKEND_ResponseFactoryNew(
+    factory: *mut *mut FakeFactory,
+    request: *mut FakeRequest,
+) -> ErrorPtr {
+    fail_if_broken!("TRITONBACKEND_ResponseFactoryNew");
+    LIVE_FACTORIES.fetch_add(1, Ordering::SeqCst);
+    *factory = Box::into_raw(Box::new(FakeFactory {
         output_memory: (*request).output_memory,
         record: Arc::clone(&(*request).record),
     }));
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONBACKEND_ResponseFactoryDelete(factory: *mut FakeFactory) -> ErrorPtr {
+    LIVE_FACTORIES.fetch_sub(1, Ordering::SeqCst);
+    drop(Box::from_raw(factory));
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONBACKEND_ResponseNewFromFactory(
+    response: *mut *mut FakeResponse,
+    factory: *mut FakeFactory,
+) -> ErrorPtr {
+    fail_if_broken!("TRITONBACKEND_ResponseNewFromFactory");
+    *response = new_response(true, (*factory).output_memory, &(*factory).record);
     ptr::null_mut()
 }
 
@@ -585,11 +625,16 @@ unsafe extern "C" fn TRITONBACKEND_ResponseSend(
         .as_ref()
         .map(|error| (error.code, error.message.to_str().unwrap().to_owned()));
     let mut record = response.record.lock().unwrap();
-    assert_eq!(record.releases, 0, "an answer to a released request");
+    assert!(
+        response.from_factory || record.releases == 0,
+        "an answer to a released request"
+    );
+    let after_release = record.releases > 0;
     record.answers.push(Answer {
         error: reason,
         outputs: response.outputs.into_iter().map(|output| *output).collect(),
         is_final: flags == 1,
+        after_release,
     });
     drop(record);
     if is_broken("TRITONBACKEND_ResponseSend") {

@@ -25,6 +25,8 @@ use triton_backend::{Backend, DataType, entry};
 pub static LIVE_ERRORS: AtomicI64 = AtomicI64::new(0);
 /// `TRITONBACKEND_Response`s that are neither sent nor deleted.
 pub static LIVE_RESPONSES: AtomicI64 = AtomicI64::new(0);
+/// `TRITONBACKEND_ResponseFactory`s that exist.
+pub static LIVE_FACTORIES: AtomicI64 = AtomicI64::new(0);
 /// `TRITONSERVER_Message`s that exist.
 pub static LIVE_MESSAGES: AtomicI64 = AtomicI64::new(0);
 /// Requests, responses and output buffers of calls to other models, and response allocators.
@@ -59,6 +61,8 @@ pub struct Answer {
     pub error: Option<(i32, String)>,
     pub outputs: Vec<FakeOutput>,
     pub is_final: bool,
+    /// It came when the request was released already.
+    pub after_release: bool,
 }
 
 impl Answer {
@@ -177,7 +181,14 @@ pub struct FakeRequest {
     record: Arc<Mutex<Record>>,
 }
 
+struct FakeFactory {
+    output_memory: Memory,
+    record: Arc<Mutex<Record>>,
+}
+
 struct FakeResponse {
+    /// Made by a factory, which may be after the request's release.
+    from_factory: bool,
     /// Boxed, because the backend holds on to their addresses.
     #[allow(clippy::vec_box)]
     outputs: Vec<Box<FakeOutput>>,
@@ -349,6 +360,7 @@ impl<B: Backend> Drop for Host<B> {
         for (live, what) in [
             (&LIVE_ERRORS, "errors"),
             (&LIVE_RESPONSES, "responses"),
+            (&LIVE_FACTORIES, "response factories"),
             (&LIVE_MESSAGES, "messages"),
             (&LIVE_CALL_OBJECTS, "parts of calls"),
         ] {
