@@ -266,11 +266,19 @@ mod tests {
             message: format!("sequence {id} to model 'decoder' must specify START"),
         };
         let short = "x".repeat(100);
-        assert!(server(&short).with_excerpt_of(&short).to_string().contains(&short));
+        assert!(
+            server(&short)
+                .with_excerpt_of(&short)
+                .to_string()
+                .contains(&short)
+        );
         let long = "七".repeat(42);
         let error = server(&long).with_excerpt_of(&long);
         assert_eq!(error.code(), ErrorCode::InvalidArgument);
-        let expected = format!("sequence {}… to model 'decoder' must specify START", "七".repeat(32));
+        let expected = format!(
+            "sequence {}… to model 'decoder' must specify START",
+            "七".repeat(32)
+        );
         assert_eq!(error.to_string(), expected);
     }
 }

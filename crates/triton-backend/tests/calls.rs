@@ -4,6 +4,7 @@
 
 mod fake_host;
 
+use std::ffi::CString;
 use std::sync::Arc;
 
 use fake_host::{
