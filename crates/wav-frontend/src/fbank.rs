@@ -5,7 +5,8 @@ use crate::error::{FrontendError, OptionsError};
 use crate::fft::{Complex, PowerFft};
 use crate::lanes::{LANES, Lanes};
 use crate::mel::MelBank;
-use crate::options::FrontendOptions;
+use crate::options::{FrontendOptions, invalid};
+use crate::simd_path::SimdPath;
 
 /// Samples are floats in [-1, 1], Kaldi's are 16-bit.
 const SAMPLE_SCALE: f32 = 32_768.0;
@@ -20,6 +21,7 @@ const SAMPLE_SCALE: f32 = 32_768.0;
 /// It is shared between threads as it is; each brings its own [`Workspace`].
 #[derive(Debug, Clone)]
 pub struct Fbank {
+    path: SimdPath,
     arch: pulp::Arch,
     frame_length: usize,
     frame_shift: usize,
@@ -73,6 +75,7 @@ impl Fbank {
         let frame_length = options.frame_length_samples();
         let window = options.window.weights(frame_length);
         Ok(Self {
+            path: SimdPath::fastest(),
             arch: pulp::Arch::new(),
             frame_length,
             frame_shift: options.frame_shift_samples(),
@@ -86,6 +89,21 @@ impl Fbank {
             fft: PowerFft::new(frame_length.next_power_of_two()),
             mel: MelBank::new(options)?,
         })
+    }
+
+    /// The same filter bank on another instruction set than the fastest that the CPU has.
+    ///
+    /// # Errors
+    /// When the CPU does not have it.
+    pub fn with_simd_path(self, path: SimdPath) -> Result<Self, OptionsError> {
+        let missing = || invalid("simd path", path.to_string(), "one that this CPU has");
+        let arch = path.arch().ok_or_else(missing)?;
+        Ok(Self { path, arch, ..self })
+    }
+
+    /// The instruction set it computes with.
+    pub fn simd_path(&self) -> SimdPath {
+        self.path
     }
 
     /// Samples in a frame.

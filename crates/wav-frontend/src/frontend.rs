@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use crate::cmvn::Cmvn;
-use crate::error::FrontendError;
+use crate::error::{FrontendError, OptionsError};
 use crate::fbank::{Fbank, Workspace};
 use crate::options::FrontendOptions;
+use crate::simd_path::SimdPath;
 
 /// The offline front end of SenseVoice and Paraformer: samples in [-1, 1] to `[frames, feature_dim]`.
 ///
@@ -37,6 +38,20 @@ impl Frontend {
             fbank,
             cmvn,
         })
+    }
+
+    /// The same front end on another instruction set than the fastest that the CPU has.
+    ///
+    /// # Errors
+    /// When the CPU does not have it.
+    pub fn with_simd_path(mut self, path: SimdPath) -> Result<Self, OptionsError> {
+        self.fbank = self.fbank.with_simd_path(path)?;
+        Ok(self)
+    }
+
+    /// The instruction set it computes with.
+    pub fn simd_path(&self) -> SimdPath {
+        self.fbank.simd_path()
     }
 
     /// The options it was made with.

@@ -1,0 +1,92 @@
+//! The instruction sets that the front end is compiled for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::OptionsError;
+use crate::options::invalid;
+
+/// An instruction set that features can be computed with.
+///
+/// [`Frontend`](crate::Frontend) takes the fastest one that the CPU has; another is for tests and measurements.
+///
+/// ```
+/// use wav_frontend::{Frontend, FrontendOptions, SimdPath};
+///
+/// let frontend = Frontend::new(FrontendOptions::default(), None)?;
+/// assert_eq!(frontend.simd_path(), SimdPath::fastest());
+/// let frontend = frontend.with_simd_path("portable".parse()?)?;
+/// assert_eq!(frontend.simd_path(), SimdPath::Portable);
+/// # Ok::<(), wav_frontend::FrontendError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SimdPath {
+    /// x86-64 with AVX-512 F, BW, CD, DQ and VL: sixteen frames side by side.
+    Avx512,
+    /// x86-64 with AVX2 and FMA: eight frames side by side.
+    Avx2,
+    /// AArch64: four frames side by side.
+    Neon,
+    /// What the compiler makes of plain arithmetic on any CPU.
+    Portable,
+}
+
+impl SimdPath {
+    /// Every path, the fastest first.
+    pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
+
+    /// The fastest path that this CPU has.
+    pub fn fastest() -> Self {
+        let mut available = Self::ALL.into_iter().filter(|path| path.is_available());
+        available.next().unwrap_or(Self::Portable)
+    }
+
+    /// Whether this CPU has it.
+    pub fn is_available(self) -> bool {
+        self.arch().is_some()
+    }
+
+    /// As it is written: `avx512`, `avx2`, `neon` or `portable`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Neon => "neon",
+            Self::Portable => "portable",
+        }
+    }
+
+    pub(crate) fn arch(self) -> Option<pulp::Arch> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => pulp::x86::V4::try_new().map(pulp::Arch::V4),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => pulp::x86::V3::try_new().map(pulp::Arch::V3),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => pulp::aarch64::Neon::try_new().map(pulp::Arch::Neon),
+            Self::Portable => Some(pulp::Arch::Scalar),
+            #[allow(unreachable_patterns, reason = "those of other architectures")]
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for SimdPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SimdPath {
+    type Err = OptionsError;
+
+    /// Reads a path's [`name`](Self::name).
+    fn from_str(name: &str) -> Result<Self, OptionsError> {
+        let known = Self::ALL.into_iter().find(|path| path.name() == name);
+        known.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            invalid("simd path", format!("{name:?}"), format!("one of {names}"))
+        })
+    }
+}
