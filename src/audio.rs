@@ -13,7 +13,10 @@ use crate::rows::Layout;
 const LOUDEST: f32 = 1.0e6;
 
 /// The parameters that [`AudioReader`] and [`frontend`] read, besides the front end's options.
-pub(crate) const PARAMETERS: &[&str] = &["cmvn_path", "max_audio_seconds"];
+pub(crate) const PARAMETERS: &[&str] = &["cmvn_path", MAX_AUDIO_SECONDS];
+
+/// The parameter that limits a row of audio, or a stream's chunk.
+pub(crate) const MAX_AUDIO_SECONDS: &str = "max_audio_seconds";
 
 /// The offline front end that a config describes.
 pub(crate) fn frontend(context: &ModelContext) -> Result<Frontend, Error> {
@@ -27,10 +30,52 @@ pub(crate) struct AudioReader {
     wav: &'static str,
     wav_lens: &'static str,
     layout: Layout,
-    /// The fewest samples of a row.
+    /// The fewest and the most samples of a row, whatever the config allows.
     least: usize,
-    sample_rate: f64,
-    max_audio_seconds: f64,
+    most: usize,
+    limit: Limit,
+}
+
+/// The most audio of a row.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    seconds: f64,
+    samples: f64,
+}
+
+impl Limit {
+    /// The limit that a config sets; `inf` is none.
+    fn load(context: &ModelContext, sample_rate: u32) -> Result<Self, Error> {
+        let seconds: f64 = context
+            .config
+            .parameters
+            .get(MAX_AUDIO_SECONDS)?
+            .unwrap_or(600.0);
+        if seconds.is_nan() || seconds <= 0.0 {
+            let message = format!("{seconds} is not above 0");
+            return Err(Error::parameter(MAX_AUDIO_SECONDS, message));
+        }
+        Ok(Self::new(seconds, sample_rate))
+    }
+
+    /// Rounded down, but for what binary fractions are off: 2.3 s are 36800 samples, not 36799.
+    fn new(seconds: f64, sample_rate: u32) -> Self {
+        let samples = (seconds * f64::from(sample_rate) + 1.0e-3).floor();
+        Self { seconds, samples }
+    }
+
+    /// Checks the lengths of the rows that the input called `name` tells.
+    fn check(&self, name: &str, lengths: &[usize]) -> Result<(), Error> {
+        let Self { seconds, samples } = self;
+        let mut rows = lengths.iter().enumerate();
+        let Some((row, length)) = rows.find(|&(_, &length)| length as f64 > *samples) else {
+            return Ok(());
+        };
+        let message = format!(
+            "row {row} is {length} samples; parameter {MAX_AUDIO_SECONDS} ({seconds} s) allows {samples}"
+        );
+        Err(Error::input(name, message))
+    }
 }
 
 /// The audio of one request.
@@ -64,34 +109,33 @@ impl AudioReader {
         let config = &context.config;
         check_tensor(config.input(wav)?, DataType::Fp32, &[None])?;
         check_type(config.input(wav_lens)?, DataType::Int32)?;
-        let max_audio_seconds: f64 = config.parameters.get("max_audio_seconds")?.unwrap_or(600.0);
-        if max_audio_seconds.is_nan() || max_audio_seconds <= 0.0 {
-            let message = format!("{max_audio_seconds} is not above 0");
-            return Err(Error::parameter("max_audio_seconds", message));
-        }
         let layout = Layout {
             batched: config.batches(),
         };
-        let sample_rate = f64::from(sample_rate);
         Ok(Self {
             wav,
             wav_lens,
             layout,
             least: 1,
-            sample_rate,
-            max_audio_seconds,
+            most: usize::MAX,
+            limit: Limit::load(context, sample_rate)?,
         })
     }
 
-    /// A reader of streams' chunks, which may be empty.
+    /// A reader of streams' chunks, which may be empty and have up to `most` samples.
     pub(crate) fn of_chunks(
         context: &ModelContext,
         sample_rate: u32,
+        most: usize,
         wav: &'static str,
         wav_lens: &'static str,
     ) -> Result<Self, Error> {
         let reader = Self::new(context, sample_rate, wav, wav_lens)?;
-        Ok(Self { least: 0, ..reader })
+        Ok(Self {
+            least: 0,
+            most,
+            ..reader
+        })
     }
 
     /// The samples of a request that carries one chunk.
@@ -126,7 +170,13 @@ impl AudioReader {
                 expected: "at least one sample".to_owned(),
             });
         }
-        let what = format!("samples in the row of '{}'", self.wav);
+        let what = match self.most {
+            usize::MAX => format!("samples in the row of '{}'", self.wav),
+            most => format!(
+                "samples of '{}'; a chunk has up to {most} of them",
+                self.wav
+            ),
+        };
         let lens = request.input(self.wav_lens)?;
         let values = lens.read::<i32>()?;
         let lengths = self.layout.lengths(
@@ -134,10 +184,10 @@ impl AudioReader {
             lens.shape(),
             &values,
             rows,
-            (self.least, stride),
+            (self.least, stride.min(self.most)),
             &what,
         )?;
-        self.check_durations(&lengths)?;
+        self.limit.check(self.wav_lens, &lengths)?;
         let audio = Audio {
             samples: wav.read::<f32>()?,
             stride,
@@ -147,23 +197,6 @@ impl AudioReader {
             check_samples(self.wav, row, samples)?;
         }
         Ok(audio)
-    }
-
-    fn check_durations(&self, lengths: &[usize]) -> Result<(), Error> {
-        let most = self.max_audio_seconds * self.sample_rate;
-        let too_long = lengths
-            .iter()
-            .enumerate()
-            .find(|&(_, &length)| length as f64 > most);
-        let Some((row, &length)) = too_long else {
-            return Ok(());
-        };
-        let message = format!(
-            "row {row} is {length} samples; parameter max_audio_seconds ({} s) allows {}",
-            self.max_audio_seconds,
-            most.floor()
-        );
-        Err(Error::input(self.wav_lens, message))
     }
 }
 
@@ -180,4 +213,35 @@ pub(crate) fn check_samples(name: &str, row: usize, samples: &[f32]) -> Result<(
         samples[at]
     );
     Err(Error::input(name, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_the_number_of_samples_a_person_would_say() {
+        for (seconds, samples) in [
+            (600.0, 9_600_000.0),
+            (2.3, 36_800.0),
+            (0.1, 1600.0),
+            (1e-5, 0.0),
+        ] {
+            assert_eq!(Limit::new(seconds, 16_000).samples, samples);
+        }
+        assert_eq!(Limit::new(f64::INFINITY, 16_000).samples, f64::INFINITY);
+    }
+
+    #[test]
+    fn the_first_row_beyond_it_is_named() {
+        let limit = Limit::new(2.3, 16_000);
+        assert!(limit.check("wav_lens", &[0, 36_800]).is_ok());
+        assert_eq!(
+            limit
+                .check("wav_lens", &[1, 36_801, 99_999])
+                .unwrap_err()
+                .to_string(),
+            "input 'wav_lens': row 1 is 36801 samples; parameter max_audio_seconds (2.3 s) allows 36800"
+        );
+    }
 }

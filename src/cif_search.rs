@@ -343,6 +343,13 @@ impl Window {
                 expected: "one row: a request carries one window of one stream".to_owned(),
             });
         }
+        if hidden == 0 {
+            return Err(Error::Shape {
+                name: "enc".to_owned(),
+                got: enc.shape().to_vec(),
+                expected: "frames of at least one value".to_owned(),
+            });
+        }
         let lens = request.input("enc_len")?;
         let values = lens.read::<i32>()?;
         let enc_len = layout.lengths(

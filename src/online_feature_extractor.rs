@@ -12,15 +12,16 @@ use triton_backend::{
 use wav_frontend::Workspace;
 use wav_frontend::online::{OnlineFrontend, OnlineState};
 
-use crate::audio::check_samples;
+use crate::audio::{AudioReader, MAX_AUDIO_SECONDS};
 use crate::component::{Component, Worker, check_tensor};
 use crate::options::{self, frontend_options};
-use crate::rows::Layout;
+use crate::rows::dim;
 use crate::streams::Streams;
 
 /// The loaded component.
 pub(crate) struct OnlineFeatureExtractor {
     frontend: OnlineFrontend,
+    reader: AudioReader,
     num_mel_bins: usize,
     streams: Streams<OnlineState>,
 }
@@ -33,7 +34,7 @@ struct Extractor {
 
 impl OnlineFeatureExtractor {
     pub(crate) const PARAMETERS: &'static [&'static [&'static str]] =
-        &[options::FRONTEND, &["chunk_size_s"]];
+        &[options::FRONTEND, &["chunk_size_s", MAX_AUDIO_SECONDS]];
 
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
@@ -42,10 +43,16 @@ impl OnlineFeatureExtractor {
         let frontend = OnlineFrontend::new(&options, chunk_size_s)
             .map_err(|error| Error::Config(error.to_string()))?;
         let num_mel_bins = options.num_mel_bins;
-        check_tensor(config.input("wav")?, DataType::Fp32, &[None])?;
         let window = [Some(frontend.window_frames()), Some(num_mel_bins)];
         check_tensor(config.output("speech")?, DataType::Fp32, &window)?;
         Ok(Arc::new(Self {
+            reader: AudioReader::of_chunks(
+                context,
+                options.sample_rate,
+                frontend.chunk_samples(),
+                "wav",
+                "wav_lens",
+            )?,
             frontend,
             num_mel_bins,
             streams: Streams::new(config)?,
@@ -70,6 +77,7 @@ impl Extractor {
     fn window(&mut self, request: &Request, sequence: &Sequence) -> Result<Response, Error> {
         let OnlineFeatureExtractor {
             frontend,
+            reader,
             num_mel_bins,
             streams,
         } = &*self.component;
@@ -81,32 +89,13 @@ impl Extractor {
                 "the client cancelled the request",
             ));
         }
-        let wav = request.input("wav")?;
-        let layout = Layout { batched: true };
-        let (rows, [samples]) = layout.rows("wav", wav.shape(), "samples")?;
-        let most = samples.min(frontend.chunk_samples());
-        let what = format!(
-            "samples of 'wav'; a chunk has up to {} of them",
-            frontend.chunk_samples()
-        );
-        let lens = request.input("wav_lens")?;
-        let values = lens.read::<i32>()?;
-        let lengths = layout.lengths("wav_lens", lens.shape(), &values, rows, (0, most), &what)?;
-        let &[length] = lengths.as_slice() else {
-            return Err(Error::Shape {
-                name: "wav".to_owned(),
-                got: wav.shape().to_vec(),
-                expected: "one row: a request carries one chunk of one stream".to_owned(),
-            });
-        };
-        let chunk = &wav.read::<f32>()?[..length];
-        check_samples("wav", 0, chunk)?;
+        let chunk = reader.read_chunk(request)?;
         let mut state = streams.take(sequence, || Ok(OnlineState::new()))?.state;
         let mut response = request.response()?;
-        let shape = layout.shape(1, &[frontend.window_frames(), *num_mel_bins]);
+        let shape = [1, dim(frontend.window_frames()), dim(*num_mel_bins)];
         let speech = response.output::<f32>("speech", &shape)?;
         frontend
-            .chunk(&mut state, chunk, speech, &mut self.workspace)
+            .chunk(&mut state, &chunk, speech, &mut self.workspace)
             .map_err(|error| Error::input("wav", error.to_string()))?;
         if !sequence.end {
             streams.put_back(sequence.id.clone(), state);

@@ -106,7 +106,7 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
     let calls = count("calls_in_flight")?.unwrap_or(2);
     let sample_rate = models.frontend.frontend().options().sample_rate;
     Ok(Arc::new(Pipeline {
-        reader: AudioReader::of_chunks(context, sample_rate, "WAV", "WAV_LENS")?,
+        reader: AudioReader::of_chunks(context, sample_rate, usize::MAX, "WAV", "WAV_LENS")?,
         streams: Streams::new(config)?,
         encoding: Lane::new(calls),
         decoding: Lane::new(calls),

@@ -9,31 +9,53 @@ use triton_backend::DataType;
 use crate::signature::shape_text;
 use crate::tensor::Data;
 
-/// Values longer than this are left out: a message is read by people.
-const LONGEST_VALUES: usize = 100;
+/// How much of what the client sent a message may still repeat, in bytes: people read it, and it is passed on.
+pub(crate) struct Room(usize);
 
-/// `language INT32[1] = [99]`, the values only if they are few.
-pub(crate) fn input(name: &str, data_type: DataType, shape: &[i64], data: &Data<'_>) -> String {
-    let head = format!("{name} {data_type}{}", shape_text(shape));
-    match values(data_type, data) {
-        Some(values) => format!("{head} = {values}"),
-        None => head,
+impl Room {
+    /// The room of a message.
+    pub(crate) fn new() -> Self {
+        Self(100)
+    }
+
+    /// Takes the room that `text` needs, if there is as much.
+    fn take(&mut self, text: String) -> Option<String> {
+        self.0 = self.0.checked_sub(text.len())?;
+        Some(text)
     }
 }
 
-fn values(data_type: DataType, data: &Data<'_>) -> Option<String> {
-    let text = match data {
+/// `language INT32[1] = [99]`, shape and values only if there is room for them.
+pub(crate) fn input(
+    name: &str,
+    data_type: DataType,
+    shape: &[i64],
+    data: &Data<'_>,
+    room: &mut Room,
+) -> String {
+    let Some(shape) = room.take(shape_text(shape)) else {
+        return format!("{name} {data_type}");
+    };
+    let values = values(data_type, data, room.0).and_then(|values| room.take(values));
+    match values {
+        Some(values) => format!("{name} {data_type}{shape} = {values}"),
+        None => format!("{name} {data_type}{shape}"),
+    }
+}
+
+/// The values, if they can fit into `room` bytes.
+fn values(data_type: DataType, data: &Data<'_>, room: usize) -> Option<String> {
+    match data {
         Data::Strings(strings) => {
             let size: usize = strings.iter().map(String::len).sum();
-            (size <= LONGEST_VALUES).then(|| format!("{strings:?}"))?
+            (size <= room).then(|| format!("{strings:?}"))
         }
         // An element takes at least two characters.
         Data::Bytes(bytes) => {
             let count = bytes.len() / data_type.byte_size().max(1);
-            (count <= LONGEST_VALUES / 2).then(|| numbers(data_type, bytes))?
+            (count <= room / 2).then(|| numbers(data_type, bytes))
         }
-    };
-    (text.len() <= LONGEST_VALUES).then_some(text)
+    }
 }
 
 fn numbers(data_type: DataType, bytes: &[u8]) -> String {
@@ -74,18 +96,18 @@ mod tests {
         let bytes = 99_i32.to_le_bytes();
         let data = Data::Bytes(Cow::Borrowed(&bytes));
         assert_eq!(
-            input("language", DataType::Int32, &[1], &data),
+            input("language", DataType::Int32, &[1], &data, &mut Room::new()),
             "language INT32[1] = [99]"
         );
         let half = f16::from_f32(-1.5).to_le_bytes();
         let data = Data::Bytes(Cow::Borrowed(&half));
         assert_eq!(
-            input("x", DataType::Fp16, &[1, 1], &data),
+            input("x", DataType::Fp16, &[1, 1], &data, &mut Room::new()),
             "x FP16[1,1] = [-1.5]"
         );
         let strings = Data::Strings(vec!["a".to_owned(), "\"é\n".to_owned()]);
         assert_eq!(
-            input("t", DataType::String, &[2], &strings),
+            input("t", DataType::String, &[2], &strings, &mut Room::new()),
             r#"t BYTES[2] = ["a", "\"é\n"]"#
         );
     }
@@ -95,19 +117,41 @@ mod tests {
         let bytes = vec![0_u8; 4 * 560];
         let data = Data::Bytes(Cow::Owned(bytes));
         assert_eq!(
-            input("speech", DataType::Fp32, &[1, 1, 560], &data),
+            input(
+                "speech",
+                DataType::Fp32,
+                &[1, 1, 560],
+                &data,
+                &mut Room::new()
+            ),
             "speech FP32[1,1,560]"
         );
         let long = Data::Strings(vec!["x".repeat(200)]);
-        assert_eq!(input("t", DataType::String, &[1], &long), "t BYTES[1]");
+        assert_eq!(
+            input("t", DataType::String, &[1], &long, &mut Room::new()),
+            "t BYTES[1]"
+        );
     }
 
     #[test]
     fn empty_tensors_are_shown_as_such() {
         let data = Data::Bytes(Cow::Borrowed(&[]));
         assert_eq!(
-            input("x", DataType::Fp32, &[0, 3], &data),
+            input("x", DataType::Fp32, &[0, 3], &data, &mut Room::new()),
             "x FP32[0,3] = []"
         );
+    }
+
+    #[test]
+    fn all_inputs_of_a_message_share_its_room() {
+        let bytes: Vec<u8> = (100_000..100_010_i32).flat_map(i32::to_le_bytes).collect();
+        let data = Data::Bytes(Cow::Borrowed(&bytes));
+        let mut room = Room::new();
+        let mut next = || input("x", DataType::Int32, &[10, 1], &data, &mut room);
+        assert!(next().ends_with("100008, 100009]"));
+        // What is left is enough for the shapes of two more.
+        assert_eq!(next(), "x INT32[10,1]");
+        assert_eq!(next(), "x INT32[10,1]");
+        assert_eq!(next(), "x INT32");
     }
 }

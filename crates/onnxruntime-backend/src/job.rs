@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ort::session::SessionInputValue;
 use triton_backend::{Error, ErrorCode, ModelConfig, Request};
 
-use crate::describe;
+use crate::describe::{self, Room};
 use crate::group::group_equal;
 use crate::signature::{Signature, Tensor};
 use crate::tensor::{Data, join};
@@ -165,13 +165,20 @@ impl Reader<'_> {
 
     /// The inputs of a group in words, for error messages.
     pub(crate) fn describe(&self, group: &[&Job<'_>]) -> String {
+        let mut room = Room::new();
         let inputs: Vec<String> = group
             .iter()
             .flat_map(|job| &job.inputs)
             .filter_map(|input| {
                 let tensor = self.tensor(input);
                 let data_type = tensor.data_type.clone().ok()?;
-                let text = describe::input(&tensor.name, data_type, &input.shape, &input.data);
+                let text = describe::input(
+                    &tensor.name,
+                    data_type,
+                    &input.shape,
+                    &input.data,
+                    &mut room,
+                );
                 Some(text)
             })
             .collect();

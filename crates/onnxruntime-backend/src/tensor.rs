@@ -8,7 +8,7 @@ use bytemuck::{AnyBitPattern, NoUninit};
 use half::{bf16, f16};
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorRef, ValueType};
-use triton_backend::{DataType, Error, Input, Request, Response, element_count};
+use triton_backend::{DataType, Error, Input, Request, Response, element_count, shape_excerpt};
 
 use crate::signature::{data_type, shape_text};
 
@@ -31,7 +31,7 @@ impl<'r> Data<'r> {
             let message = format!(
                 "has {} bytes, but its shape is {} of {}",
                 input.byte_size(),
-                shape_text(input.shape()),
+                shape_excerpt(input.shape()),
                 input.data_type()
             );
             return Err(Error::input(input.name(), message));
