@@ -26,7 +26,10 @@ const BACKENDS: [(&str, &str); 2] = [
 pub(crate) fn build(layout: &Layout, wheels: &Wheels) -> Result<PathBuf> {
     prerequisites::check_build()?;
     console::step("Building", "the backends (cargo build --release)");
-    let libraries = build_libraries(layout)?;
+    let packages = BACKENDS
+        .iter()
+        .flat_map(|(package, _)| ["--package", package]);
+    let libraries = artifacts(layout, packages)?;
     let directory = layout.work_directory("backends")?;
     for (_, place) in BACKENDS {
         let target = directory.join(place);
@@ -44,8 +47,12 @@ pub(crate) fn build(layout: &Layout, wheels: &Wheels) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// Runs cargo and returns the paths it says it has built, wherever the configuration puts them.
-fn build_libraries(layout: &Layout) -> Result<Vec<PathBuf>> {
+/// Makes a release build of what `selection` names and returns the libraries and programs that cargo says it has built,
+/// wherever the configuration puts them.
+pub(crate) fn artifacts<'a>(
+    layout: &Layout,
+    selection: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<PathBuf>> {
     let mut command = cargo();
     command
         .current_dir(&layout.project)
@@ -54,11 +61,7 @@ fn build_libraries(layout: &Layout) -> Result<Vec<PathBuf>> {
             "--release",
             "--message-format=json-render-diagnostics",
         ])
-        .args(
-            BACKENDS
-                .iter()
-                .flat_map(|(package, _)| ["--package", package]),
-        )
+        .args(selection)
         .stdout(Stdio::piped());
     let mut running = Running::start(&mut command)?;
     let stdout = running
@@ -66,32 +69,31 @@ fn build_libraries(layout: &Layout) -> Result<Vec<PathBuf>> {
         .stdout
         .take()
         .context("cargo has no output")?;
-    let mut libraries = Vec::new();
+    let mut built = Vec::new();
     for line in BufReader::new(stdout).lines() {
-        libraries.extend(libraries_in(&line?));
+        built.extend(built_in(&line?));
     }
     let status = running.wait()?;
     if !status.success() {
-        bail!("the backends do not build ({status}); the reason is above");
+        bail!("the build failed ({status}); the reason is above");
     }
-    Ok(libraries)
+    Ok(built)
 }
 
-/// The shared libraries one line of cargo's JSON messages reports.
-fn libraries_in(line: &str) -> Vec<PathBuf> {
+/// The shared libraries and programs one line of cargo's JSON messages reports.
+fn built_in(line: &str) -> Vec<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-    message["filenames"]
-        .as_array()
-        .into_iter()
-        .flatten()
+    let program = message["executable"].as_str().map(PathBuf::from);
+    let files = message["filenames"].as_array().into_iter().flatten();
+    let libraries = files
         .filter_map(|name| name.as_str())
         .map(PathBuf::from)
-        .filter(|path| path.extension().is_some_and(|extension| extension == "so"))
-        .collect()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "so"));
+    program.into_iter().chain(libraries).collect()
 }
 
 /// Copies a library to its place. A server that runs with the former one keeps it: the file is replaced, not rewritten.
-fn install(library: &Path, target: &Path) -> Result<()> {
+pub(crate) fn install(library: &Path, target: &Path) -> Result<()> {
     if let Some(parent) = target.parent() {
         fs::create_dir_all(parent)?;
     }
@@ -106,12 +108,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_are_found_in_cargos_messages() {
+    fn libraries_and_programs_are_found_in_cargos_messages() {
         let line = r#"{"reason":"compiler-artifact","filenames":["/t/release/libtriton_funasr.so","/t/release/x.rlib"]}"#;
         assert_eq!(
-            libraries_in(line),
+            built_in(line),
             [PathBuf::from("/t/release/libtriton_funasr.so")]
         );
-        assert!(libraries_in(r#"{"reason":"build-finished","success":true}"#).is_empty());
+        let line = r#"{"reason":"compiler-artifact","filenames":["/t/release/x"],"executable":"/t/release/x"}"#;
+        assert_eq!(built_in(line), [PathBuf::from("/t/release/x")]);
+        assert!(built_in(r#"{"reason":"build-finished","success":true}"#).is_empty());
     }
 }

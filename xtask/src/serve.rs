@@ -37,6 +37,7 @@ pub(crate) fn serve(layout: &Layout, options: Serve) -> Result<()> {
         backends: backends::build(layout, &wheels)?,
         repositories,
         extra: options.extra,
+        environment: Vec::new(),
         ports: options.ports,
         log: None,
         detached: false,

@@ -17,7 +17,7 @@ use crate::process::{self, Running};
 
 /// Loading a real model from a slow disk takes minutes; more than this is a fault.
 const LOADING: Duration = Duration::from_secs(900);
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(20);
 /// How often other free ports are tried when another program took one in between.
 const ATTEMPTS: usize = 3;
 
@@ -73,6 +73,11 @@ impl Ports {
         format!("127.0.0.1:{}", self.http)
     }
 
+    /// Host and port of the gRPC API, as tritonclient wants them.
+    pub(crate) fn grpc_address(self) -> String {
+        format!("127.0.0.1:{}", self.grpc)
+    }
+
     /// Tells a person where to reach the server.
     pub(crate) fn announce(self) {
         let Self {
@@ -115,6 +120,8 @@ pub(crate) struct Plan {
     pub(crate) repositories: Vec<PathBuf>,
     /// What else the server is told.
     pub(crate) extra: Vec<OsString>,
+    /// Variables that the server has beside this program's.
+    pub(crate) environment: Vec<(OsString, OsString)>,
     /// Ports that are fixed.
     pub(crate) ports: PortOptions,
     /// Where the server's log goes; to the terminal if nowhere.
@@ -165,6 +172,7 @@ impl Server {
             .arg(option("--backend-directory=", &plan.backends))
             .args(ports.arguments())
             .args(&plan.extra)
+            .envs(plan.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         if let Some(path) = &plan.log {
             // A server that was left running goes on with the former file.

@@ -19,8 +19,11 @@ use crate::process;
 const PINS: &str = include_str!("../wheels.txt");
 
 /// What is kept of the wheels, by the beginnings of the files' paths.
-const KEPT: [&str; 3] = [
+const KEPT: [&str; 5] = [
     "pytriton/tritonserver/bin/",
+    // For the benches, which compare with Python steps.
+    "pytriton/tritonserver/backends/python/",
+    "pytriton/tritonserver/python_backend_stubs/",
     "nvidia_pytriton.libs/",
     "onnxruntime/capi/libonnxruntime.so.",
 ];
@@ -75,6 +78,20 @@ impl Wheels {
             .map(|entry| entry.path())
             .next()
             .with_context(|| format!("no libonnxruntime.so in {}", directory.display()))
+    }
+
+    /// The server's Python backend.
+    pub(crate) fn python_backend(&self) -> PathBuf {
+        self.directory
+            .join("pytriton/tritonserver/backends/python")
+    }
+
+    /// The program that runs a model of the Python backend, for a version of Python as in `3.11`.
+    pub(crate) fn python_stub(&self, version: &str) -> PathBuf {
+        self.directory
+            .join("pytriton/tritonserver/python_backend_stubs")
+            .join(version)
+            .join("triton_python_backend_stub")
     }
 
     fn marker(&self) -> PathBuf {

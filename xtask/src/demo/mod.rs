@@ -95,6 +95,7 @@ pub(crate) fn demo(layout: &Layout, options: &Demo) -> Result<()> {
         backends,
         extra: vec![extra.into()],
         repositories,
+        environment: Vec::new(),
         ports: options.ports,
         log: Some(work.join("tritonserver.log")),
         detached: options.keep,
@@ -154,6 +155,12 @@ pub(crate) fn repository(layout: &Layout, kind: Kind) -> Result<PathBuf> {
 /// Assembles one repository of several of the demo's models under `target/xtask` and returns its path.
 pub(crate) fn common_repository(layout: &Layout, kinds: &[Kind]) -> Result<PathBuf> {
     let target = layout.work_directory("demo")?.join("all");
+    assemble_common(layout, kinds, &target)?;
+    Ok(target)
+}
+
+/// Assembles one repository of several of the demo's models, in place of what is there.
+pub(crate) fn assemble_common(layout: &Layout, kinds: &[Kind], target: &Path) -> Result<()> {
     repo::assemble_all(
         layout,
         &repo::AllOptions {
@@ -161,12 +168,12 @@ pub(crate) fn common_repository(layout: &Layout, kinds: &[Kind]) -> Result<PathB
                 .iter()
                 .map(|&kind| (kind, layout.project.join(export(kind))))
                 .collect(),
-            to: target.clone(),
+            to: target.to_owned(),
             quantized: false,
             force: true,
         },
-    )?;
-    Ok(target)
+    )
+    .map(drop)
 }
 
 /// The demo's model of a kind, in the project.
