@@ -1,10 +1,19 @@
 //! The index of a row's largest score.
+//!
+//! Scores are read once, in vectors of the widest kind that the CPU has, and nothing but maxima is kept; where the largest
+//! stands is looked up afterwards in the one block that had it, which is still in the first-level cache. So a row costs what
+//! reading it costs.
 
-/// Scores looked at between two comparisons with the best so far: enough to amortise the comparison, few enough
-/// that the winning block is still in the first-level cache when its index is looked up.
-const BLOCK: usize = 256;
-/// Independent running maxima, so that the compiler keeps them in vector registers.
-const LANES: usize = 16;
+use pulp::{Arch, Simd, WithSimd};
+
+/// Independent running maxima, so that no maximum waits for the one before; AVX2 has 16 registers for them and what they
+/// are compared with.
+const MAXIMA: usize = 12;
+/// Scores between two comparisons with the best so far: enough that the comparison costs nothing beside them, few enough
+/// that looking up the index does not either. A multiple of [`MAXIMA`] vectors of up to 16 scores.
+const BLOCK: usize = 5 * MAXIMA * 16;
+/// Vectors looked at together when an index is looked up.
+const GROUP: usize = 4;
 
 /// Index of the largest value of `scores`, or `None` if there are no scores.
 ///
@@ -18,10 +27,46 @@ const LANES: usize = 16;
 /// ```
 #[must_use]
 pub fn argmax(scores: &[f32]) -> Option<usize> {
+    let mut best = None;
+    each_argmax(scores, scores.len().max(1), |index| best = Some(index));
+    best
+}
+
+/// Gives `each` the [`argmax`] of every row of `scores` `[rows, width]`, one after the other; `width` is at least 1.
+pub(crate) fn each_argmax(scores: &[f32], width: usize, each: impl FnMut(usize)) {
+    Arch::new().dispatch(EachArgmax {
+        scores,
+        width,
+        each,
+    });
+}
+
+struct EachArgmax<'a, F> {
+    scores: &'a [f32],
+    width: usize,
+    each: F,
+}
+
+impl<F: FnMut(usize)> WithSimd for EachArgmax<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        for row in self.scores.chunks_exact(self.width) {
+            (self.each)(row_argmax(simd, row));
+        }
+    }
+}
+
+#[inline(always)]
+fn row_argmax<S: Simd>(simd: S, row: &[f32]) -> usize {
     let mut best = f32::NEG_INFINITY;
     let mut best_block = None;
-    for (index, block) in scores.chunks(BLOCK).enumerate() {
-        let largest = block_max(block);
+    for (index, block) in row.chunks(BLOCK).enumerate() {
+        let mut largest = largest(simd, block);
+        if largest.is_nan() {
+            largest = block.iter().copied().fold(f32::NEG_INFINITY, larger);
+        }
         if largest > best {
             best = largest;
             best_block = Some(index * BLOCK);
@@ -29,87 +74,72 @@ pub fn argmax(scores: &[f32]) -> Option<usize> {
     }
     match best_block {
         Some(start) => {
-            let end = scores.len().min(start + BLOCK);
-            let offset = scores[start..end].iter().position(|&score| score == best)?;
-            Some(start + offset)
+            let block = &row[start..row.len().min(start + BLOCK)];
+            start + first_equal(simd, block, best)
         }
         // Only -inf and NaN: the first -inf, if any, is the largest value.
-        None => {
-            let first = scores.iter().position(|score| !score.is_nan());
-            first.or((!scores.is_empty()).then_some(0))
-        }
+        None => row.iter().position(|score| !score.is_nan()).unwrap_or(0),
     }
 }
 
-/// Largest value of a block; -inf if it holds none but NaN.
-fn block_max(block: &[f32]) -> f32 {
-    // `if score > lane` is one packed-max instruction and leaves the lane alone for NaN; f32::max takes three.
-    let larger = |lane: f32, score: f32| if score > lane { score } else { lane };
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let mut chunks = block.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (lane, &score) in lanes.iter_mut().zip(chunk) {
-            *lane = larger(*lane, score);
+/// Leaves `best` alone for NaN.
+#[inline(always)]
+fn larger(best: f32, score: f32) -> f32 {
+    if score > best { score } else { best }
+}
+
+/// Largest value of a block; -inf if it holds none but NaN. On CPUs whose instruction for it gives NaN precedence, NaN if
+/// the block holds one.
+#[inline(always)]
+fn largest<S: Simd>(simd: S, block: &[f32]) -> f32 {
+    let (vectors, rest) = S::as_simd_f32s(block);
+    let (groups, tail) = pulp::as_arrays::<MAXIMA, _>(vectors);
+    let mut maxima = [simd.splat_f32s(f32::NEG_INFINITY); MAXIMA];
+    // The order counts: where either of the two is NaN, x86 answers the second.
+    for group in groups {
+        for (best, &scores) in maxima.iter_mut().zip(group) {
+            *best = simd.max_f32s(scores, *best);
         }
     }
-    let tail = chunks.remainder().iter().copied();
-    lanes
-        .into_iter()
-        .chain(tail)
-        .fold(f32::NEG_INFINITY, larger)
+    for (best, &scores) in maxima.iter_mut().zip(tail) {
+        *best = simd.max_f32s(scores, *best);
+    }
+    let mut best = maxima[0];
+    for &other in &maxima[1..] {
+        best = simd.max_f32s(best, other);
+    }
+    let best = simd.reduce_max_f32s(best);
+    if best.is_nan() {
+        return best;
+    }
+    rest.iter().copied().fold(best, larger)
+}
+
+/// Where `value` stands first in a block that holds it.
+#[inline(always)]
+fn first_equal<S: Simd>(simd: S, block: &[f32], value: f32) -> usize {
+    let values = simd.splat_f32s(value);
+    let equal = |scores: &S::f32s| simd.equal_f32s(*scores, values);
+    // Whether there is one, never which: the order of a mask's bits is the CPU's own.
+    let any = |mask: S::m32s| simd.first_true_m32s(mask) < S::F32_LANES;
+    let (vectors, _) = S::as_simd_f32s(block);
+    let (groups, _) = pulp::as_arrays::<GROUP, _>(vectors);
+    let group = groups.iter().position(|group| {
+        let mut found = equal(&group[0]);
+        for scores in &group[1..] {
+            found = simd.or_m32s(found, equal(scores));
+        }
+        any(found)
+    });
+    let passed = GROUP * group.unwrap_or(groups.len());
+    let vector = vectors[passed..]
+        .iter()
+        .position(|scores| any(equal(scores)));
+    let start = S::F32_LANES * vector.map_or(vectors.len(), |vector| passed + vector);
+    let offset = block[start..].iter().position(|&score| score == value);
+    start + offset.unwrap_or(0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// The rule, written as plainly as possible.
-    fn plain(scores: &[f32]) -> Option<usize> {
-        let mut best: Option<usize> = None;
-        for (index, score) in scores.iter().enumerate() {
-            if !score.is_nan() && best.is_none_or(|b| *score > scores[b]) {
-                best = Some(index);
-            }
-        }
-        best.or((!scores.is_empty()).then_some(0))
-    }
-
-    #[test]
-    fn first_of_equals_wins_across_lanes_and_blocks() {
-        let mut scores = vec![-1.0; 3 * BLOCK + 7];
-        for index in [3 * BLOCK + 3, 2 * BLOCK, BLOCK + 17, BLOCK + 2, 5] {
-            scores[index] = 4.0;
-            assert_eq!(argmax(&scores), Some(index));
-        }
-        assert_eq!(argmax(&[-0.0, 0.0]), Some(0));
-    }
-
-    #[test]
-    fn infinities_and_nan() {
-        let (inf, nan) = (f32::INFINITY, f32::NAN);
-        assert_eq!(argmax(&[nan, nan, nan]), Some(0));
-        assert_eq!(argmax(&[nan, -inf, nan, -inf]), Some(1));
-        assert_eq!(argmax(&[-inf, nan, inf, nan, inf]), Some(2));
-        let mut scores = vec![nan; 1000];
-        scores[999] = -inf;
-        assert_eq!(argmax(&scores), Some(999));
-        scores[700] = f32::MIN;
-        assert_eq!(argmax(&scores), Some(700));
-    }
-
-    proptest! {
-        #[test]
-        fn equals_the_plain_rule(scores in proptest::collection::vec(
-            prop_oneof![
-                4 => -4.0f32..4.0,
-                2 => (-2i8..3).prop_map(f32::from),
-                1 => Just(f32::NAN),
-                1 => Just(f32::NEG_INFINITY),
-                1 => Just(f32::INFINITY),
-            ], 0..700))
-        {
-            prop_assert_eq!(argmax(&scores), plain(&scores));
-        }
-    }
-}
+#[path = "argmax_tests.rs"]
+mod tests;

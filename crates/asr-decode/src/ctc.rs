@@ -1,7 +1,7 @@
 //! Greedy decoding of a CTC row: best unit per frame, repeats collapsed, blanks dropped
 //! (Graves et al., *Connectionist Temporal Classification*, 2006, best path decoding).
 
-use crate::argmax;
+use crate::argmax::each_argmax;
 
 /// Scores that cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum CtcError {
 ///
 /// `scores` are `[frames, vocab]`, row-major, and only the frames that belong to the row: a caller with a padded
 /// batch cuts the row's slice at its length. Logits, log-probabilities and probabilities give the same ids. Ties and
-/// NaN are settled as in [`argmax`]: a frame of nothing but NaN counts as id 0.
+/// NaN are settled as in [`argmax`](crate::argmax()): a frame of nothing but NaN counts as id 0.
 ///
 /// ```
 /// use asr_decode::ctc;
@@ -63,16 +63,21 @@ pub fn greedy(
             vocab,
         });
     }
+    let mut collapse = collapser(blank, ids);
     // Not a lossy cast: every index is below `vocab`, whose last id was just seen to fit.
-    let best = |frame: &[f32]| argmax(frame).unwrap_or(0) as u32;
-    collapse(scores.chunks_exact(vocab).map(best), blank, ids);
+    each_argmax(scores, vocab, |id| collapse(id as u32));
     Ok(())
 }
 
 /// Collapses repeats of `frame_ids` (the best id of each frame), drops `blank` and appends the rest to `ids`.
 pub fn collapse(frame_ids: impl IntoIterator<Item = u32>, blank: u32, ids: &mut Vec<u32>) {
+    frame_ids.into_iter().for_each(collapser(blank, ids));
+}
+
+/// Takes the best id of each frame, one after the other.
+fn collapser(blank: u32, ids: &mut Vec<u32>) -> impl FnMut(u32) {
     let mut previous = blank;
-    for id in frame_ids {
+    move |id| {
         if id != previous && id != blank {
             ids.push(id);
         }

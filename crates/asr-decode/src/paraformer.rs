@@ -1,6 +1,6 @@
 //! Paraformer's answer to text: one token per row of scores.
 
-use crate::argmax;
+use crate::argmax::each_argmax;
 use crate::vocabulary::Vocabulary;
 use crate::words::{Join, Joiner};
 
@@ -45,7 +45,7 @@ pub struct UnknownToken {
 /// Puts the best id of each of the first `token_num` rows of `scores` into `ids`, replacing what was there.
 ///
 /// `scores` are `[rows, vocab]`, row-major, with at least `token_num` rows; the others are padding. Ids 0, 1 and 2 are
-/// left out. Ties and NaN are settled as in [`argmax`].
+/// left out. Ties and NaN are settled as in [`argmax`](crate::argmax()).
 ///
 /// ```
 /// use asr_decode::paraformer;
@@ -85,10 +85,12 @@ pub fn greedy(
         len: scores.len(),
     })?;
     // Not a lossy cast: every index is below `vocab`, whose last id was just seen to fit.
-    let best = rows
-        .chunks_exact(vocab)
-        .map(|row| argmax(row).unwrap_or(0) as u32);
-    ids.extend(best.filter(|&id| id > LAST_SPECIAL));
+    each_argmax(rows, vocab, |id| {
+        let id = id as u32;
+        if id > LAST_SPECIAL {
+            ids.push(id);
+        }
+    });
     Ok(())
 }
 
