@@ -4,6 +4,7 @@
 mod argmax;
 pub mod cif;
 pub mod ctc;
+mod file;
 pub mod paraformer;
 pub mod sentencepiece;
 pub mod vocabulary;

@@ -214,8 +214,8 @@ fn files_of_another_kind_are_refused() {
             .contains("Git LFS pointer")
     );
     assert_eq!(
-        message(&vec![0; (32 << 20) + 1]),
-        "not a SentencePiece model: larger than 32 MB"
+        message(&vec![0; (16 << 20) + 1]),
+        "not a SentencePiece model: larger than 16 MB"
     );
 
     let mut damaged = model(&[("u", 2), ("ab", 1)]);

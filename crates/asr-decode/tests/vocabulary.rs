@@ -196,10 +196,14 @@ fn what_is_no_vocabulary_is_refused_with_a_reason() {
         not_utf8,
         "not a vocabulary: the byte at offset 14 is not UTF-8"
     );
-    let large = Vocabulary::from_bytes(&vec![b' '; (32 << 20) + 1])
-        .unwrap_err()
-        .to_string();
-    assert_eq!(large, "not a vocabulary: larger than 32 MB");
+    for (begin, limit) in [("[", 16), ("a:", 4)] {
+        let mut large = begin.as_bytes().to_vec();
+        large.resize((limit << 20) + 1, b' ');
+        assert_eq!(
+            Vocabulary::from_bytes(&large).unwrap_err().to_string(),
+            format!("not a vocabulary: larger than {limit} MB")
+        );
+    }
     let missing = Vocabulary::from_file("/nowhere/tokens.json")
         .unwrap_err()
         .to_string();
@@ -215,6 +219,17 @@ fn subword_marks() {
     assert_eq!(marks(r#"["a", "b@@", "▁c"]"#), Some(Subwords::Continued));
     assert_eq!(marks(r#"["a", "▁c"]"#), Some(Subwords::Started));
     assert_eq!(marks(r#"["a", "@@b", "c▁"]"#), None);
+}
+
+#[test]
+fn deep_nesting_is_refused_before_it_costs_memory() {
+    let nested = |depth: usize| {
+        let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+        tokens(&format!("x: {open}{close}\ntoken_list: [a]"))
+    };
+    assert_eq!(nested(100).unwrap(), ["a"]);
+    let message = nested(200).unwrap_err().to_string();
+    assert!(message.contains("nested too deep"), "{message}");
 }
 
 #[test]
@@ -255,6 +270,26 @@ proptest! {
     ], 0..40)) {
         _ = Vocabulary::from_bytes(parts.concat().as_bytes());
         _ = Vocabulary::from_bytes(format!("token_list:\n{}", parts.concat()).as_bytes());
+    }
+
+    #[test]
+    fn mutated_files(
+        yaml in any::<bool>(),
+        end in any::<prop::sample::Index>(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+    ) {
+        let good = match yaml {
+            true => "fs: 16000\ntoken_list:\n- <blank>\n- '0'\n- \"\\u597d\"\n- a@@\n- -\nx: {a: [b]}\n",
+            false => r#"["<blank>", "0", "\u597d", "a@@", "-"]"#,
+        };
+        let mut bytes = good.as_bytes()[..=end.index(good.len())].to_vec();
+        for (index, byte) in changes {
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
+        }
+        if let Ok(vocabulary) = Vocabulary::from_bytes(&bytes) {
+            prop_assert!((1..20).contains(&vocabulary.len()));
+        }
     }
 
     /// A list as a YAML dumper writes it reads back as it was.

@@ -1,18 +1,18 @@
 //! Reads and checks a model file.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 
 use super::proto;
 use super::{Kind, Piece, Tokenizer};
+use crate::file;
 
 /// A file far larger than any published vocabulary (5 MB for 250 000 pieces) is refused before it is parsed, since a
 /// parsed piece can take sixteen times the memory it takes in a hostile file.
-const MAX_BYTES: u64 = 32 << 20;
+const MAX_BYTES: u64 = 16 << 20;
 
 /// Google's default for `unk_surface`: U+2047 between spaces.
 const DEFAULT_UNKNOWN_SURFACE: &str = " \u{2047} ";
@@ -62,7 +62,7 @@ pub enum LoadError {
     Piece {
         /// The piece's id.
         id: usize,
-        /// Its text.
+        /// The start of its text.
         text: String,
         /// What is wrong with it.
         reason: &'static str,
@@ -93,14 +93,7 @@ impl Tokenizer {
     /// The file cannot be read, or what [`from_bytes`](Self::from_bytes) says; the path is named.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, LoadError> {
         let path = path.as_ref();
-        let read = || {
-            let mut bytes = Vec::new();
-            File::open(path)?
-                .take(MAX_BYTES + 1)
-                .read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().map_err(|source| LoadError::Read {
+        let bytes = file::read(path, MAX_BYTES).map_err(|source| LoadError::Read {
             path: path.to_owned(),
             source,
         })?;
@@ -157,7 +150,7 @@ fn read_pieces(raw: Vec<proto::Piece>, byte_fallback: bool) -> Result<Vec<Piece>
         let kind = kind(piece.kind, &text, byte_fallback);
         let kind = kind.map_err(|reason| LoadError::Piece {
             id,
-            text: text.clone(),
+            text: start_of(&text),
             reason,
         })?;
         pieces.push(Piece {
@@ -203,7 +196,7 @@ fn check_unique(pieces: &[Piece]) -> Result<(), LoadError> {
     for (id, piece) in pieces.iter().enumerate() {
         let error = |reason| LoadError::Piece {
             id,
-            text: piece.text.to_string(),
+            text: start_of(&piece.text),
             reason,
         };
         if !seen.insert((piece.kind == Kind::Text, &*piece.text)) {
@@ -235,6 +228,12 @@ fn check_bytes(pieces: &[Piece]) -> Result<(), LoadError> {
         }),
         None => Ok(()),
     }
+}
+
+/// As much of a piece as a message can show.
+fn start_of(text: &str) -> String {
+    const LONGEST: usize = 40;
+    text.chars().take(LONGEST).collect()
 }
 
 fn utf8(bytes: Vec<u8>, what: impl FnOnce() -> String) -> Result<String, LoadError> {

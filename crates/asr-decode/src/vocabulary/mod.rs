@@ -2,14 +2,16 @@
 
 mod yaml;
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::file;
 use crate::words::{Join, Joiner, Subwords};
 
 /// Far more than any vocabulary has (8404 tokens are 60 kB): larger files are refused before they are parsed.
-const MAX_BYTES: u64 = 32 << 20;
+const MAX_BYTES: u64 = 16 << 20;
+/// The same for YAML, whose parser can take a hundred times the memory of a hostile file.
+const MAX_YAML_BYTES: u64 = 4 << 20;
 
 /// A file that does not hold a vocabulary.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +34,11 @@ pub enum VocabularyError {
         source: Box<VocabularyError>,
     },
     /// More bytes than any vocabulary has.
-    #[error("not a vocabulary: larger than {} MB", MAX_BYTES >> 20)]
-    TooLarge,
+    #[error("not a vocabulary: larger than {} MB", limit >> 20)]
+    TooLarge {
+        /// The most bytes that are parsed.
+        limit: u64,
+    },
     /// The text is not UTF-8.
     #[error("not a vocabulary: the byte at offset {offset} is not UTF-8")]
     NotUtf8 {
@@ -90,20 +95,13 @@ pub struct Vocabulary {
 
 impl Vocabulary {
     /// Reads `tokens.json` (an array of strings) or a YAML file with a top-level `token_list`; which of them it is,
-    /// the content tells.
+    /// the content tells. JSON may have 16 MB, YAML 4 MB.
     ///
     /// # Errors
     /// The file cannot be read, or what [`from_bytes`](Self::from_bytes) says; the path is named.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, VocabularyError> {
         let path = path.as_ref();
-        let read = || {
-            let mut bytes = Vec::new();
-            File::open(path)?
-                .take(MAX_BYTES + 1)
-                .read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().map_err(|source| VocabularyError::Read {
+        let bytes = file::read(path, MAX_BYTES).map_err(|source| VocabularyError::Read {
             path: path.to_owned(),
             source,
         })?;
@@ -121,16 +119,17 @@ impl Vocabulary {
     /// # Errors
     /// The bytes are neither, or an entry of the list is not a string.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, VocabularyError> {
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(VocabularyError::TooLarge);
-        }
+        check_size(bytes, MAX_BYTES)?;
         let text = std::str::from_utf8(bytes).map_err(|error| VocabularyError::NotUtf8 {
             offset: error.valid_up_to(),
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let tokens = match text.trim_start().starts_with('[') {
             true => serde_json::from_str(text)?,
-            false => yaml::token_list(text)?,
+            false => {
+                check_size(bytes, MAX_YAML_BYTES)?;
+                yaml::token_list(text)?
+            }
         };
         Self::from_tokens(tokens)
     }
@@ -181,5 +180,12 @@ impl Vocabulary {
     #[must_use]
     pub fn joiner(&self, join: Join) -> Joiner {
         Joiner::new(join, self.subwords.unwrap_or(Subwords::Continued))
+    }
+}
+
+fn check_size(bytes: &[u8], limit: u64) -> Result<(), VocabularyError> {
+    match bytes.len() as u64 > limit {
+        true => Err(VocabularyError::TooLarge { limit }),
+        false => Ok(()),
     }
 }

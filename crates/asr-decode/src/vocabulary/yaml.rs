@@ -5,6 +5,8 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 use super::VocabularyError;
 
 const KEY: &str = "token_list";
+/// How deep lists and mappings may be nested: the parser remembers every level.
+const DEEPEST: isize = 128;
 
 /// The entries of the top-level `token_list`; nothing behind the list is looked at.
 pub(super) fn token_list(text: &str) -> Result<Vec<Box<str>>, VocabularyError> {
@@ -56,7 +58,10 @@ impl<'input> Events<'input> {
     fn skip(&mut self, start: &Event<'_>) -> Result<(), ScanError> {
         let mut depth = change(start);
         while depth > 0 {
-            let (event, _) = self.next()?;
+            let (event, span) = self.next()?;
+            if depth > DEEPEST {
+                return Err(ScanError::new_str(span.start, "nested too deep"));
+            }
             if matches!(event, Event::StreamEnd) {
                 break;
             }
