@@ -21,3 +21,7 @@ class Gate:
     def open(self):
         """Lets everything through."""
         self.path.unlink(missing_ok=True)
+
+    def waiting(self, target):
+        """How many requests wait before the model `target`."""
+        return len(list(self.path.parent.glob(f"{self.path.name}.{target}.*")))

@@ -20,7 +20,7 @@ FAIL_EVERY = 3
 FEW = 4
 # The recording whose first token the decoder of `streaming_poisoned` fails at.
 POISONED = 3
-SHORT_IDLE_SECONDS = 1.5
+SHORT_IDLE_SECONDS = 2.5
 
 
 @cache
@@ -66,7 +66,7 @@ def pipelines(gate):
     """A repository for pipelines. While the file `gate` is there, the encoders of `*_held` answer nothing.
 
     - `sensevoice_third`, `infer_third`, `streaming_third_encoder`, `streaming_third_decoder`: every third call fails
-    - `sensevoice_held`, `infer_held`, `streaming_held_encoder`; the last has FEW streams at a time
+    - `sensevoice_held`, `infer_held`, `streaming_held_encoder`; the last is short, too
     - `streaming_poisoned`: its decoder fails when a row of a call has the first token of the recording POISONED; rows share calls
     - `streaming_short`: streams may be idle for SHORT_IDLE_SECONDS, and there are FEW of them at a time
     """
@@ -99,7 +99,7 @@ def pipelines(gate):
         (
             "streaming_held_encoder",
             "streaming_paraformer",
-            chain(with_parameter("encoder", "online_encoder_held"), with_candidates(FEW)),
+            chain(with_parameter("encoder", "online_encoder_held"), with_candidates(FEW), with_idle(SHORT_IDLE_SECONDS)),
         ),
         (
             "streaming_poisoned",

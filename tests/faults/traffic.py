@@ -96,6 +96,7 @@ class Traffic:
                     if not self.refusable:
                         raise
                     self.refusals[refusal.message()] += 1
+                    time.sleep(0.005)
                 number += 1
         except Exception as error:
             self._failed.append(error)

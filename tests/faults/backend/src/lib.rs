@@ -6,12 +6,13 @@
 //! | `target` | the model that does the work |
 //! | `fail_every` | every so many requests, counted over the model's life, one fails |
 //! | `poison_input`, `poison` | a request fails when a row of this input holds these numbers, comma-separated, in any place that begins a vector of the row |
-//! | `hold_while` | a file: as long as it is there, requests wait |
+//! | `hold_while` | a file: as long as it is there, requests wait. Each that does has an empty file beside it, `FILE.TARGET.NUMBER` |
 //! | `delay_ms` | how long each request waits anyway |
 #![forbid(unsafe_code)]
 // Without the entry points, which a test binary cannot have, nothing uses the model.
 #![cfg_attr(test, allow(dead_code))]
 
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,6 +39,7 @@ struct FaultyModel {
     hold_while: Option<PathBuf>,
     delay: Duration,
     seen: AtomicU64,
+    held: AtomicU64,
     caller: Caller,
 }
 
@@ -70,6 +72,7 @@ impl Model for FaultyModel {
             hold_while: parameters.text("hold_while").map(PathBuf::from),
             delay: Duration::from_millis(parameters.get("delay_ms")?.unwrap_or(0)),
             seen: AtomicU64::new(0),
+            held: AtomicU64::new(0),
             caller: Caller::new(context)?,
         })
     }
@@ -100,9 +103,17 @@ impl Instance for FaultyInstance {
 impl FaultyModel {
     fn wait(&self) {
         thread::sleep(self.delay);
-        while self.hold_while.as_ref().is_some_and(|file| file.exists()) {
+        let Some(gate) = &self.hold_while else {
+            return;
+        };
+        let number = self.held.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("{}.{}.{number}", gate.display(), self.target);
+        // A mark that cannot be made is missed by the test that looks for it.
+        let _ = File::create(&mark);
+        while gate.exists() {
             thread::sleep(LOOK_EVERY);
         }
+        let _ = fs::remove_file(&mark);
     }
 
     /// Answers a request with what the target makes of it, unless it is one of those that fail.
