@@ -4,9 +4,11 @@
 mod backends;
 mod console;
 mod demo;
+mod deny;
 mod golden;
 mod http;
 mod layout;
+mod notices;
 #[allow(dead_code, reason = "the commands that draw are on their way")]
 mod plot;
 mod prerequisites;
@@ -90,6 +92,14 @@ Several repositories in one server, as ensembles alone:
         #[command(subcommand)]
         task: repo::Task,
     },
+    /// Write THIRD-PARTY-NOTICES: whose code is in the two libraries, and under which licences
+    #[command(after_help = "\
+Examples:
+  cargo xtask notices
+  cargo xtask notices --check
+
+To be run after a change of dependencies; cargo xtask test fails where the file is not current.")]
+    Notices(notices::Notices),
     /// Become another program, tied to the life of the parent
     #[command(hide = true)]
     ExecTied(process::ExecTied),
@@ -124,6 +134,7 @@ fn run(task: Task) -> Result<()> {
         Task::Test(options) => test::test(&layout, &options),
         Task::Serve(options) => serve::serve(&layout, options),
         Task::Repo { task } => repo::repo(&layout, &task),
+        Task::Notices(options) => notices::notices(&layout, &options),
         Task::ExecTied(_) => Ok(()),
     }
 }

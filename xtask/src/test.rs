@@ -8,12 +8,12 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use nix::sys::signal::Signal;
 
-use crate::console::{self, BAD, GOOD};
+use crate::console::{self, BAD, GOOD, WARN};
 use crate::layout::{Layout, cargo};
 use crate::process::{self, Running};
 use crate::repo::Kind;
 use crate::wheels::{self, Wheels};
-use crate::{backends, demo, prerequisites, python};
+use crate::{backends, demo, deny, prerequisites, python};
 
 /// Which parts to run.
 #[derive(Debug, clap::Args)]
@@ -21,6 +21,9 @@ pub(crate) struct Test {
     /// Run these parts alone
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     only: Vec<Part>,
+    /// Fail where the database of known vulnerabilities cannot be fetched, instead of warning
+    #[arg(long)]
+    require_advisories: bool,
     /// What else pytest is told
     #[arg(last = true, value_name = "PYTEST_ARGS")]
     pytest: Vec<OsString>,
@@ -33,6 +36,8 @@ enum Part {
     Fmt,
     /// Clippy has no warnings
     Clippy,
+    /// No dependency is vulnerable, wrongly licensed or of unknown origin; the notices are current
+    Deny,
     /// Unit, integration and doc tests
     Unit,
     /// The documentation builds without warnings
@@ -42,7 +47,14 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Fmt, Self::Clippy, Self::Unit, Self::Doc, Self::Server];
+    const ALL: [Self; 6] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Deny,
+        Self::Unit,
+        Self::Doc,
+        Self::Server,
+    ];
 
     fn name(self) -> String {
         self.to_possible_value()
@@ -50,8 +62,10 @@ impl Part {
             .unwrap_or_default()
     }
 
-    fn run(self, layout: &Layout, options: &Test) -> Result<()> {
+    /// Returns what of it could not be done, if something could not that need not fail.
+    fn run(self, layout: &Layout, options: &Test) -> Result<Option<&'static str>> {
         match self {
+            Self::Deny => return deny::deny(layout, options.require_advisories),
             Self::Fmt => cargo_runs(layout, &["fmt", "--all", "--check"], None),
             Self::Clippy => cargo_runs(
                 layout,
@@ -75,7 +89,8 @@ impl Part {
                 Some(("RUSTDOCFLAGS", "-D warnings")),
             ),
             Self::Server => server(layout, &options.pytest),
-        }
+        }?;
+        Ok(None)
     }
 }
 
@@ -83,13 +98,17 @@ impl Part {
 pub(crate) fn test(layout: &Layout, options: &Test) -> Result<()> {
     let wanted = |part: &Part| options.only.is_empty() || options.only.contains(part);
     let parts: Vec<_> = Part::ALL.into_iter().filter(wanted).collect();
-    let mut passed: Vec<(Part, Duration)> = Vec::new();
+    let mut passed = Vec::new();
     let mut failure = None;
     for &part in &parts {
         console::step("Testing", part.name());
         let started = Instant::now();
         match part.run(layout, options) {
-            Ok(()) => passed.push((part, started.elapsed())),
+            Ok(missing) => passed.push(Passed {
+                part,
+                time: started.elapsed(),
+                missing,
+            }),
             Err(error) => {
                 failure = Some((part, error));
                 break;
@@ -103,14 +122,23 @@ pub(crate) fn test(layout: &Layout, options: &Test) -> Result<()> {
     }
 }
 
-fn summarize(parts: &[Part], passed: &[(Part, Duration)], failed: Option<Part>) {
+/// A part that did not fail.
+struct Passed {
+    part: Part,
+    time: Duration,
+    missing: Option<&'static str>,
+}
+
+fn summarize(parts: &[Part], passed: &[Passed], failed: Option<Part>) {
     anstream::println!();
     for &part in parts {
         let name = part.name();
-        if let Some((_, time)) = passed.iter().find(|(passed, _)| *passed == part) {
+        if let Some(passed) = passed.iter().find(|passed| passed.part == part) {
+            let missing = passed.missing.map(|what| format!("  {WARN}{what}{WARN:#}"));
             anstream::println!(
-                "{name:<8} {GOOD}ok{GOOD:#}       {:.1} s",
-                time.as_secs_f64()
+                "{name:<8} {GOOD}ok{GOOD:#}       {:.1} s{}",
+                passed.time.as_secs_f64(),
+                missing.unwrap_or_default()
             );
         } else if failed == Some(part) {
             anstream::println!("{name:<8} {BAD}failed{BAD:#}");
