@@ -36,12 +36,14 @@ pub(crate) fn output_names(file: &mut (impl BufRead + Seek)) -> io::Result<Vec<S
     let mut names = Vec::new();
     while file.stream_position()? < graph.end() {
         let field = Field::read(file)?.ok_or_else(malformed)?;
+        if field.end() > graph.end() {
+            return Err(malformed());
+        }
         if field.is(OUTPUT) {
             // Not sized in advance: a file that is no ONNX may claim any size.
             let mut message = Vec::new();
             file.take(field.size).read_to_end(&mut message)?;
-            let name = named(&message, NAME)?.pop().ok_or_else(malformed)?;
-            names.push(String::from_utf8_lossy(name).into_owned());
+            names.push(String::from_utf8_lossy(name_of(&message)?).into_owned());
         } else {
             skip(file, field.size)?;
         }
@@ -54,31 +56,51 @@ pub(crate) fn output_names(file: &mut (impl BufRead + Seek)) -> io::Result<Vec<S
 /// # Errors
 /// If `model` is not an ONNX file.
 pub(crate) fn keep_outputs(model: &[u8], keep: impl Fn(&str) -> bool) -> io::Result<Vec<u8>> {
-    let graph = find_graph(&mut Cursor::new(model))?;
-    let fields = fields(model, graph.body..graph.end())?;
+    let place = find_graph(&mut Cursor::new(model))?;
+    let graph = place.bytes(model)?;
     let mut needed: HashSet<&[u8]> = HashSet::new();
     let mut dropped: Vec<Range<u64>> = Vec::new();
-    for field in fields.iter().filter(|field| field.is(OUTPUT)) {
-        let names = named(field.bytes(model)?, NAME)?;
-        let name = names.first().copied().ok_or_else(malformed)?;
-        if keep(&String::from_utf8_lossy(name)) {
-            needed.insert(name);
-        } else {
-            dropped.push(field.start..field.end());
+    let mut nodes: Vec<u64> = Vec::new();
+    for field in fields(graph) {
+        let field = field?;
+        if field.is(NODE) {
+            nodes.push(field.start);
+        } else if field.is(OUTPUT) {
+            let name = name_of(field.bytes(graph)?)?;
+            if keep(&String::from_utf8_lossy(name)) {
+                needed.insert(name);
+            } else {
+                add(&mut dropped, field.start..field.end());
+            }
         }
     }
     // Nodes stand after those whose outputs they take.
-    for field in fields.iter().rev().filter(|field| field.is(NODE)) {
-        let node = field.bytes(model)?;
-        let mut outputs = named(node, NODE_OUTPUT)?.into_iter();
-        if outputs.any(|name| needed.contains(name)) {
+    for &start in nodes.iter().rev() {
+        let mut cursor = Cursor::new(graph);
+        cursor.set_position(start);
+        let field = Field::read(&mut cursor)?.ok_or_else(malformed)?;
+        let node = field.bytes(graph)?;
+        let mut wanted = false;
+        for name in named(node, NODE_OUTPUT) {
+            wanted |= needed.contains(name?);
+        }
+        if wanted {
             references(node, &mut needed, DEEPEST)?;
         } else {
-            dropped.push(field.start..field.end());
+            add(&mut dropped, field.start..field.end());
         }
     }
     dropped.sort_by_key(|range| range.start);
-    cut(model, &graph, &dropped)
+    cut(model, &place, &dropped)
+}
+
+/// Adds a range to others, to its neighbour if it has one: millions of tiny nodes shall not take a multiple of the file.
+fn add(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
+    match ranges.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        Some(last) if last.start == range.end => last.start = range.start,
+        _ => ranges.push(range),
+    }
 }
 
 /// How deep graphs may be nested, as far as the parsers of protobuf go.
@@ -87,20 +109,23 @@ const DEEPEST: usize = 100;
 /// Adds the names that a node takes, itself or in the graphs it runs.
 fn references<'m>(node: &'m [u8], names: &mut HashSet<&'m [u8]>, depth: usize) -> io::Result<()> {
     let depth = depth.checked_sub(1).ok_or_else(malformed)?;
-    for name in named(node, NODE_INPUT)? {
+    for name in named(node, NODE_INPUT) {
+        let name = name?;
         // An optional input that is left out has no name.
         if !name.is_empty() {
             names.insert(name);
         }
     }
-    for attribute in named(node, NODE_ATTRIBUTE)? {
+    for attribute in named(node, NODE_ATTRIBUTE) {
+        let attribute = attribute?;
         for number in SUBGRAPHS {
-            for graph in named(attribute, number)? {
-                for inner in named(graph, NODE)? {
-                    references(inner, names, depth)?;
+            for graph in named(attribute, number) {
+                let graph = graph?;
+                for inner in named(graph, NODE) {
+                    references(inner?, names, depth)?;
                 }
-                for output in named(graph, OUTPUT)? {
-                    names.extend(named(output, NAME)?);
+                for output in named(graph, OUTPUT) {
+                    names.insert(name_of(output?)?);
                 }
             }
         }
@@ -109,18 +134,23 @@ fn references<'m>(node: &'m [u8], names: &mut HashSet<&'m [u8]>, depth: usize) -
 }
 
 /// The model without some ranges of its graph.
-fn cut(model: &[u8], graph: &Field, dropped: &[Range<u64>]) -> io::Result<Vec<u8>> {
+fn cut(model: &[u8], place: &Field, dropped: &[Range<u64>]) -> io::Result<Vec<u8>> {
+    let graph = place.bytes(model)?;
     let size: u64 = dropped.iter().map(|range| range.end - range.start).sum();
     let mut rest = Vec::with_capacity(model.len());
-    rest.extend_from_slice(part(model, 0..graph.length_start)?);
-    write_varint(&mut rest, graph.size - size);
-    let mut position = graph.body;
+    rest.extend_from_slice(part(model, 0..place.length_start)?);
+    write_varint(
+        &mut rest,
+        place.size.checked_sub(size).ok_or_else(malformed)?,
+    );
+    let mut position = 0;
     for range in dropped {
-        rest.extend_from_slice(part(model, position..range.start)?);
+        rest.extend_from_slice(part(graph, position..range.start)?);
         position = range.end;
     }
+    rest.extend_from_slice(part(graph, position..place.size)?);
     let end = u64::try_from(model.len()).map_err(|_| malformed())?;
-    rest.extend_from_slice(part(model, position..end)?);
+    rest.extend_from_slice(part(model, place.end()..end)?);
     Ok(rest)
 }
 
@@ -140,26 +170,33 @@ fn find_graph(file: &mut (impl BufRead + Seek)) -> io::Result<Field> {
     Err(malformed())
 }
 
-/// The fields in part of a message.
-fn fields(bytes: &[u8], range: Range<u64>) -> io::Result<Vec<Field>> {
-    let mut cursor = Cursor::new(part(bytes, 0..range.end)?);
-    cursor.set_position(range.start);
-    let mut fields = Vec::new();
-    while let Some(field) = Field::read(&mut cursor)? {
-        skip(&mut cursor, field.size)?;
-        fields.push(field);
-    }
-    Ok(fields)
+/// The fields of a message, one after the other. What follows the first error means nothing.
+fn fields(message: &[u8]) -> impl Iterator<Item = io::Result<Field>> {
+    let mut cursor = Cursor::new(message);
+    std::iter::from_fn(move || next_field(&mut cursor).transpose())
+}
+
+fn next_field(cursor: &mut Cursor<&[u8]>) -> io::Result<Option<Field>> {
+    let Some(field) = Field::read(cursor)? else {
+        return Ok(None);
+    };
+    part(cursor.get_ref(), field.body..field.end())?;
+    skip(cursor, field.size)?;
+    Ok(Some(field))
 }
 
 /// The bodies of a message's fields of one number: messages or strings.
-fn named(message: &[u8], number: u64) -> io::Result<Vec<&[u8]>> {
-    let end = u64::try_from(message.len()).map_err(|_| malformed())?;
-    fields(message, 0..end)?
-        .iter()
-        .filter(|field| field.is(number))
-        .map(|field| field.bytes(message))
-        .collect()
+fn named(message: &[u8], number: u64) -> impl Iterator<Item = io::Result<&[u8]>> {
+    fields(message).filter_map(move |field| match field {
+        Ok(field) => field.is(number).then(|| field.bytes(message)),
+        Err(error) => Some(Err(error)),
+    })
+}
+
+/// The name of a graph's output. Of a field that is there twice the last one counts.
+fn name_of(output: &[u8]) -> io::Result<&[u8]> {
+    let name = named(output, NAME).try_fold(None, |_, name| name.map(Some));
+    name?.ok_or_else(malformed)
 }
 
 /// A protobuf field.
@@ -192,9 +229,13 @@ impl Field {
             _ => return Err(malformed()),
         };
         let body = file.stream_position()?;
-        body.checked_add(size).ok_or_else(malformed)?;
+        let number = key >> 3;
+        // No field has the number 0: what is there is no message, but an endless file of zeros, for one.
+        if number == 0 || body.checked_add(size).is_none() {
+            return Err(malformed());
+        }
         Ok(Some(Self {
-            number: key >> 3,
+            number,
             has_length,
             start,
             length_start,
@@ -248,6 +289,8 @@ fn malformed() -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn field(number: u64, body: &[u8]) -> Vec<u8> {
@@ -334,6 +377,52 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_reach_beyond_the_graph_are_refused() {
+        let long = [vec![0x0a, 200, 1], vec![b'x'; 200]].concat();
+        let graph = [output("y"), long[..20].to_vec()].concat();
+        let whole = [field(GRAPH, &graph), long].concat();
+        assert!(output_names(&mut Cursor::new(&whole)).is_err());
+        for keep in [true, false] {
+            assert!(keep_outputs(&whole, |_| keep).is_err());
+        }
+    }
+
+    #[test]
+    fn of_two_names_the_last_one_counts() {
+        let both = [field(NAME, b"first"), field(NAME, b"last")].concat();
+        let whole = model(&[node(&["x"], &["last"], &[])], &[]);
+        let whole = [
+            whole[..2].to_vec(),
+            field(
+                GRAPH,
+                &[node(&["x"], &["last"], &[]), field(OUTPUT, &both)].concat(),
+            ),
+        ]
+        .concat();
+        assert_eq!(names(&whole), ["last"]);
+        assert_eq!(keep_outputs(&whole, |name| name == "last").unwrap(), whole);
+    }
+
+    #[test]
+    fn an_endless_file_ends() {
+        struct Zeros(u64);
+        impl Read for Zeros {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                assert!(self.0 < 1 << 20, "goes on reading");
+                buffer.fill(0);
+                self.0 += buffer.len() as u64;
+                Ok(buffer.len())
+            }
+        }
+        impl Seek for Zeros {
+            fn seek(&mut self, _: io::SeekFrom) -> io::Result<u64> {
+                Ok(self.0)
+            }
+        }
+        assert!(output_names(&mut io::BufReader::new(Zeros(0))).is_err());
+    }
+
+    #[test]
     fn other_files_are_refused() {
         let whole = model(&[node(&["x"], &["sum"], &[])], &["sum"]);
         for bytes in [
@@ -344,6 +433,62 @@ mod tests {
         ] {
             assert!(output_names(&mut Cursor::new(bytes)).is_err());
             assert!(keep_outputs(bytes, |_| true).is_err());
+        }
+    }
+
+    /// A graph of nodes that take and give names of a few letters, and some of these as outputs.
+    fn graphs() -> impl Strategy<Value = Vec<u8>> {
+        let name = || prop::sample::select(vec!["a", "b", "c", "d", "e", "f", ""]);
+        let names = || prop::collection::vec(name(), 0..4);
+        let nodes = prop::collection::vec((names(), names()), 0..8);
+        (nodes, prop::collection::vec(name(), 0..5)).prop_map(|(nodes, outputs)| {
+            let nodes: Vec<_> = nodes
+                .iter()
+                .map(|(inputs, outputs)| node(inputs, outputs, &[]))
+                .collect();
+            model(&nodes, &outputs)
+        })
+    }
+
+    /// What is said of any bytes: an error, or a file whose outputs are those that were to stay, and stay.
+    fn check_pruning(bytes: &[u8], keep: impl Fn(&str) -> bool) -> bool {
+        let Ok(pruned) = keep_outputs(bytes, &keep) else {
+            return false;
+        };
+        let expected: Vec<String> = names(bytes).into_iter().filter(|name| keep(name)).collect();
+        assert_eq!(names(&pruned), expected);
+        assert_eq!(keep_outputs(&pruned, &keep).unwrap(), pruned);
+        true
+    }
+
+    proptest! {
+        #[test]
+        fn pruned_graphs_have_the_outputs_that_were_kept(
+            graph in graphs(), keep in prop::sample::subsequence(vec!["a", "b", "c", "d", ""], 0..=5),
+        ) {
+            prop_assert!(check_pruning(&graph, |name| keep.contains(&name)));
+        }
+
+        #[test]
+        fn mutated_files_are_pruned_soundly_or_refused(
+            graph in graphs(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            end in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = graph;
+            bytes.drain(..bytes.len() / 4 * usize::from(changes.len() == 5));
+            for (index, byte) in changes {
+                let place = index.index(bytes.len());
+                bytes[place] = byte;
+            }
+            check_pruning(&bytes, |name| name < "c");
+            check_pruning(&bytes[..end.index(bytes.len())], |name| name < "c");
+        }
+
+        #[test]
+        fn any_bytes_are_pruned_soundly_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            check_pruning(&bytes, |name| name.is_empty());
+            check_pruning(&field(GRAPH, &bytes), |name| name.is_empty());
         }
     }
 }
