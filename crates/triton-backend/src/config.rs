@@ -1,11 +1,12 @@
 //! The model config as typed values, read from the JSON the server hands out.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::{DataType, Error, Parameters};
+use crate::{DataType, Error, Parameters, excerpt};
 
 /// A model's config (`config.pbtxt`), as the server completed and normalised it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -227,7 +228,15 @@ impl ModelConfig {
     /// # Errors
     /// If `json` is not a model config.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        serde_json::from_str(json).map_err(|error| Error::Config(error.to_string()))
+        serde_json::from_str(json).map_err(|error| {
+            // The message may repeat a text of the config, and ends with its place.
+            let message = error.to_string();
+            let (line, column) = (error.line(), error.column());
+            match excerpt(&message) {
+                Cow::Borrowed(_) => Error::Config(message),
+                Cow::Owned(cut) => Error::Config(format!("{cut} at line {line} column {column}")),
+            }
+        })
     }
 
     /// Whether tensors have a batch dimension.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use crate::Error;
+use crate::{Error, excerpt};
 
 /// A model config's `parameters`. Errors name the key and the value.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -37,7 +37,7 @@ impl Parameters {
         };
         text.parse().map(Some).map_err(|_| {
             let wanted = kind::<T>();
-            Error::parameter(key, format!("'{text}' is not {wanted}"))
+            Error::parameter(key, format!("'{}' is not {wanted}", excerpt(text)))
         })
     }
 
@@ -54,7 +54,7 @@ impl Parameters {
             "false" | "no" | "off" | "0" => Ok(Some(false)),
             _ => Err(Error::parameter(
                 key,
-                format!("'{text}' is neither true nor false"),
+                format!("'{}' is neither true nor false", excerpt(text)),
             )),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use triton_backend::{DataType, Error, ModelConfig, SequenceBatching};
 
 const CONFIG: &str = r#"{
@@ -121,4 +122,104 @@ fn parameters_are_read_with_their_types() {
         missing.starts_with("parameter 'empty': is missing"),
         "{missing}"
     );
+}
+
+#[test]
+fn long_values_are_cut_in_messages() {
+    let long = "x".repeat(10_000);
+    let error = ModelConfig::from_json(&format!("{{\n\"max_batch_size\": \"{long}\"}}"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("string \"xxx") && error.ends_with("… at line 2 column 10020"),
+        "{error}"
+    );
+    assert!(error.len() < 200, "{error}");
+    let parameters: triton_backend::Parameters = [("threads", long.as_str())].into_iter().collect();
+    for error in [
+        parameters.get::<usize>("threads").unwrap_err(),
+        parameters.flag("threads").unwrap_err(),
+    ] {
+        let error = error.to_string();
+        assert!(error.contains("'xxx") && error.len() < 200, "{error}");
+    }
+}
+
+/// Asks a config for everything it can be asked for.
+fn ask(config: &ModelConfig) {
+    for tensor in config.input.iter().chain(&config.output) {
+        tensor.data_type();
+        tensor.backend_dims();
+        assert!(config.input(&tensor.name).is_ok() || config.output(&tensor.name).is_ok());
+    }
+    if let Some(batching) = &config.sequence_batching {
+        batching.max_idle();
+    }
+    for key in config.parameters.keys() {
+        _ = config.parameters.get::<i64>(key);
+        _ = config.parameters.get::<f32>(key);
+        _ = config.parameters.flag(key);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_config_or_an_error(text in ".{0,200}") {
+        if let Ok(config) = ModelConfig::from_json(&text) {
+            ask(&config);
+        }
+    }
+
+    #[test]
+    fn mutated_configs_are_configs_or_errors(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), "[ -~]"), 1..6),
+        end in any::<prop::sample::Index>(),
+        cut in any::<bool>(),
+    ) {
+        let mut text = CONFIG.to_owned();
+        for (index, character) in changes {
+            let place = index.index(text.len());
+            text.replace_range(place..=place, &character);
+        }
+        if cut {
+            text.truncate(end.index(text.len()));
+        }
+        if let Ok(config) = ModelConfig::from_json(&text) {
+            prop_assert!(!cut);
+            ask(&config);
+        }
+    }
+
+    /// 64-bit integers are numbers or texts; both come back.
+    #[test]
+    fn tensors_come_back_as_they_were(
+        name in "\\PC{0,12}",
+        dims in prop::collection::vec(any::<i64>(), 0..6),
+        as_text in any::<bool>(),
+        batch in any::<i32>(),
+        parameters in prop::collection::btree_map("[a-z_.]{1,12}", "[^ \t\n]{1,20}", 0..6),
+    ) {
+        let dims_json: Vec<serde_json::Value> = dims
+            .iter()
+            .map(|dim| if as_text { dim.to_string().into() } else { (*dim).into() })
+            .collect();
+        let values: serde_json::Map<String, serde_json::Value> = parameters
+            .iter()
+            .map(|(key, text)| (key.clone(), serde_json::json!({"string_value": text})))
+            .collect();
+        let json = serde_json::json!({
+            "max_batch_size": batch,
+            "input": [{"name": name, "data_type": "TYPE_INT64", "dims": dims_json}],
+            "parameters": values,
+        });
+        let config = ModelConfig::from_json(&json.to_string()).unwrap();
+        let input = config.input(&name).unwrap();
+        prop_assert_eq!((&input.dims, config.max_batch_size), (&dims, batch));
+        prop_assert_eq!(input.data_type(), Some(DataType::Int64));
+        prop_assert!(config.parameters.keys().eq(parameters.keys()));
+        for (key, text) in &parameters {
+            let text = Some(text.trim()).filter(|text| !text.is_empty());
+            prop_assert_eq!(config.parameters.text(key), text);
+        }
+    }
 }
