@@ -71,6 +71,7 @@ impl OnnxInstance {
         Reader {
             config: &self.model.config,
             signature: &self.signature,
+            lengths: &self.model.lengths,
         }
     }
 

@@ -7,6 +7,7 @@ use triton_backend::{Error, ErrorCode, ModelConfig, Request};
 
 use crate::describe::{self, Room};
 use crate::group::group_equal;
+use crate::lengths::LengthInput;
 use crate::signature::{Signature, Tensor};
 use crate::tensor::{Data, join};
 
@@ -40,6 +41,7 @@ pub(crate) type SessionInputs<'j> = Vec<(Cow<'j, str>, SessionInputValue<'j>)>;
 pub(crate) struct Reader<'m> {
     pub(crate) config: &'m ModelConfig,
     pub(crate) signature: &'m Signature,
+    pub(crate) lengths: &'m [LengthInput],
 }
 
 impl Reader<'_> {
@@ -50,6 +52,9 @@ impl Reader<'_> {
             return Err(Error::new(ErrorCode::Cancelled, message));
         }
         let given = request.inputs()?;
+        self.lengths
+            .iter()
+            .try_for_each(|each| each.check(&given))?;
         let mut inputs = Vec::with_capacity(given.len());
         for (index, tensor) in self.signature.inputs.iter().enumerate() {
             let Some(input) = given.iter().find(|input| input.name() == tensor.name) else {

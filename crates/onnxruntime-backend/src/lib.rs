@@ -11,6 +11,7 @@ mod describe;
 mod execute;
 mod group;
 mod job;
+mod lengths;
 mod library;
 mod model;
 mod options;

@@ -13,6 +13,7 @@ use crate::backend::OnnxBackend;
 use crate::check::{Mismatch, check};
 use crate::complete::{complete, is_complete};
 use crate::execute::OnnxInstance;
+use crate::lengths::LengthInput;
 use crate::options::{SessionOptions, unknown_parameters};
 use crate::sequence::SequenceTensors;
 use crate::session::Runtime;
@@ -29,6 +30,7 @@ pub(crate) struct OnnxModel {
     pub(crate) config: ModelConfig,
     pub(crate) options: SessionOptions,
     pub(crate) sequence: SequenceTensors,
+    pub(crate) lengths: Vec<LengthInput>,
     file: PathBuf,
     operators: Vec<PathBuf>,
     runtime: &'static Runtime,
@@ -56,6 +58,7 @@ impl Model for OnnxModel {
             name: context.name.clone(),
             options: SessionOptions::from_config(&config).map_err(named)?,
             sequence: SequenceTensors::from_config(&context.config_json),
+            lengths: LengthInput::from_config(&config).map_err(named)?,
             file: model_file(context).map_err(named)?,
             operators: operator_libraries(context).map_err(named)?,
             runtime: backend.runtime,

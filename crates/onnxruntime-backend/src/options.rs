@@ -5,6 +5,8 @@ use std::str::FromStr;
 use ort::session::builder::GraphOptimizationLevel;
 use triton_backend::{Error, ModelConfig, Parameters};
 
+use crate::lengths::LENGTH_INPUTS;
+
 /// Options of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SessionOptions {
@@ -62,7 +64,8 @@ pub(crate) const CUDA_PARAMETERS: [&str; 4] = [
     "do_copy_in_default_stream",
 ];
 
-const KNOWN: [&str; 7] = [
+const KNOWN: [&str; 8] = [
+    LENGTH_INPUTS,
     INTRA_THREADS,
     INTER_THREADS,
     EXECUTION_MODE,
