@@ -232,9 +232,8 @@ impl Cif {
     ) -> Result<Option<DecoderCall>, CifError> {
         let first = self.options.chunk_size[0].min(alphas.len());
         let end = (self.options.chunk_size[0] + self.options.chunk_size[1]).min(alphas.len());
-        self.check(hidden, alphas, &(first..end))?;
         embeddings.clear();
-        self.add_frames(hidden, alphas, first..end, embeddings);
+        self.consume(hidden, alphas, first..end, embeddings)?;
         if last {
             self.add_tail(embeddings);
         }
@@ -263,9 +262,8 @@ impl Cif {
         consume: Range<usize>,
         embeddings: &mut Vec<f32>,
     ) -> Result<usize, CifError> {
-        self.check(hidden, alphas, &consume)?;
         let before = embeddings.len();
-        self.add_frames(hidden, alphas, consume, embeddings);
+        self.consume(hidden, alphas, consume, embeddings)?;
         Ok((embeddings.len() - before) / self.options.hidden_size)
     }
 
@@ -278,6 +276,7 @@ impl Cif {
         (embeddings.len() - before) / self.options.hidden_size
     }
 
+    #[inline(always)]
     fn check(&self, hidden: &[f32], alphas: &[f32], frames: &Range<usize>) -> Result<(), CifError> {
         let hidden_size = self.options.hidden_size;
         if alphas.len().checked_mul(hidden_size) != Some(hidden.len()) {
@@ -301,9 +300,11 @@ impl Cif {
                     frame,
                 });
             }
-            if !hidden[frame * hidden_size..][..hidden_size]
+            // Looks at all values whatever they are: an early end would keep them from being looked at side by side.
+            let values = &hidden[frame * hidden_size..][..hidden_size];
+            if !values
                 .iter()
-                .all(|value| value.is_finite())
+                .fold(true, |finite, value| finite & value.is_finite())
             {
                 return Err(CifError::NotFinite {
                     what: "the encoder output",
@@ -314,6 +315,24 @@ impl Cif {
         Ok(())
     }
 
+    /// Checks and adds frames, with the instructions of the CPU at hand.
+    fn consume(
+        &mut self,
+        hidden: &[f32],
+        alphas: &[f32],
+        frames: Range<usize>,
+        embeddings: &mut Vec<f32>,
+    ) -> Result<(), CifError> {
+        pulp::Arch::new().dispatch(Consume {
+            cif: self,
+            hidden,
+            alphas,
+            frames,
+            embeddings,
+        })
+    }
+
+    #[inline(always)]
     fn add_frames(
         &mut self,
         hidden: &[f32],
@@ -376,6 +395,27 @@ impl Cif {
     }
 }
 
+/// What [`Cif::consume`] does. A type, since what a closure does is not always compiled for the CPU at hand.
+struct Consume<'a> {
+    cif: &'a mut Cif,
+    hidden: &'a [f32],
+    alphas: &'a [f32],
+    frames: Range<usize>,
+    embeddings: &'a mut Vec<f32>,
+}
+
+impl pulp::WithSimd for Consume<'_> {
+    type Output = Result<(), CifError>;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _simd: S) -> Self::Output {
+        self.cif.check(self.hidden, self.alphas, &self.frames)?;
+        self.cif
+            .add_frames(self.hidden, self.alphas, self.frames, self.embeddings);
+        Ok(())
+    }
+}
+
 /// The token that is being put together.
 struct Sum<'a> {
     /// The sum of its alphas.
@@ -388,6 +428,7 @@ struct Sum<'a> {
 impl Sum<'_> {
     /// Adds a frame. A frame that reaches the threshold completes the token, which is appended to `embeddings`, and
     /// what is left of its alpha begins the next one.
+    #[inline(always)]
     fn add(&mut self, alpha: f32, hidden: &[f32], embeddings: &mut Vec<f32>) {
         if self.alpha + alpha < self.threshold {
             self.alpha += alpha;

@@ -190,30 +190,6 @@ fn a_tail_without_a_stream_is_none_and_leaves_a_new_one() {
 }
 
 #[test]
-fn nothing_is_allocated_once_buffers_have_their_size() {
-    let mut stream = stream();
-    let mut embeddings = Vec::with_capacity(8);
-    let buffers = (
-        embeddings.as_ptr(),
-        stream.hidden.as_ptr(),
-        stream.sum.as_ptr(),
-    );
-    for step in 0..50 {
-        stream
-            .push(&[1.0; 4], &[0.875; 4], step % 10 == 9, &mut embeddings)
-            .unwrap();
-    }
-    assert_eq!(
-        (
-            embeddings.as_ptr(),
-            stream.hidden.as_ptr(),
-            stream.sum.as_ptr()
-        ),
-        buffers
-    );
-}
-
-#[test]
 fn a_bad_chunk_leaves_the_stream_as_it_was() {
     let mut stream = stream();
     push(&mut stream, &[0.75], false);
