@@ -13,8 +13,8 @@ use asr_decode::cif::{Cif, CifOptions, DecoderCall};
 use asr_decode::paraformer;
 use asr_decode::words::Joiner;
 use triton_backend::{
-    Batch, Call, Caller, DataType, Error, ErrorCode, ModelContext, Reply, Request, Response,
-    Sequence, guard, verbose,
+    Batch, Call, Caller, CorrelationId, DataType, Error, ErrorCode, ModelContext, Reply, Request,
+    Response, Sequence, guard, verbose,
 };
 
 use crate::component::{Component, Worker, check_tensor, check_type};
@@ -28,9 +28,16 @@ pub(crate) struct CifSearch {
     /// Only its vocabulary and way of joining: the decoder model picks the tokens.
     tokens: TokenDecoder,
     options: CifOptions,
-    decoder: String,
-    caller: Caller,
+    decoder: Arc<Decoder>,
     streams: Streams<Stream>,
+}
+
+/// The model that says which tokens they are.
+struct Decoder {
+    model: String,
+    caller: Caller,
+    /// Frames of a window.
+    frames: usize,
 }
 
 /// The state of one stream.
@@ -68,16 +75,22 @@ impl CifSearch {
         check_tensor(config.input("alphas")?, DataType::Fp32, &[None])?;
         check_type(config.input("enc_len")?, DataType::Int32)?;
         check_tensor(config.output("transcripts")?, DataType::String, &[Some(1)])?;
-        let component = Self {
-            tokens: TokenDecoder::load(context)?,
-            options: cif_options(context)?,
-            decoder: config
+        let options = cif_options(context)?;
+        let decoder = Arc::new(Decoder {
+            model: config
                 .parameters
                 .text("decoder")
                 .unwrap_or("decoder")
                 .to_owned(),
             caller: Caller::new(context)?,
-            streams: Streams::new(config)?,
+            frames: options.chunk_size.iter().sum(),
+        });
+        let ending = Arc::clone(&decoder);
+        let component = Self {
+            tokens: TokenDecoder::load(context)?,
+            options,
+            decoder,
+            streams: Streams::with_farewell(config, move |id, stream| ending.end(id, &stream))?,
         };
         // Options that cannot be used fail here and not with the first stream.
         component.new_stream(1)?;
@@ -132,7 +145,7 @@ impl CifSearch {
             .streams
             .take(&sequence, || self.new_stream(window.hidden))?;
         if let Some(abandoned) = abandoned {
-            self.close(&sequence, &abandoned);
+            self.decoder.end(sequence.id.clone(), &abandoned);
         }
         let mut embeddings = Vec::new();
         let pushed = stream
@@ -175,25 +188,14 @@ impl CifSearch {
             ..sequence.clone()
         };
         let message = self
+            .decoder
             .message(window, embeddings, call.tokens)
             .sequence(to_decoder);
         stream.decoding = !call.end;
         let component = Arc::clone(self);
-        self.caller.call(message, move |reply| {
+        self.decoder.caller.call(message, move |reply| {
             request.answer(|request| component.decoded(request, sequence, stream, call, reply));
         });
-    }
-
-    /// A call of the decoder with `tokens` embeddings.
-    fn message(&self, window: Window, embeddings: Vec<f32>, tokens: usize) -> Call {
-        let (frames, hidden) = (dim(window.frames), dim(window.hidden));
-        let count = i32::try_from(tokens).unwrap_or(i32::MAX);
-        Call::new(&self.decoder)
-            .input("enc", &[1, frames, hidden], window.enc)
-            .input("enc_len", &[1, 1], [window.enc_len])
-            .input("acoustic_embeds", &[1, dim(tokens), hidden], embeddings)
-            .input("acoustic_embeds_len", &[1, 1], [count])
-            .output("sample_ids")
     }
 
     /// The decoder has answered.
@@ -232,7 +234,7 @@ impl CifSearch {
         if ids.len() != call.tokens {
             return Err(Error::internal(format!(
                 "model '{}' answered {} sample_ids for {} tokens",
-                self.decoder,
+                self.decoder.model,
                 ids.len(),
                 call.tokens
             )));
@@ -268,7 +270,7 @@ impl CifSearch {
     /// Leaves a stream to its next request, or ends it.
     fn leave(&self, sequence: Sequence, stream: Stream) {
         if sequence.end {
-            self.close(&sequence, &stream);
+            self.decoder.end(sequence.id, &stream);
         } else {
             self.streams.put_back(sequence.id, stream);
         }
@@ -281,29 +283,42 @@ impl CifSearch {
             .into_iter()
             .flat_map(|taken| taken.abandoned.into_iter().chain([taken.state]))
         {
-            self.close(sequence, &stream);
+            self.decoder.end(sequence.id.clone(), &stream);
         }
+    }
+}
+
+impl Decoder {
+    /// A call of the decoder with `tokens` embeddings.
+    fn message(&self, window: Window, embeddings: Vec<f32>, tokens: usize) -> Call {
+        let (frames, hidden) = (dim(window.frames), dim(window.hidden));
+        let count = i32::try_from(tokens).unwrap_or(i32::MAX);
+        Call::new(&self.model)
+            .input("enc", &[1, frames, hidden], window.enc)
+            .input("enc_len", &[1, 1], [window.enc_len])
+            .input("acoustic_embeds", &[1, dim(tokens), hidden], embeddings)
+            .input("acoustic_embeds_len", &[1, 1], [count])
+            .output("sample_ids")
     }
 
     /// Ends the decoder's sequence of a stream that will not end it itself, or its slot would stay taken until it is idle
     /// for too long. Nothing waits for the answer.
-    fn close(&self, sequence: &Sequence, stream: &Stream) {
+    fn end(&self, id: CorrelationId, stream: &Stream) {
         if !stream.decoding {
             return;
         }
         let hidden = stream.cif.options().hidden_size;
-        let frames: usize = self.options.chunk_size.iter().sum();
         let window = Window {
-            frames,
+            frames: self.frames,
             hidden,
-            enc: vec![0.0; frames * hidden],
-            enc_len: i32::try_from(frames).unwrap_or(i32::MAX),
+            enc: vec![0.0; self.frames * hidden],
+            enc_len: i32::try_from(self.frames).unwrap_or(i32::MAX),
             alphas: Vec::new(),
         };
         let end = Sequence {
+            id,
             start: false,
             end: true,
-            ..sequence.clone()
         };
         let message = self.message(window, vec![0.0; hidden], 1).sequence(end);
         self.caller.call(message, |reply| {

@@ -18,7 +18,11 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Streams<S> {
     inner: Mutex<Inner<S>>,
     keep: Duration,
+    farewell: Farewell<S>,
 }
+
+/// Takes the state of a stream that was idle for too long.
+type Farewell<S> = Box<dyn Fn(CorrelationId, S) + Send + Sync>;
 
 struct Inner<S> {
     idle: HashMap<CorrelationId, (S, Instant)>,
@@ -36,6 +40,14 @@ pub(crate) struct Taken<S> {
 impl<S> Streams<S> {
     /// No streams yet. The server itself ends those that are idle for longer than the config allows.
     pub(crate) fn new(config: &ModelConfig) -> Result<Self, Error> {
+        Self::with_farewell(config, |_, _| ())
+    }
+
+    /// The same, where there is something to be done when the state of an idle stream goes.
+    pub(crate) fn with_farewell(
+        config: &ModelConfig,
+        farewell: impl Fn(CorrelationId, S) + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
         let batching = config.sequence_batching.as_ref().ok_or_else(|| {
             Error::Config(
                 "this component serves streams; the config needs sequence_batching".to_owned(),
@@ -60,6 +72,7 @@ impl<S> Streams<S> {
                 swept: Instant::now(),
             }),
             keep: batching.max_idle() + QUEUE_MARGIN,
+            farewell: Box::new(farewell),
         })
     }
 
@@ -69,11 +82,22 @@ impl<S> Streams<S> {
         sequence: &Sequence,
         new: impl FnOnce() -> Result<S, Error>,
     ) -> Result<Taken<S>, Error> {
-        let found = {
+        let (found, swept) = {
             let mut inner = self.lock();
-            inner.sweep(self.keep);
-            inner.idle.remove(&sequence.id).map(|(state, _)| state)
+            let swept = inner.sweep(self.keep);
+            if !swept.is_empty() {
+                verbose!(
+                    "freed the state of {} idle streams; {} are left",
+                    swept.len(),
+                    inner.idle.len()
+                );
+            }
+            let found = inner.idle.remove(&sequence.id).map(|(state, _)| state);
+            (found, swept)
         };
+        for (id, state) in swept {
+            (self.farewell)(id, state);
+        }
         if sequence.start {
             return Ok(Taken {
                 state: new()?,
@@ -108,21 +132,37 @@ impl<S> Streams<S> {
 }
 
 impl<S> Inner<S> {
-    fn sweep(&mut self, keep: Duration) {
+    /// Takes out what was idle for too long.
+    fn sweep(&mut self, keep: Duration) -> Vec<(CorrelationId, S)> {
         let now = Instant::now();
         if now.duration_since(self.swept) < SWEEP_EVERY {
-            return;
+            return Vec::new();
         }
         self.swept = now;
-        let before = self.idle.len();
         self.idle
-            .retain(|_, (_, since)| now.duration_since(*since) <= keep);
-        let freed = before - self.idle.len();
-        if freed > 0 {
-            verbose!(
-                "freed the state of {freed} idle streams; {} are left",
-                self.idle.len()
-            );
-        }
+            .extract_if(|_, (_, since)| now.duration_since(*since) > keep)
+            .map(|(id, (state, _))| (id, state))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_idle_for_too_long_is_taken_out() {
+        let id = |number| CorrelationId::Number(number);
+        let (now, keep) = (Instant::now(), Duration::from_secs(5));
+        let before = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();
+        let mut inner = Inner {
+            idle: HashMap::from([(id(7), ("old", before(6))), (id(8), ("new", before(4)))]),
+            swept: before(2),
+        };
+        assert_eq!(inner.sweep(keep), [(id(7), "old")]);
+        assert_eq!(inner.idle.keys().collect::<Vec<_>>(), [&id(8)]);
+        // Not looked for again so soon.
+        inner.idle.insert(id(9), ("old", before(6)));
+        assert!(inner.sweep(keep).is_empty());
     }
 }

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from support.environment import PROJECT, variable
-from support.repository import chain, edit_config, fresh_directory, replaced, with_parameter
+from support.repository import chain, edit_config, fresh_directory, with_parameter
 
 FRONT_END_DATA = PROJECT / "crates/wav-frontend/tests/data"
 DECODE_DATA = PROJECT / "crates/asr-decode/tests/data"
@@ -72,9 +72,23 @@ def everywhere(edit):
 
 def with_idle(microseconds):
     """An edit: streams may be idle this long."""
-    return replaced("max_sequence_idle_microseconds: 15000000", f"max_sequence_idle_microseconds: {microseconds}")
+    return _with_number("max_sequence_idle_microseconds", lambda _: microseconds)
+
+
+def with_shorter_idle(divisor):
+    """An edit: streams may be idle for a fraction of the time they may."""
+    return _with_number("max_sequence_idle_microseconds", lambda microseconds: microseconds // divisor)
 
 
 def with_candidates(count):
     """An edit: so many streams at a time."""
-    return replaced("max_candidate_sequences: 1024", f"max_candidate_sequences: {count}")
+    return _with_number("max_candidate_sequences", lambda _: count)
+
+
+def _with_number(key, change):
+    def edit(text):
+        after, count = re.subn(rf"(\b{key}: )(\d+)", lambda match: f"{match[1]}{change(int(match[2]))}", text)
+        assert count == 1, f"{count} times {key} in\n{text}"
+        return after
+
+    return edit

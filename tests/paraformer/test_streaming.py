@@ -3,13 +3,16 @@
 import itertools
 import random
 import threading
+import time
 from functools import partial
 
 import numpy as np
 import pytest
 
+from paraformer.reference_chain import StreamingChain
 from paraformer.streaming import Bidirectional, send, send_all
-from paraformer.texts import streams
+from paraformer.texts import CHUNK, ONLINE, streams
+from paraformer.variants import HASTY
 from support.client import GRPC, HTTP, PROTOCOLS
 from support.load import at_once, on_threads
 
@@ -162,3 +165,16 @@ def test_fifteen_hundred_streams_at_a_time(online, ids):
 
     on_threads(online, [partial(run, names[first::threads]) for first in range(threads)])
     assert all(each == stream.deltas for each in deltas.values())
+
+
+def test_a_pause_longer_than_a_stream_may_be_idle(online, ids):
+    """Chunks of silence keep the steps' sequences alive, but nobody calls the decoder until the next word."""
+    said, pause = streams()[5], [np.zeros(CHUNK, np.float32)] * 10
+    chunks = [*said.chunks[:-1], *pause, *said.chunks]
+    stream, deltas = next(ids), []
+    for at, chunk in enumerate(chunks):
+        deltas.append(send(online, chunk, stream, at == 0, at == len(chunks) - 1, GRPC, "streaming_hasty"))
+        if deltas[-1] == "" and at >= len(said.chunks):
+            time.sleep(2 * 15 / HASTY / len(pause))
+    assert deltas == StreamingChain(ONLINE).transcribe(np.concatenate(chunks))
+    assert "".join(deltas) == 2 * said.text

@@ -15,6 +15,7 @@ from paraformer.repositories import (
     online_repository,
     with_candidates,
     with_idle,
+    with_shorter_idle,
 )
 from support.repository import chain, replaced, with_parameter, with_queue_delay
 
@@ -25,6 +26,8 @@ PATIENCE_MICROSECONDS = 50_000
 SHORT_IDLE_SECONDS = 2
 FEW = 4
 MANY = 2000
+# 15 s become 1.5 s.
+HASTY = 10
 
 # Scalars that YAML would read as something else than what is written.
 YAML_TOKENS = ["0", "-", "no", "on", "off", "5", "6", "1", "2", "3", "9", "yes", "null", "1e3", "0x1f", "~", "好"]
@@ -67,6 +70,7 @@ def online():
     - `streaming_fragile`: its decoder fails at every second call
     - `streaming_short`: streams may be idle for SHORT_IDLE_SECONDS, and there are FEW of them at a time
     - `streaming_many`: MANY streams at a time
+    - `streaming_hasty`: its steps and its decoder allow HASTY times less time without a request
     """
     repository = copy_of(online_repository(), "online")
     golden = add_model(repository, "golden_lfr_cmvn_pe", "lfr_cmvn_pe", with_parameter("encoder_output_size", 512))
@@ -79,6 +83,7 @@ def online():
     idle = with_idle(int(SHORT_IDLE_SECONDS * 1_000_000))
     add_streaming(repository, "short", everywhere(chain(idle, with_candidates(FEW))))
     add_streaming(repository, "many", everywhere(with_candidates(MANY)))
+    add_streaming(repository, "hasty", everywhere(with_shorter_idle(HASTY)))
     return repository
 
 
