@@ -18,6 +18,7 @@ mod recording;
 mod repo;
 mod serve;
 mod server;
+mod soak;
 mod test;
 mod wheels;
 
@@ -100,6 +101,16 @@ Examples:
 
 To be run after a change of dependencies; cargo xtask test fails where the file is not current.")]
     Notices(notices::Notices),
+    /// Keep a thousand streams and mixed requests going, check every answer, and plot memory and latency
+    #[command(after_help = "\
+Examples:
+  cargo xtask soak --minutes 20
+  cargo xtask soak --minutes 20 --pipeline --out soaked
+  cargo xtask soak --minutes 600 --streams 200 --interval 0.6
+
+The exit code is 1 when an answer was wrong or lost, when memory grows by more than 1 MB per 10 000 requests after warm-up,
+or when file descriptors grow.")]
+    Soak(soak::Soak),
     /// Become another program, tied to the life of the parent
     #[command(hide = true)]
     ExecTied(process::ExecTied),
@@ -135,6 +146,7 @@ fn run(task: Task) -> Result<()> {
         Task::Serve(options) => serve::serve(&layout, options),
         Task::Repo { task } => repo::repo(&layout, &task),
         Task::Notices(options) => notices::notices(&layout, &options),
+        Task::Soak(options) => soak::soak(&layout, &options),
         Task::ExecTied(_) => Ok(()),
     }
 }
