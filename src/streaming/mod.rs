@@ -164,28 +164,24 @@ impl Pipeline {
                 let _ = self.streams.take(&sequence, || Stream::new(&self.models));
                 return Err(cancelled());
             }
-            let samples = self.reader.read_chunk(&request)?.into_owned();
-            let stream = self
+            let samples = self.reader.read_chunk(&request)?;
+            let mut stream = self
                 .streams
                 .take(&sequence, || Stream::new(&self.models))?
                 .state;
-            Ok((sequence, samples, stream))
+            stream.push(&self.models, &samples, sequence.end)?;
+            let long = samples.len() > self.models.samples_per_turn();
+            Ok((sequence, stream, long))
         });
         match begun {
-            Ok((sequence, samples, stream)) => {
+            Ok((sequence, stream, long)) => {
                 // The server would hold the first request of the next stream back until this one is released.
-                let promise = if sequence.end && samples.len() > self.models.samples_per_turn() {
+                let promise = if sequence.end && long {
                     request.release_early()
                 } else {
                     request.into()
                 };
-                match Work::new(&self.models, promise, sequence, stream, &samples) {
-                    Ok(work) => Some(work),
-                    Err((promise, error)) => {
-                        promise.fail(error);
-                        None
-                    }
-                }
+                Some(Box::new(Work::new(promise, sequence, stream)))
             }
             Err(error) => {
                 request.fail(error);

@@ -89,43 +89,43 @@ impl Stream {
         })
     }
 
-    fn push(&mut self, models: &Models, samples: &[f32], end: bool) -> Result<(), FrontendError> {
-        models.frontend.push(&mut self.samples, samples)?;
+    /// Takes a request's samples.
+    pub(super) fn push(
+        &mut self,
+        models: &Models,
+        samples: &[f32],
+        end: bool,
+    ) -> Result<(), Error> {
+        let internal = |error: FrontendError| Error::internal(error.to_string());
+        let frontend = &models.frontend;
+        frontend
+            .push(&mut self.samples, samples)
+            .map_err(internal)?;
         if end {
             // Silence behind next to nothing would be a window of silence alone.
-            let frame = models.frontend.frontend().options().frame_length_samples();
+            let frame = frontend.frontend().options().frame_length_samples();
             if self.samples.samples() >= frame as u64 {
-                models
-                    .frontend
-                    .push(&mut self.samples, &vec![0.0; models.tail_padding])?;
+                frontend
+                    .push(&mut self.samples, &vec![0.0; models.tail_padding])
+                    .map_err(internal)?;
             }
-            models.frontend.finish(&mut self.samples);
+            frontend.finish(&mut self.samples);
         }
         Ok(())
     }
 }
 
 impl Work {
-    /// Gives a stream a request's samples. An error comes with the request that it is the answer of.
-    pub(super) fn new(
-        models: &Models,
-        promise: Promise,
-        sequence: Sequence,
-        mut stream: Stream,
-        samples: &[f32],
-    ) -> Result<Box<Self>, (Promise, Error)> {
-        if let Err(error) = stream.push(models, samples, sequence.end) {
-            return Err((promise, Error::internal(error.to_string())));
-        }
-        let tail_due = sequence.end;
-        Ok(Box::new(Self {
+    /// A request whose samples `stream` has taken.
+    pub(super) fn new(promise: Promise, sequence: Sequence, stream: Stream) -> Self {
+        Self {
             promise,
+            tail_due: sequence.end,
             sequence,
             stream,
             tokens: VecDeque::new(),
             delta: String::new(),
-            tail_due,
-        }))
+        }
     }
 
     /// What the stream needs next. Takes but a few windows at a time, so that others get their turn.
