@@ -1,0 +1,246 @@
+"""A server that is told to end, or killed, while it works."""
+
+import os
+import re
+import signal
+import time
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from faults import raw, repositories, traffic, vitals
+from faults.gate import Gate
+from paraformer.streaming import send
+from paraformer.texts import streams
+from pipelines.variants import PIPELINE
+from support.client import GRPC, HTTP, Client, InferenceServerException
+from support.load import on_threads
+from support.repository import fresh_directory
+from support.server import Server
+
+# What the pipelines in front of a held encoder have under way at a time.
+IN_FLIGHT = 2
+STOPPING = "Server is stopping, scheduler for model has stopped accepting new inference requests"
+MODELS = {
+    "ensembles": ("sensevoice_held", "sensevoice"),
+    "pipelines": (
+        *("sensevoice_held", "sensevoice_encoder_held", "sensevoice", "sensevoice_encoder"),
+        *("streaming_held_encoder", "online_encoder_held", "streaming_paraformer", "online_encoder", "online_decoder"),
+    ),
+}
+RECORDING = streams()[5]
+
+
+@pytest.fixture(scope="module")
+def repository():
+    """A repository of each form, and its gate."""
+    made = {}
+
+    def get(form):
+        if form not in made:
+            gate = Gate(fresh_directory("gate") / "held")
+            made[form] = getattr(repositories, form)(gate.path), gate
+        return made[form]
+
+    return get
+
+
+@contextmanager
+def held_server(repository, form, *flags):
+    """A server with held models, a client without connections, and the gate."""
+    path, gate = repository(form)
+    flags = [*flags, "--model-control-mode=explicit", *(f"--load-model={model}" for model in MODELS[form])]
+    with gate.held(), Server(path, *flags, *([PIPELINE] if form == "pipelines" else [])) as server:
+        with closing(Client(server)) as client:
+            yield server, client, gate
+
+
+def processes_of(server):
+    """The processes of the server's session, itself included."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[3]) == server.process.pid and fields[0] != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
+def in_flight(client, gate, form, count):
+    """Whether so many requests have come as far as they can."""
+    if form == "ensembles":
+        return gate.waiting("sensevoice_encoder") == count
+    under_way = gate.waiting("sensevoice_encoder") == IN_FLIGHT and gate.waiting("online_encoder") >= 1
+    return under_way and vitals.pending(client) == 0
+
+
+def outcome(call):
+    """What a call gives, or the message of its refusal."""
+    try:
+        return call()
+    except InferenceServerException as error:
+        return error.message()
+
+
+def whole_stream(client, protocol, stream):
+    """A stream in one request, which needs encoder and decoder several times."""
+    traffic.right(send(client, RECORDING.samples, stream, True, True, protocol, "streaming_held_encoder"), RECORDING.text)
+
+
+def work(client, ids, form, protocols):
+    """Requests that the gate holds."""
+    asks = [
+        partial(outcome, partial(traffic.ask_sensevoice, client, number, protocol, "sensevoice_held"))
+        for number in range(3)
+        for protocol in protocols
+    ]
+    if form == "ensembles":
+        return asks
+    return [*asks, *(partial(outcome, partial(whole_stream, client, protocol, next(ids))) for protocol in protocols)]
+
+
+def assert_gone(server, client):
+    """The server ends well and leaves no process."""
+    client.close()
+    assert server.process.wait(60) == 0
+    assert processes_of(server) == []
+
+
+@pytest.mark.parametrize("form", ["ensembles", "pipelines"])
+def test_requests_in_flight_are_answered(repository, ids, form):
+    """Over both protocols. Streams that are under way may go on to their end; who is new over HTTP is refused."""
+    with held_server(repository, form) as (server, client, gate):
+        works = work(client, ids, form, (HTTP, GRPC))
+
+        def end():
+            client.wait_until(lambda: in_flight(client, gate, form, len(works)))
+            live, text = next(ids), ""
+            if form == "pipelines":
+                text = send(client, RECORDING.chunks[0], live, start=True)
+            server.process.send_signal(signal.SIGTERM)
+            client.wait_until(lambda: "Signal (15) received" in server.log())
+            assert vitals.comes_true(lambda: not server.is_ready())
+            if form == "pipelines":
+                for at, chunk in enumerate(RECORDING.chunks[1:], 2):
+                    text += send(client, chunk, live, end=at == len(RECORDING.chunks))
+                assert text == RECORDING.text
+            gate.open()
+
+        assert on_threads(client, [*works, end]) == [None] * (len(works) + 1)
+        assert_gone(server, client)
+
+
+@pytest.mark.parametrize("form", ["ensembles", "pipelines"])
+def test_an_open_http_connection_lets_grpc_requests_finish(repository, ids, form):
+    """Else the server stops its batchers at once, and a request that needs another step is refused."""
+    with held_server(repository, form) as (server, client, gate):
+        connection = raw.connected(server.http)
+        works = work(client, ids, form, (GRPC,))
+
+        def end():
+            client.wait_until(lambda: in_flight(client, gate, form, len(works)))
+            server.process.send_signal(signal.SIGTERM)
+            client.wait_until(lambda: "HTTP service connections" in server.log())
+            gate.open()
+
+        results = on_threads(client, [*works, end])
+        connection.close()
+        assert results == [None] * (len(works) + 1)
+        assert_gone(server, client)
+
+
+@pytest.mark.parametrize("form", ["ensembles", "pipelines"])
+def test_without_one_grpc_requests_finish_or_are_refused(repository, ids, form):
+    """Nobody waits for ever, and the server ends as soon as nothing is in flight."""
+    with held_server(repository, form) as (server, client, gate):
+        works = work(client, ids, form, (GRPC,))
+
+        def end():
+            # Metrics are asked for over a connection of their own, which is closed.
+            client.wait_until(lambda: in_flight(client, gate, form, len(works)))
+            server.process.send_signal(signal.SIGTERM)
+            client.wait_until(lambda: "Waiting for in-flight requests" in server.log())
+            assert STOPPING in outcome(partial(traffic.ask_sensevoice, client, 0, GRPC))
+            gate.open()
+
+        *results, _ = on_threads(client, [*works, end])
+        print(sum(each is None for each in results), "of", len(results), "were answered")
+        assert all(each is None or STOPPING in each for each in results), results
+        assert_gone(server, client)
+
+
+def test_the_exit_timeout_ends_what_does_not_end(repository, ids):
+    """A stream that nobody ends, and requests that hang: the server gives up on them in time, and says so by its exit code."""
+    with held_server(repository, "pipelines", "--exit-timeout-secs=1") as (server, client, gate):
+        send(client, RECORDING.chunks[0], next(ids), start=True, protocol=GRPC)
+        calls = [
+            client.grpc._client_stub.ModelInfer.future(
+                raw.grpc_request("sensevoice_held", raw.speech(RECORDING.samples, LANGUAGE=0, TEXT_NORM=14))
+            )
+            for _ in range(3)
+        ]
+        client.wait_until(lambda: gate.waiting("sensevoice_encoder") == IN_FLIGHT)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        status = server.process.wait(30)
+        print("exit code", status, "after", round(time.monotonic() - began, 1), "s")
+        for call in calls:
+            assert call.exception(timeout=30) is not None
+        assert status == 1
+        assert "Exit timeout expired" in server.log()
+        assert processes_of(server) == []
+
+
+def shared_memory():
+    """What lies in /dev/shm."""
+    return set(os.listdir("/dev/shm"))
+
+
+def temporary_files(server):
+    """What a server may leave in /tmp: files it has open or mapped there, and directories it made."""
+    process = Path(f"/proc/{server.process.pid}")
+    opened = {os.readlink(each) for each in process.glob("fd/*") if each.exists()}
+    mapped = set(re.findall(r"\s(/(?:tmp|dev/shm)/\S+)$", (process / "maps").read_text(), re.MULTILINE))
+    return {each for each in opened | mapped if each.startswith(("/tmp/", "/dev/shm/"))}
+
+
+def listing(path):
+    """Everything in a directory, with size and time."""
+    return {str(each): (each.stat().st_size, each.stat().st_mtime_ns) for each in path.rglob("*")}
+
+
+def test_killed_and_restarted(repository, ids):
+    """`kill -9` in the middle of work; the next server is ready and right. Neither leaves a file."""
+    path, gate = repository("pipelines")
+    before, memory = listing(path), shared_memory()
+    with held_server(repository, "pipelines") as (server, client, gate):
+        asks = work(client, ids, "pipelines", (GRPC,))
+
+        def kill():
+            client.wait_until(lambda: in_flight(client, gate, "pipelines", len(asks)))
+            nonlocal opened
+            opened = temporary_files(server)
+            server.process.kill()
+            server.process.wait()
+
+        opened = None
+        *results, _ = on_threads(client, [*asks, kill])
+        assert all(results), "answered by a killed server"
+        assert processes_of(server) == []
+    # Its log, and what belongs to the test's own directories.
+    own = (str(server.log_path.parent), os.environ["BACKENDS_DIR"], os.environ["TRITONSERVER"])
+    print({each for each in opened if not each.startswith(own)})
+    assert listing(path) == before
+    assert shared_memory() <= memory
+    with held_server(repository, "pipelines") as (server, client, gate):
+        gate.open()
+        for number in range(3):
+            traffic.ask_sensevoice(client, number, GRPC, "sensevoice_held")
+        whole_stream(client, GRPC, next(ids))
+        assert_gone(server, client) if server.process.send_signal(signal.SIGTERM) is None else None
+    assert listing(path) == before
+    assert shared_memory() <= memory
