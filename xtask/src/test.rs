@@ -182,7 +182,8 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
     let mut command: Command = process::tied("python3", Signal::SIGINT);
     command
         .current_dir(&layout.project)
-        .args(["-m", "pytest", "-p", "no:cacheprovider", "tests"])
+        .args(["-m", "pytest", "-p", "no:cacheprovider"])
+        .args((!extra.iter().any(|argument| names_tests(layout, argument))).then_some("tests"))
         .args(extra)
         .env("PYTHONPATH", packages)
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -199,4 +200,11 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
         bail!("pytest ended with {status}");
     }
     Ok(())
+}
+
+/// Whether an argument for pytest is a path, perhaps with `::` and a test's name behind it.
+fn names_tests(layout: &Layout, argument: &OsString) -> bool {
+    let text = argument.to_string_lossy();
+    let path = text.split("::").next().unwrap_or_default();
+    text.starts_with("tests") && layout.project.join(path).exists()
 }
