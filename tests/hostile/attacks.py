@@ -14,6 +14,8 @@ from hostile.wire import SERVICE, infer_head, over_http
 HUGE = [2**15, 2**31 - 1, 2**31, 2**32, 2**32 + 1, 2**61, 2**62, 2**63 - 1]
 BAD_FLOATS = [np.nan, -np.nan, np.inf, -np.inf, 1e-45, -1e-40, 3.4e38, -3.4e38, 1e6, 1.0000001e6, -0.0]
 BAD_INTEGERS = [0, -1, -2, 1, 2**31 - 1, -(2**31), 99, 9601, 65536, 2**24]
+# Outputs that are texts.
+TEXTS = ["TRANSCRIPTS", "OUTPUT0", "transcripts"]
 # Elements of a tensor that is made up.
 MOST_ELEMENTS = 1_000_000
 # Elements of a tensor that is written as JSON: more take Python long to write.
@@ -223,7 +225,7 @@ def inputs(dice, request):
 
 def outputs(dice, request):
     """Outputs that do not exist, come twice, or are wanted in impossible ways."""
-    names = ["TRANSCRIPTS", "OUTPUT0", "speech", "enc", "NOPE", *ODD_TEXTS]
+    names = [*TEXTS, "speech", "enc", "NOPE", *ODD_TEXTS]
     odd = [
         {"classification": dice.choice([1, 5, 0, -1, 2**31, 2**63 - 1, "x"])},
         {"binary_data": dice.choice([True, False, "yes", 7])},
@@ -234,6 +236,9 @@ def outputs(dice, request):
         {},
     ]
     request.outputs = [(dice.choice(names), dice.choice(odd)) for _ in range(dice.choice([1, 1, 2, 200]))]
+    # The front ends of 2.51.0 divide by the size of an element to find the best classes, and that of a text is 0 (SIGFPE).
+    # Later ones refuse it (source). No backend is told of the wish, so that none can refuse it.
+    request.outputs = [(name, {} if "classification" in odd and name in TEXTS else odd) for name, odd in request.outputs]
 
 
 def shared_memory(dice, request):
