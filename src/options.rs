@@ -131,7 +131,7 @@ fn config_yaml<T>(
 ) -> Result<T, Error> {
     let path = context.file(key)?;
     let wrong = |error: String| Error::parameter(key, format!("{}: {error}", path.display()));
-    let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+    let text = yaml::read(&path).map_err(|error| wrong(error.to_string()))?;
     read(&text).map_err(|error| wrong(error.to_string()))
 }
 

@@ -223,13 +223,16 @@ fn subword_marks() {
 
 #[test]
 fn deep_nesting_is_refused_before_it_costs_memory() {
-    let nested = |depth: usize| {
-        let (open, close) = ("[".repeat(depth), "]".repeat(depth));
-        tokens(&format!("x: {open}{close}\ntoken_list: [a]"))
+    let nested = |open: &str, depth: usize, close: &str| {
+        let (open, close) = (open.repeat(depth), close.repeat(depth));
+        tokens(&format!("x:\n  {open}b{close}\ntoken_list: [a]"))
     };
-    assert_eq!(nested(100).unwrap(), ["a"]);
-    let message = nested(200).unwrap_err().to_string();
-    assert!(message.contains("nested too deep"), "{message}");
+    for (open, close) in [("[", "]"), ("- ", "")] {
+        assert_eq!(nested(open, 100, close).unwrap(), ["a"]);
+        let message = nested(open, 200, close).unwrap_err().to_string();
+        assert!(message.contains("nested too deep"), "{message}");
+        assert!(nested(open, 50_000, close).is_err());
+    }
 }
 
 #[test]

@@ -1,16 +1,16 @@
 //! Mean and variance normalisation from an am.mvn file.
 
-use std::io::Read;
 use std::path::Path;
 use std::str::SplitWhitespace;
 
 use crate::error::CmvnError;
+use crate::file;
 use crate::options::shown;
 
 const SHIFT: &str = "<AddShift>";
 const SCALE: &str = "<Rescale>";
 /// Largest file that is read: the usual 560 values take 11 kB.
-const MAX_FILE_BYTES: u64 = 16 << 20;
+const MAX_FILE_BYTES: u64 = 4 << 20;
 /// Most values per frame.
 const MAX_DIM: usize = 65_536;
 
@@ -42,24 +42,13 @@ impl Cmvn {
     /// Reads an am.mvn file.
     ///
     /// # Errors
-    /// See [`CmvnError`]; files over 16 MiB are refused unread.
+    /// See [`CmvnError`]; files over 4 MB are refused unread, and so is what is no file but a pipe, say.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, CmvnError> {
         let path = path.as_ref();
-        let io_error = |source| CmvnError::Io {
+        let bytes = file::read(path, MAX_FILE_BYTES).map_err(|source| CmvnError::Io {
             path: path.to_owned(),
             source,
-        };
-        let file = std::fs::File::open(path).map_err(io_error)?;
-        let mut bytes = Vec::new();
-        file.take(MAX_FILE_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(io_error)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(CmvnError::TooLarge {
-                path: path.to_owned(),
-                limit: MAX_FILE_BYTES,
-            });
-        }
+        })?;
         if bytes.contains(&0) {
             return Err(CmvnError::NotText);
         }

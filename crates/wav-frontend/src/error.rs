@@ -54,14 +54,6 @@ pub enum CmvnError {
         /// The reason.
         source: std::io::Error,
     },
-    /// The file is larger than any am.mvn.
-    #[error("{path} has more than {limit} bytes, which no am.mvn has")]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The largest size that is read, in bytes.
-        limit: u64,
-    },
     /// The content is not text.
     #[error(
         "not text: expected a Kaldi nnet in text form, with <AddShift> and <Rescale> (a binary \

@@ -7,6 +7,7 @@ mod dither;
 mod error;
 mod fbank;
 mod fft;
+mod file;
 mod frontend;
 mod lanes;
 pub mod lfr_cmvn_pe;

@@ -40,7 +40,7 @@ impl Window {
             let names: Vec<_> = Self::ALL.iter().map(|(name, _)| *name).collect();
             invalid(
                 "window",
-                format!("{name:?}"),
+                shown(name),
                 format!("one of {}", names.join(", ")),
             )
         })

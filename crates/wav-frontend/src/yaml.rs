@@ -1,11 +1,34 @@
 //! One section of a config.yaml as raw scalars: what was written, not what YAML's types make of it.
 
+use std::io;
+use std::path::Path;
+
 use saphyr_parser::{Event, Parser, ScanError, Span};
 
 use crate::error::OptionsError;
+use crate::file;
+
+/// Largest config.yaml that is read: one with 8404 tokens has 100 kB, and the parser can take a hundred times the memory
+/// of a hostile one.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+/// How deep lists and mappings may be nested: the parser remembers every level.
+const DEEPEST: isize = 128;
 
 /// Options of a section and their values, in order; `None` for a value which is not a scalar.
 pub type Section = Vec<(String, Option<String>)>;
+
+/// The text of a config.yaml.
+///
+/// # Errors
+/// When it is no file, cannot be read, has more than 4 MB, or is not UTF-8.
+pub fn read(path: impl AsRef<Path>) -> io::Result<String> {
+    let bytes = file::read(path.as_ref(), MAX_FILE_BYTES)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        let message = format!("not text: the byte at offset {offset} is not UTF-8");
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    })
+}
 
 /// The mapping called `name` at the top level of `text`. Nothing after it is looked at.
 ///
@@ -47,7 +70,10 @@ struct Events<'input> {
 
 impl<'input> Events<'input> {
     fn next(&mut self) -> Result<Option<(Event<'input>, Span)>, OptionsError> {
-        self.parser.next_event().transpose().map_err(yaml_error)
+        self.parser
+            .next_event()
+            .transpose()
+            .map_err(|error| yaml_error(&error))
     }
 
     /// The scalars of the mapping that begins here. No value at all is an empty mapping.
@@ -93,6 +119,12 @@ impl<'input> Events<'input> {
         let mut depth = depth_change(first);
         while depth > 0 {
             match self.next()? {
+                Some((_, span)) if depth > DEEPEST => {
+                    return Err(yaml_error(&ScanError::new_str(
+                        span.start,
+                        "nested too deep",
+                    )));
+                }
                 Some((event, _)) => depth += depth_change(&event),
                 None => break,
             }
@@ -109,7 +141,7 @@ fn depth_change(event: &Event<'_>) -> isize {
     }
 }
 
-fn yaml_error(error: ScanError) -> OptionsError {
+fn yaml_error(error: &ScanError) -> OptionsError {
     let marker = error.marker();
     OptionsError::Yaml {
         line: marker.line(),

@@ -3,9 +3,14 @@
 
 mod support;
 
+use std::fs::File;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use proptest::prelude::*;
 use support::{cmvn, data};
-use wav_frontend::{Cmvn, CmvnError, Frontend, FrontendOptions, OptionsError, Window};
+use wav_frontend::{Cmvn, CmvnError, Frontend, FrontendOptions, OptionsError, Window, yaml};
 
 fn mvn(shift: &str, scale: &str) -> String {
     format!(
@@ -115,8 +120,48 @@ fn unreadable_am_mvn_files_are_named() {
     );
     let binary = Cmvn::read(data("noise_1s.wav.npy")).unwrap_err();
     assert!(matches!(binary, CmvnError::NotText), "{binary}");
-    let endless = Cmvn::read("/dev/zero").unwrap_err();
-    assert!(matches!(endless, CmvnError::TooLarge { .. }), "{endless}");
+}
+
+/// What a path may lead to that is no file, or none that fits, and what the error says of it.
+fn traps(directory: &Path) -> Vec<(PathBuf, &'static str)> {
+    let place = |name: &str| directory.join(name);
+    let status = Command::new("mkfifo").arg(place("pipe")).status().unwrap();
+    assert!(status.success());
+    symlink("loop", place("loop")).unwrap();
+    File::create(place("large"))
+        .and_then(|file| file.set_len(10 << 30))
+        .unwrap();
+    vec![
+        (directory.to_owned(), "it is a directory, expected a file"),
+        (place("pipe"), "it is a pipe or a device, expected a file"),
+        (
+            "/dev/zero".into(),
+            "it is a pipe or a device, expected a file",
+        ),
+        (place("loop"), "symbolic links"),
+        (place("large"), "it has more than 4 MB, expected no more"),
+        (place("absent"), "No such file"),
+    ]
+}
+
+#[test]
+fn what_is_no_file_or_too_large_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    for (path, message) in traps(directory.path()) {
+        let error = Cmvn::read(&path).unwrap_err().to_string();
+        let path_is_named = error.starts_with(&format!("cannot read {}: ", path.display()));
+        assert!(path_is_named && error.contains(message), "{error}");
+        let error = yaml::read(&path).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+    let latin = directory.path().join("latin.yaml");
+    std::fs::write(&latin, b"a: \xe9\n").unwrap();
+    assert_eq!(
+        yaml::read(&latin).unwrap_err().to_string(),
+        "not text: the byte at offset 3 is not UTF-8"
+    );
+    std::fs::write(&latin, "a: é\n").unwrap();
+    assert_eq!(yaml::read(&latin).unwrap(), "a: é\n");
 }
 
 const CONFIG: &str = "\
@@ -404,15 +449,26 @@ fn recorded_cmvn_fits_the_default_options() {
 }
 
 #[test]
-fn deep_nesting_is_no_trouble() {
-    let deep = format!(
-        "a: {}{}\nfrontend_conf: {{fs: 8000}}",
-        "[".repeat(50_000),
-        "]".repeat(50_000)
-    );
-    let rate = FrontendOptions::from_yaml(&deep).map(|options| options.sample_rate);
-    assert!(
-        matches!(rate, Ok(8_000) | Err(OptionsError::Yaml { .. })),
-        "{rate:?}"
-    );
+fn deep_nesting_is_refused_before_it_costs_memory() {
+    let nested = |open: &str, depth: usize, close: &str| {
+        let (open, close) = (open.repeat(depth), close.repeat(depth));
+        let text = format!("a:\n  {open}b{close}\nfrontend_conf: {{fs: 8000}}");
+        FrontendOptions::from_yaml(&text).map(|options| options.sample_rate)
+    };
+    for (open, close) in [("[", "]"), ("- ", "")] {
+        assert_eq!(nested(open, 100, close), Ok(8_000));
+        let error = nested(open, 200, close).unwrap_err().to_string();
+        assert!(error.contains("nested too deep"), "{error}");
+        assert!(nested(open, 50_000, close).is_err());
+    }
+}
+
+#[test]
+fn long_values_are_cut_in_messages() {
+    let long = "x".repeat(10_000);
+    for key in ["fs", "window", "frame_length", "dither"] {
+        let text = format!("frontend_conf: {{{key}: {long}}}");
+        let error = FrontendOptions::from_yaml(&text).unwrap_err().to_string();
+        assert!(error.contains(key) && error.len() < 200, "{error}");
+    }
 }
