@@ -33,7 +33,8 @@ LONGEST_ECHO = 100
 # The server's own words: they repeat names, types, shapes and ids whole. They are answers to requests that no backend sees.
 OF_THE_SERVER = re.compile(
     r"\[request id: |unexpected inference (in|out)put '|must specify the START flag|Request for unknown model: "
-    r"|Unable to find (system )?shared memory region|must be specified along with 'shared_memory_region'"
+    r"|Unable to find (system )?shared memory region|has invalid type\. It should be either"
+    r"|(must be specified along with|can not be specified without) 'shared_memory_region'"
 )
 
 
@@ -47,8 +48,10 @@ def longest_echo(error, strings):
     """The most bytes of one of the client's texts that stand in an error, from the text's start."""
     longest = 0
     for text in strings:
-        while text[: longest + 1] and len(text) > longest and text[: longest + 1] in error:
-            longest += 1
+        count = 0
+        while count < len(text) and text[: count + 1] in error:
+            count += 1
+        longest = max(longest, len(text[:count].encode("utf-8", "surrogateescape")))
     return longest
 
 

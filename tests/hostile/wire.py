@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional
 import grpc
 from tritonclient.grpc import service_pb2
 
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 120
 SERVICE = "/inference.GRPCInferenceService/"
 
 
