@@ -46,6 +46,17 @@ pub(crate) fn spinner(what: &str) -> ProgressBar {
     bar
 }
 
+/// A spinner whose message changes; hidden where stderr is no terminal.
+pub(crate) fn spinner_of(verb: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>12.green.bold} {msg} {elapsed} {spinner}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner()
+        .with_style(style)
+        .with_prefix(verb);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
 /// A bar over `bytes` bytes; nothing where stderr is no terminal.
 pub(crate) fn bytes_bar(verb: &'static str, bytes: u64) -> ProgressBar {
     let style = ProgressStyle::with_template(

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use ureq::Agent;
 
 /// The header that says how many bytes of a body are JSON; raw tensors follow.
-const HEADER_LENGTH: &str = "Inference-Header-Content-Length";
+pub(crate) const HEADER_LENGTH: &str = "Inference-Header-Content-Length";
 
 /// The elements of a tensor.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +91,7 @@ pub(crate) struct Sequence {
 }
 
 /// Adds a sequence's parameters to a request.
-fn add_sequence(request: &mut Value, sequence: Option<Sequence>) {
+pub(crate) fn add_sequence(request: &mut Value, sequence: Option<Sequence>) {
     if let Some(Sequence { id, start, end }) = sequence {
         request["parameters"] =
             json!({ "sequence_id": id, "sequence_start": start, "sequence_end": end });

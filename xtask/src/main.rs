@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod backends;
+mod bench;
 mod console;
 mod demo;
 mod deny;
@@ -111,6 +112,17 @@ Examples:
 The exit code is 1 when an answer was wrong or lost, when memory grows by more than 1 MB per 10 000 requests after warm-up,
 or when file descriptors grow.")]
     Soak(soak::Soak),
+    /// Measure the project beside what it takes the place of, and write docs/benchmarks.md
+    #[command(after_help = "\
+Examples:
+  cargo xtask bench
+  cargo xtask bench --only kernels,steps
+  cargo xtask bench --quick
+  cargo xtask bench --check
+
+A whole run takes a quarter of an hour on two processors that have nothing else to do. Parts of it and quick ones write their
+document under target/xtask/bench. --check fails when a ratio fell far below the one in benches/ratios.json.")]
+    Bench(bench::Bench),
     /// Become another program, tied to the life of the parent
     #[command(hide = true)]
     ExecTied(process::ExecTied),
@@ -147,6 +159,7 @@ fn run(task: Task) -> Result<()> {
         Task::Repo { task } => repo::repo(&layout, &task),
         Task::Notices(options) => notices::notices(&layout, &options),
         Task::Soak(options) => soak::soak(&layout, &options),
+        Task::Bench(options) => bench::bench(&layout, &options),
         Task::ExecTied(_) => Ok(()),
     }
 }

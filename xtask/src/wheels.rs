@@ -82,8 +82,7 @@ impl Wheels {
 
     /// The server's Python backend.
     pub(crate) fn python_backend(&self) -> PathBuf {
-        self.directory
-            .join("pytriton/tritonserver/backends/python")
+        self.directory.join("pytriton/tritonserver/backends/python")
     }
 
     /// The program that runs a model of the Python backend, for a version of Python as in `3.11`.
