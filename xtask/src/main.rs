@@ -65,7 +65,7 @@ Examples:
 
 The exit code is 1 when a text differs from golden.tsv in the model's directory under demo/.")]
     Demo(demo::Demo),
-    /// Run everything that proves the project: formatting, lints, unit and doc tests, and the real server
+    /// Run everything that proves the project: formatting, lints, dependencies, unit and doc tests, and the real server
     #[command(after_help = "\
 Examples:
   cargo xtask test
