@@ -38,14 +38,15 @@ def soak(client, form, seconds, streams, interval, tell=lambda line: None):
     before = {model: client.statistics_at_rest(model) for model in MODELS}
     client.close()
     report = Report(form, descriptors_before=_settled_descriptors(pid))
-    _Run(client, material, report, tell).go(seconds, streams, interval)
-    if report.server_died:
-        return report
-    report.descriptors_after = _settled_descriptors(pid, report.descriptors_before)
-    for model in MODELS:
-        after = client.statistics_at_rest(model)
-        answered = [each["inference_stats"]["success"] for each in (before[model], after)]
-        report.uncounted[model] = counted(*answered, "count") - report.answered.get(model, 0)
+    try:
+        _Run(client, material, report, tell).go(seconds, streams, interval)
+        report.descriptors_after = _settled_descriptors(pid, report.descriptors_before)
+        for model in MODELS:
+            after = client.statistics_at_rest(model)
+            answered = [each["inference_stats"]["success"] for each in (before[model], after)]
+            report.uncounted[model] = counted(*answered, "count") - report.answered.get(model, 0)
+    except ProcessLookupError:
+        report.server_died = True
     return report
 
 
@@ -77,12 +78,13 @@ class _Run:
         processes = self.start(seconds, streams, interval)
         try:
             self.watch(processes, seconds)
-        except ProcessLookupError:
-            self.report.server_died = True
         finally:
             for process in processes:
                 process.kill()
                 process.join()
+            self.sum_up()
+
+    def sum_up(self):
         self.report.lost = self.report.requests - sum(self.report.answered.values()) - self.report.failed
         for kind, parts in sorted(self.latencies.items()):
             all_of_kind = np.concatenate(parts)
@@ -111,6 +113,7 @@ class _Run:
         while ended < PROCESSES:
             tick = self.next_tick(next_sample)
             now = time.monotonic()
+            self.report.seconds = min(seconds, now - began)
             if tick:
                 self.add(tick)
                 open_streams[tick.number] = tick.open_streams
@@ -125,7 +128,6 @@ class _Run:
             if now >= next_progress and self.report.samples:
                 self.tell(self.progress())
                 next_progress = now + PROGRESS_SECONDS
-        self.report.seconds = min(seconds, now - began)
 
     def next_tick(self, until):
         try:
