@@ -196,13 +196,12 @@ fn add_python(native: &Path, scripts: &Path, repository: &Path) -> Result<()> {
         let name = format!("python_{top}");
         copy(&native.join(top), &repository.join(&name), &|config| {
             let steps = OFFLINE_STEPS.iter().chain(&STREAMING_STEPS);
-            let config = steps.fold(renamed(config, &name), |config, step| {
+            steps.fold(renamed(config, &name), |config, step| {
                 config.replace(
                     &format!("model_name: \"{step}\""),
                     &format!("model_name: \"python_{step}\""),
                 )
-            });
-            config
+            })
         })?;
         // Read only with --model-config-name.
         wheels::remove(&repository.join(&name).join("configs"))?;
