@@ -72,7 +72,9 @@ class Deployment:
     def serving(self):
         """The server of the block `serve`, while the `with` block lasts."""
         block = BLOCKS["serve"]
-        script = self.settings + self.with_ports(block.script)
+        # The shell becomes the server, which so gets the signals itself.
+        script = self.settings + self.with_ports(block.script).replace("\ntritonserver ", "\nexec tritonserver ")
+        assert "exec" in script
         log = self.directory / "server.log"
         with log.open("wb") as output:
             server = subprocess.Popen(
