@@ -20,6 +20,7 @@ FAIL_EVERY = 3
 FEW = 4
 # The recording whose first token the decoder of `streaming_poisoned` fails at.
 POISONED = 3
+IN_FLIGHT = 2
 SHORT_IDLE_SECONDS = 2.5
 
 
@@ -66,11 +67,15 @@ def pipelines(gate):
     """A repository for pipelines. While the file `gate` is there, the encoders of `*_held` answer nothing.
 
     - `sensevoice_third`, `infer_third`, `streaming_third_encoder`, `streaming_third_decoder`: every third call fails
-    - `sensevoice_held`, `infer_held`, `streaming_held_encoder`; the last is short, too
+    - `sensevoice_held`, `streaming_held_encoder`: each row is a call of its own. The latter is short, too
+    - `streaming_held_cancelled`: the same, and may be idle as long as users' streams
+    - `sensevoice_held_few`: IN_FLIGHT calls of the encoder at a time
     - `streaming_poisoned`: its decoder fails when a row of a call has the first token of the recording POISONED; rows share calls
     - `streaming_short`: streams may be idle for SHORT_IDLE_SECONDS, and there are FEW of them at a time
     """
     repository = copy_of_all("faulty-pipelines")
+    # Each request waits at the gate, where it can be counted.
+    one_by_one = chain(with_parameter("max_rows_per_call", 1), with_parameter("calls_in_flight", 64))
     for stand_in, target in (
         ("sensevoice_encoder", "sensevoice_encoder"),
         ("paraformer_encoder", "paraformer_encoder"),
@@ -94,12 +99,22 @@ def pipelines(gate):
         ("infer_third", "infer_pipeline", with_parameter("encoder", "paraformer_encoder_third")),
         ("streaming_third_encoder", "streaming_paraformer", with_parameter("encoder", "online_encoder_third")),
         ("streaming_third_decoder", "streaming_paraformer", with_parameter("decoder", "online_decoder_third")),
-        ("sensevoice_held", "sensevoice", with_parameter("encoder", "sensevoice_encoder_held")),
-        ("infer_held", "infer_pipeline", with_parameter("encoder", "paraformer_encoder_held")),
+        ("sensevoice_held", "sensevoice", chain(with_parameter("encoder", "sensevoice_encoder_held"), one_by_one)),
+        ("sensevoice_held_few", "sensevoice", with_parameter("encoder", "sensevoice_encoder_held")),
         (
             "streaming_held_encoder",
             "streaming_paraformer",
-            chain(with_parameter("encoder", "online_encoder_held"), with_candidates(FEW), with_idle(SHORT_IDLE_SECONDS)),
+            chain(
+                with_parameter("encoder", "online_encoder_held"),
+                one_by_one,
+                with_candidates(FEW),
+                with_idle(SHORT_IDLE_SECONDS),
+            ),
+        ),
+        (
+            "streaming_held_cancelled",
+            "streaming_paraformer",
+            chain(with_parameter("encoder", "online_encoder_held"), one_by_one, with_candidates(FEW)),
         ),
         (
             "streaming_poisoned",

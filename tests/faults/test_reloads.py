@@ -19,7 +19,6 @@ from support.client import GRPC, HTTP, InferenceServerException, serving
 from support.load import on_threads
 from support.repository import fresh_directory
 
-IN_FLIGHT = 2
 RELOADS = int(os.environ.get("FAULTS_RELOADS") or 200)
 
 TOPS = ("sensevoice", "infer_pipeline", "streaming_paraformer")
@@ -138,10 +137,9 @@ def test_unloaded_with_calls_in_flight(held, ids, unloaded):
     away = [*(pipelines if unloaded != "encoders" else ()), *(encoders if unloaded != "pipelines" else ())]
     for model in ("sensevoice_encoder", "online_encoder", "online_decoder", *encoders, *pipelines):
         client.http.load_model(model)
-    # Of the pipelines' requests so many are at the encoder at a time. Others wait for their turn, which needs the encoder, and
-    # so do streams that need several turns.
+    # A whole stream needs the encoder several times.
     encoders_stay = unloaded == "pipelines"
-    count = 6 if encoders_stay else IN_FLIGHT
+    count = 6
     recording = streams()[5]
 
     def ask(number):
@@ -155,16 +153,16 @@ def test_unloaded_with_calls_in_flight(held, ids, unloaded):
         whole = send(client, recording.samples, next(ids), True, True, GRPC, "streaming_held_encoder")
         traffic.right(whole, recording.text)
 
+    @gate.opened_at_the_end
     def unload():
-        client.wait_until(lambda: gate.waiting("sensevoice_encoder") == IN_FLIGHT)
-        client.wait_until(lambda: gate.waiting("online_encoder") >= 1)
+        client.wait_until(lambda: gate.waiting("sensevoice_encoder") == count)
+        client.wait_until(lambda: gate.waiting("online_encoder") == 1 + encoders_stay)
         for model in away:
             client.http.unload_model(model)
         client.wait_until(lambda: not any(map(client.http.is_model_ready, away)))
         for model in away:
             with pytest.raises(InferenceServerException, match="no available versions|not found"):
                 client.infer(model, {"WAV": recording.samples[None]}, ["TRANSCRIPTS"])
-        gate.open()
 
     with gate.held():
         works = [*(partial(ask, number) for number in range(count)), first_chunk, unload]
