@@ -274,7 +274,7 @@ def ids(dice, request):
 
 def sequence_order(dice, request):
     """Chunks without START, with several, after END, of stream 0, in a burst, some with a spoilt tensor."""
-    stream = dice.choice([0, dice.randint(1, 9), dice.choice(["a", "b", "七", "\udcff", "\udcfe"])])
+    stream = dice.choice([0, dice.randint(1, 9), dice.choice(["a", "b", "七", "\udcff", "\udcfe", "x" * 120])])
     burst = []
     for _ in range(dice.randint(2, 6)):
         flags = {"sequence_start": dice.random() < 0.4, "sequence_end": dice.random() < 0.3}

@@ -33,7 +33,7 @@ LONGEST_ECHO = 100
 # The server's own words: they repeat names, types, shapes and ids whole. They are answers to requests that no backend sees.
 OF_THE_SERVER = re.compile(
     r"\[request id: |unexpected inference (in|out)put '|must specify the START flag|Request for unknown model: "
-    r"|Unable to find (system )?shared memory region|has invalid type\. It should be either"
+    r"|Unable to find (system )?shared memory region|has invalid type\. It should be either|invalid value type for '"
     r"|(must be specified along with|can not be specified without) 'shared_memory_region'"
 )
 
