@@ -1,16 +1,22 @@
 //! Rows of different lengths as one piece of work.
 
+use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use crate::error::FrontendError;
-use crate::fbank::Workspace;
 use crate::frontend::{Frontend, check_size};
+use crate::kernel::Workspace;
 
 /// Stacked frames that a thread takes at a time: what two threads get differs by less.
 const UNIT_FRAMES: usize = 64;
 /// Stacked frames, about a minute of audio, below which one more thread costs more than it brings.
 const FRAMES_PER_THREAD: usize = 1024;
+
+thread_local! {
+    /// Of the thread that asks for batches, again and again.
+    static WORKSPACE: RefCell<Workspace> = RefCell::default();
+}
 
 /// One row of a batch: its samples, without padding, and where its features go.
 #[derive(Debug)]
@@ -52,11 +58,10 @@ impl Frontend {
         }
         let threads = max_threads.get().min(frames / FRAMES_PER_THREAD).max(1);
         if threads == 1 {
-            let mut workspace = Workspace::new();
-            for row in rows {
-                self.extract(row.samples, row.out, &mut workspace)?;
-            }
-            return Ok(());
+            return WORKSPACE.with_borrow_mut(|workspace| {
+                rows.iter_mut()
+                    .try_for_each(|row| self.extract(row.samples, row.out, workspace).map(drop))
+            });
         }
         self.on_threads(self.shares(rows, frames.div_ceil(threads)));
         Ok(())

@@ -1,269 +1,357 @@
-//! Power spectra of real frames, [`LANES`] frames side by side.
+//! Power spectra of real frames, one frame per lane.
 //!
-//! A frame of N samples is transformed as N/2 complex numbers (even samples real, odd ones imaginary) by an
-//! in-place radix-4 decimation in frequency, whose outputs stay where they fall; the step that separates the
-//! two halves reads them from there. Twiddle factors are computed in f64.
+//! A frame of N samples is transformed as N/2 complex numbers (even samples real, odd ones imaginary), in place. The
+//! transform is seen as reducing a polynomial modulo `z^B - e^(-iφ)` to its remainders modulo four such factors with a
+//! quarter of the degree, again and again: the numbers of a block share one turn, which is applied on the way in, where
+//! each multiplication fuses with an addition. Block and frame are read in their natural order and outputs stay where
+//! they fall. The last step takes the two blocks with the bins r, r + B … and their mirror images, and goes on to the
+//! power of those bins at once.
+//!
+//! Turns are computed in f64.
 
 use std::f64::consts::TAU;
 
-use crate::lanes::{LANES, Lanes};
+use crate::lanes::{Lanes, Number};
 
-/// A complex number of each lane.
+/// A complex number of each lane: real part, imaginary part.
+pub(crate) type Complex<V> = [V; 2];
+
+/// `exp(-i phase)` as its real part and the negative of its imaginary part.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Complex {
-    pub(crate) re: Lanes<f64>,
-    pub(crate) im: Lanes<f64>,
+struct Turn<T> {
+    cos: T,
+    sin: T,
 }
 
-impl Complex {
-    pub(crate) const ZERO: Self = Self {
-        re: Lanes::<f64>::ZERO,
-        im: Lanes::<f64>::ZERO,
-    };
-}
-
-/// `exp(-i phase)`
-#[derive(Debug, Clone, Copy)]
-struct Twiddle {
-    re: f64,
-    im: f64,
-}
-
-impl Twiddle {
-    /// The `k`-th of `n` steps around the unit circle, clockwise.
-    fn new(k: usize, n: usize) -> Self {
-        let phase = TAU * k as f64 / n as f64;
+impl<T: Number> Turn<T> {
+    /// By `part` of the full circle, clockwise.
+    fn new(part: f64) -> Self {
+        let (sin, cos) = (TAU * part).sin_cos();
         Self {
-            re: phase.cos(),
-            im: -phase.sin(),
+            cos: T::from_f64(cos),
+            sin: T::from_f64(sin),
+        }
+    }
+
+    #[inline(always)]
+    fn splat<L: Lanes<Number = T>>(self, lanes: L) -> Turn<L::Vector> {
+        Turn {
+            cos: lanes.splat(self.cos),
+            sin: lanes.splat(self.sin),
         }
     }
 }
 
-/// One radix-4 pass: blocks of `size`, each split into four quarters.
+/// A block's turn, and twice as much.
+type Turns<T> = [Turn<T>; 2];
+
+/// One pass over the frame, in blocks that are split into four, or two, parts.
 #[derive(Debug, Clone)]
-struct Stage {
-    size: usize,
-    /// For each index within a quarter the factors of the second, third and fourth output.
-    twiddles: Vec<[Twiddle; 3]>,
+struct Stage<T> {
+    /// Complex numbers in a block.
+    block: usize,
+    radix: usize,
+    /// Per block.
+    turns: Vec<Turns<T>>,
 }
 
-/// Two bins of the spectrum of the real frame that come from the same two complex outputs.
+/// The last pass's blocks of the bins `r` and `size / 8 - r` (plus 0, 1, 2 and 3 times `size / 8`).
 #[derive(Debug, Clone, Copy)]
-struct Pair {
-    bin: usize,
-    mirror_bin: usize,
+struct Mirror<T> {
+    r: usize,
+    /// Where the blocks begin.
     at: usize,
     mirror_at: usize,
-    twiddle: Twiddle,
+    turns: Turns<T>,
+    mirror_turns: Turns<T>,
+    /// Per bin of the first block, the turn of the odd samples against the even ones.
+    odd: [Turn<T>; 4],
 }
 
 /// The plan for frames of one power-of-two size.
 #[derive(Debug, Clone)]
-pub(crate) struct PowerFft {
-    stages: Vec<Stage>,
-    /// Whether a radix-2 pass follows, as half the size is not a power of four.
-    radix2_last: bool,
-    pairs: Vec<Pair>,
+pub(crate) struct PowerFft<T> {
+    half: usize,
+    middle: Vec<Stage<T>>,
+    mirrors: Vec<Mirror<T>>,
 }
 
-impl PowerFft {
-    /// A plan for frames of `size` samples, a power of two from 2 on.
+/// Smallest frame that there is a plan for.
+pub(crate) const MIN_SIZE: usize = 32;
+
+impl<T: Number> PowerFft<T> {
+    /// A plan for frames of `size` samples, a power of two from [`MIN_SIZE`] on.
     pub(crate) fn new(size: usize) -> Self {
-        debug_assert!(size.is_power_of_two() && size >= 2);
+        debug_assert!(size.is_power_of_two() && size >= MIN_SIZE);
         let half = size / 2;
-        let mut stages = Vec::new();
-        let mut block = half;
-        while block >= 4 {
-            let twiddles = (0..block / 4).map(|j| [1, 2, 3].map(|k| Twiddle::new(j * k, block)));
-            stages.push(Stage {
-                size: block,
-                twiddles: twiddles.collect(),
+        // What the roots of the blocks' factors are turned by, as parts of the circle.
+        let mut parts = split(&[0.0], 4);
+        let mut middle = Vec::new();
+        let mut block = half / 4;
+        while block > 4 {
+            // One pass has to halve if the size is not a power of four.
+            let radix = if block == 8 { 2 } else { 4 };
+            middle.push(Stage {
+                block,
+                radix,
+                turns: parts
+                    .iter()
+                    .map(|part| turns(*part / radix as f64))
+                    .collect(),
             });
-            block /= 4;
+            parts = split(&parts, radix);
+            block /= radix;
         }
-        let pair = |bin: usize| {
-            let mirror_bin = (half - bin) % half;
-            Pair {
-                bin,
-                mirror_bin,
-                at: position(bin, half),
-                mirror_at: position(mirror_bin, half),
-                twiddle: Twiddle::new(bin, size),
+        let find = |r: usize| {
+            let wanted = r as f64 / (half / 4) as f64;
+            parts.iter().position(|part| *part == wanted).unwrap_or(0)
+        };
+        let mirror = |r: usize| {
+            let mirror_r = (half / 4 - r) % (half / 4);
+            let (block, mirror_block) = (find(r), find(mirror_r));
+            let odd = [0, 1, 2, 3].map(|q| Turn::new((r + q * half / 4) as f64 / size as f64));
+            Mirror {
+                r,
+                at: 4 * block,
+                mirror_at: 4 * mirror_block,
+                turns: turns(parts[block] / 4.0),
+                mirror_turns: turns(parts[mirror_block] / 4.0),
+                odd,
             }
         };
         Self {
-            stages,
-            radix2_last: block == 2,
-            pairs: (0..=half / 2).map(pair).collect(),
+            half,
+            middle,
+            mirrors: (0..=half / 8).map(mirror).collect(),
         }
     }
 
-    /// Transforms `frame` (`[size / 2]`, used up) and writes 4 times the power of its bins from 0 up to, without,
-    /// Nyquist to `power` (`[size / 2]`).
+    /// Goes on with a frame (`[size / 2]`, used up) after [`first`], and writes 4 times the power of its bins from 0 up
+    /// to, without, Nyquist to `power` (`[size / 2]`). Returns their sum, without that of bin 0.
     #[inline(always)]
-    pub(crate) fn power(&self, frame: &mut [Complex], power: &mut [Lanes]) {
-        for stage in &self.stages {
-            for block in frame.chunks_exact_mut(stage.size) {
-                stage.run(block);
-            }
+    pub(crate) fn power<L: Lanes<Number = T>>(
+        &self,
+        lanes: L,
+        frame: &mut [Complex<L::Vector>],
+        power: &mut [L::Vector],
+    ) -> L::Vector {
+        for stage in &self.middle {
+            stage.run(lanes, frame);
         }
-        if self.radix2_last {
-            for pair in frame.chunks_exact_mut(2) {
-                if let [a, b] = pair {
-                    butterfly2(a, b);
+        let power = &mut power[..self.half];
+        let mut sums = [lanes.splat(T::ZERO); 2];
+        for mirror in &self.mirrors {
+            mirror.run(lanes, frame, power, &mut sums);
+        }
+        lanes.add(sums[0], sums[1])
+    }
+}
+
+fn turns<T: Number>(part: f64) -> Turns<T> {
+    [Turn::new(part), Turn::new(2.0 * part)]
+}
+
+/// The turns of the factors that each factor is split into.
+fn split(parts: &[f64], radix: usize) -> Vec<f64> {
+    let each = |part: &f64| {
+        let part = *part;
+        (0..radix).map(move |k| (part + k as f64) / radix as f64)
+    };
+    parts.iter().flat_map(each).collect()
+}
+
+impl<T: Number> Stage<T> {
+    #[inline(always)]
+    fn run<L: Lanes<Number = T>>(&self, lanes: L, frame: &mut [Complex<L::Vector>]) {
+        if self.radix == 2 {
+            for (block, [turn, _]) in frame.chunks_exact_mut(self.block).zip(&self.turns) {
+                let turn = turn.splat(lanes);
+                let (a, b) = block.split_at_mut(self.block / 2);
+                for (a, b) in a.iter_mut().zip(b) {
+                    (*a, *b) = both(lanes, *a, *b, turn);
                 }
             }
+            return;
         }
-        for pair in &self.pairs {
-            let (z, mirror) = (&frame[pair.at], &frame[pair.mirror_at]);
-            let (low, high) = pair_power(z, mirror, pair.twiddle);
-            // Bin 0 has Nyquist as its mirror, which is left out; it is its own mirror here, so it goes last.
-            power[pair.mirror_bin] = high;
-            power[pair.bin] = low;
+        for (block, turns) in frame.chunks_exact_mut(self.block).zip(&self.turns) {
+            let turns = [turns[0].splat(lanes), turns[1].splat(lanes)];
+            let [a, b, c, d] = quarters(block);
+            for ((a, b), (c, d)) in a.iter_mut().zip(b).zip(c.iter_mut().zip(d)) {
+                [*a, *b, *c, *d] = butterfly(lanes, [*a, *b, *c, *d], turns);
+            }
         }
     }
 }
 
-impl Stage {
+#[inline(always)]
+pub(crate) fn quarters<T>(block: &mut [T]) -> [&mut [T]; 4] {
+    let size = block.len() / 4;
+    let (low, high) = block.split_at_mut(2 * size);
+    let (a, b) = low.split_at_mut(size);
+    let (c, d) = high.split_at_mut(size);
+    [a, b, &mut c[..size], &mut d[..size]]
+}
+
+/// The first pass, of a single block: the remainders of `a`, and of what there is of `b`, `c` and `d`.
+#[inline(always)]
+pub(crate) fn first<L: Lanes>(
+    lanes: L,
+    a: Complex<L::Vector>,
+    b: Complex<L::Vector>,
+    c: Option<Complex<L::Vector>>,
+    d: Option<Complex<L::Vector>>,
+) -> [Complex<L::Vector>; 4] {
+    let [plus, minus] = match c {
+        Some(c) => [
+            [lanes.add(a[0], c[0]), lanes.add(a[1], c[1])],
+            [lanes.sub(a[0], c[0]), lanes.sub(a[1], c[1])],
+        ],
+        None => [a, a],
+    };
+    let [plus2, minus2] = match d {
+        Some(d) => [
+            [lanes.add(b[0], d[0]), lanes.add(b[1], d[1])],
+            [lanes.sub(b[0], d[0]), lanes.sub(b[1], d[1])],
+        ],
+        None => [b, b],
+    };
+    [
+        [lanes.add(plus[0], plus2[0]), lanes.add(plus[1], plus2[1])],
+        [
+            lanes.add(minus[0], minus2[1]),
+            lanes.sub(minus[1], minus2[0]),
+        ],
+        [lanes.sub(plus[0], plus2[0]), lanes.sub(plus[1], plus2[1])],
+        [
+            lanes.sub(minus[0], minus2[1]),
+            lanes.add(minus[1], minus2[0]),
+        ],
+    ]
+}
+
+/// `a + turn b` and `a - turn b`, the latter as `2 a` less the former.
+#[inline(always)]
+fn both<L: Lanes>(
+    lanes: L,
+    a: Complex<L::Vector>,
+    b: Complex<L::Vector>,
+    turn: Turn<L::Vector>,
+) -> (Complex<L::Vector>, Complex<L::Vector>) {
+    let re = lanes.mul_add(turn.cos, b[0], a[0]);
+    let re = lanes.mul_add(turn.sin, b[1], re);
+    let im = lanes.mul_add(turn.cos, b[1], a[1]);
+    let im = lanes.sub_mul(im, turn.sin, b[0]);
+    let two = lanes.splat(L::Number::from_f32(2.0));
+    (
+        [re, im],
+        [lanes.mul_sub(two, a[0], re), lanes.mul_sub(two, a[1], im)],
+    )
+}
+
+/// As [`both`], for a turn by another quarter of the circle.
+#[inline(always)]
+fn both_and_quarter<L: Lanes>(
+    lanes: L,
+    a: Complex<L::Vector>,
+    b: Complex<L::Vector>,
+    turn: Turn<L::Vector>,
+) -> (Complex<L::Vector>, Complex<L::Vector>) {
+    let re = lanes.sub_mul(a[0], turn.sin, b[0]);
+    let re = lanes.mul_add(turn.cos, b[1], re);
+    let im = lanes.sub_mul(a[1], turn.sin, b[1]);
+    let im = lanes.sub_mul(im, turn.cos, b[0]);
+    let two = lanes.splat(L::Number::from_f32(2.0));
+    (
+        [re, im],
+        [lanes.mul_sub(two, a[0], re), lanes.mul_sub(two, a[1], im)],
+    )
+}
+
+/// The four remainders of `a + b z + c z² + d z³`.
+#[inline(always)]
+fn butterfly<L: Lanes>(
+    lanes: L,
+    [a, b, c, d]: [Complex<L::Vector>; 4],
+    [turn, twice]: [Turn<L::Vector>; 2],
+) -> [Complex<L::Vector>; 4] {
+    let (plus, minus) = both(lanes, a, c, twice);
+    let (plus2, minus2) = both(lanes, b, d, twice);
+    let (first, third) = both(lanes, plus, plus2, turn);
+    let (second, fourth) = both_and_quarter(lanes, minus, minus2, turn);
+    [first, second, third, fourth]
+}
+
+impl<T: Number> Mirror<T> {
     #[inline(always)]
-    fn run(&self, block: &mut [Complex]) {
-        let (low, high) = block.split_at_mut(self.size / 2);
-        let (a, b) = low.split_at_mut(self.size / 4);
-        let (c, d) = high.split_at_mut(self.size / 4);
-        let rows = a.iter_mut().zip(b).zip(c.iter_mut().zip(d));
-        for (((a, b), (c, d)), twiddles) in rows.zip(&self.twiddles) {
-            butterfly4(a, b, c, d, twiddles);
+    fn run<L: Lanes<Number = T>>(
+        &self,
+        lanes: L,
+        frame: &[Complex<L::Vector>],
+        power: &mut [L::Vector],
+        sums: &mut [L::Vector; 2],
+    ) {
+        let step = power.len() / 4;
+        let r = self.r;
+        let z = self.block(lanes, frame, self.at, &self.turns);
+        if r == 0 {
+            let (bin0, _) = pair_power(lanes, z[0], z[0], self.odd[0]);
+            let (low, high) = pair_power(lanes, z[1], z[3], self.odd[1]);
+            let (middle, _) = pair_power(lanes, z[2], z[2], self.odd[2]);
+            power[0] = bin0;
+            power[step] = low;
+            power[2 * step] = middle;
+            power[3 * step] = high;
+            sums[0] = lanes.add(lanes.add(sums[0], low), middle);
+            sums[1] = lanes.add(sums[1], high);
+            return;
+        }
+        let (mirror, pairs) = if 2 * r == step {
+            (z, 2)
+        } else {
+            (
+                self.block(lanes, frame, self.mirror_at, &self.mirror_turns),
+                4,
+            )
+        };
+        for q in 0..pairs {
+            let (low, high) = pair_power(lanes, z[q], mirror[3 - q], self.odd[q]);
+            power[r + q * step] = low;
+            power[(4 - q) * step - r] = high;
+            sums[0] = lanes.add(sums[0], low);
+            sums[1] = lanes.add(sums[1], high);
         }
     }
-}
 
-/// Where the in-place transform of `n` numbers leaves output `k`.
-fn position(k: usize, n: usize) -> usize {
-    match n {
-        1 => 0,
-        2 => k,
-        _ => (k % 4) * (n / 4) + position(k / 4, n / 4),
-    }
-}
-
-#[inline(always)]
-fn butterfly2(a: &mut Complex, b: &mut Complex) {
-    for l in 0..LANES {
-        let (ar, ai, br, bi) = (a.re.0[l], a.im.0[l], b.re.0[l], b.im.0[l]);
-        (a.re.0[l], a.im.0[l]) = (ar + br, ai + bi);
-        (b.re.0[l], b.im.0[l]) = (ar - br, ai - bi);
-    }
-}
-
-#[inline(always)]
-fn butterfly4(
-    a: &mut Complex,
-    b: &mut Complex,
-    c: &mut Complex,
-    d: &mut Complex,
-    w: &[Twiddle; 3],
-) {
-    let [w1, w2, w3] = *w;
-    for l in 0..LANES {
-        let (sum_re, sum_im) = (a.re.0[l] + c.re.0[l], a.im.0[l] + c.im.0[l]);
-        let (dif_re, dif_im) = (a.re.0[l] - c.re.0[l], a.im.0[l] - c.im.0[l]);
-        let (sum2_re, sum2_im) = (b.re.0[l] + d.re.0[l], b.im.0[l] + d.im.0[l]);
-        // -i (b - d)
-        let (dif2_re, dif2_im) = (b.im.0[l] - d.im.0[l], d.re.0[l] - b.re.0[l]);
-
-        a.re.0[l] = sum_re + sum2_re;
-        a.im.0[l] = sum_im + sum2_im;
-        let (re, im) = (dif_re + dif2_re, dif_im + dif2_im);
-        b.re.0[l] = re * w1.re - im * w1.im;
-        b.im.0[l] = re * w1.im + im * w1.re;
-        let (re, im) = (sum_re - sum2_re, sum_im - sum2_im);
-        c.re.0[l] = re * w2.re - im * w2.im;
-        c.im.0[l] = re * w2.im + im * w2.re;
-        let (re, im) = (dif_re - dif2_re, dif_im - dif2_im);
-        d.re.0[l] = re * w3.re - im * w3.im;
-        d.im.0[l] = re * w3.im + im * w3.re;
+    #[inline(always)]
+    fn block<L: Lanes<Number = T>>(
+        &self,
+        lanes: L,
+        frame: &[Complex<L::Vector>],
+        at: usize,
+        turns: &Turns<T>,
+    ) -> [Complex<L::Vector>; 4] {
+        let block = &frame[at..at + 4];
+        let turns = [turns[0].splat(lanes), turns[1].splat(lanes)];
+        butterfly(lanes, [block[0], block[1], block[2], block[3]], turns)
     }
 }
 
 /// 4 times the power of a bin and of its mirror. With `E = z + conj(mirror)` and `O = -i (z - conj(mirror))`, twice
 /// the spectra of the even and of the odd samples, the bins are `(E + w O) / 2` and `conj(E - w O) / 2`.
 #[inline(always)]
-fn pair_power(z: &Complex, mirror: &Complex, w: Twiddle) -> (Lanes, Lanes) {
-    let (mut low, mut high) = (Lanes::<f32>::ZERO, Lanes::<f32>::ZERO);
-    for l in 0..LANES {
-        let (even_re, even_im) = (z.re.0[l] + mirror.re.0[l], z.im.0[l] - mirror.im.0[l]);
-        let (odd_re, odd_im) = (z.im.0[l] + mirror.im.0[l], mirror.re.0[l] - z.re.0[l]);
-        let turned_re = odd_re * w.re - odd_im * w.im;
-        let turned_im = odd_re * w.im + odd_im * w.re;
-        let (re, im) = (even_re + turned_re, even_im + turned_im);
-        low.0[l] = squared_magnitude(re, im);
-        let (re, im) = (even_re - turned_re, even_im - turned_im);
-        high.0[l] = squared_magnitude(re, im);
-    }
-    (low, high)
+fn pair_power<L: Lanes>(
+    lanes: L,
+    z: Complex<L::Vector>,
+    mirror: Complex<L::Vector>,
+    w: Turn<L::Number>,
+) -> (L::Vector, L::Vector) {
+    let even = [lanes.add(z[0], mirror[0]), lanes.sub(z[1], mirror[1])];
+    let odd = [lanes.add(z[1], mirror[1]), lanes.sub(mirror[0], z[0])];
+    let (low, high) = both(lanes, even, odd, w.splat(lanes));
+    (magnitude(lanes, low), magnitude(lanes, high))
 }
 
-/// As Kaldi rounds it: the bin first, then its power.
 #[inline(always)]
-fn squared_magnitude(re: f64, im: f64) -> f32 {
-    let (re, im) = (re as f32, im as f32);
-    re * re + im * im
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn signal(size: usize, lane: usize) -> Vec<f64> {
-        (0..size)
-            .map(|i| ((i * i * (lane + 1) + 3 * i + lane) % 23) as f64 - 11.0)
-            .collect()
-    }
-
-    /// The power of `bin` by the definition of the Fourier transform.
-    fn dft_power(samples: &[f64], bin: usize) -> f64 {
-        let turn = |i: usize| TAU * (i * bin % samples.len()) as f64 / samples.len() as f64;
-        let re: f64 = samples
-            .iter()
-            .enumerate()
-            .map(|(i, x)| x * turn(i).cos())
-            .sum();
-        let im: f64 = samples
-            .iter()
-            .enumerate()
-            .map(|(i, x)| x * turn(i).sin())
-            .sum();
-        re * re + im * im
-    }
-
-    #[test]
-    fn power_is_that_of_the_plain_transform_for_every_size() {
-        for size in [2, 4, 8, 16, 32, 64, 256, 512, 1024, 2048] {
-            let mut frame = vec![Complex::ZERO; size / 2];
-            for lane in 0..LANES {
-                for (i, x) in signal(size, lane).into_iter().enumerate() {
-                    let row = if i % 2 == 0 {
-                        &mut frame[i / 2].re
-                    } else {
-                        &mut frame[i / 2].im
-                    };
-                    row.0[lane] = x;
-                }
-            }
-            let mut power = vec![Lanes::<f32>::ZERO; size / 2];
-            PowerFft::new(size).power(&mut frame, &mut power);
-            for lane in [0, 7, LANES - 1] {
-                let samples = signal(size, lane);
-                let energy: f64 = samples.iter().map(|x| x * x).sum::<f64>() * size as f64;
-                for (bin, power) in power.iter().enumerate() {
-                    let error = f64::from(power.0[lane]) / 4.0 - dft_power(&samples, bin);
-                    assert!(
-                        error.abs() < 1e-6 * energy,
-                        "size {size} lane {lane} bin {bin}: {error}"
-                    );
-                }
-            }
-        }
-    }
+fn magnitude<L: Lanes>(lanes: L, x: Complex<L::Vector>) -> L::Vector {
+    lanes.mul_add(x[0], x[0], lanes.mul(x[1], x[1]))
 }

@@ -1,10 +1,11 @@
 //! Samples to features: fbank, stacking of frames, normalisation.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use crate::cmvn::Cmvn;
 use crate::error::{FrontendError, OptionsError};
-use crate::fbank::{Fbank, Workspace};
+use crate::fbank::{Fbank, Sink};
+use crate::kernel::Workspace;
 use crate::options::FrontendOptions;
 use crate::simd_path::SimdPath;
 
@@ -121,24 +122,19 @@ impl Frontend {
         let last = number + self.fbank.frames(samples.len()) - 1;
         let needed = lfr.sources(range.clone(), last);
         let there = needed.start - number..needed.end - number;
-        let (bins, dim) = (self.fbank.num_mel_bins(), self.feature_dim());
+        let sink = Stacked {
+            frontend: self,
+            number,
+            last,
+            rows: range,
+            out,
+        };
         self.fbank
-            .for_each_frame(samples, there, number, workspace, |frame, log_mel| {
-                lfr.for_each_place(number + frame, last, range.clone(), |row, slot| {
-                    let out = &mut out[(row - range.start) * dim + slot * bins..][..bins];
-                    self.normalise(slot * bins, log_mel, out);
-                });
-            });
-    }
-
-    pub(crate) fn lfr(&self) -> Lfr {
-        Lfr {
-            m: self.options.lfr_m,
-            n: self.options.lfr_n,
-        }
+            .for_each_frame(samples, there, number, workspace, sink);
     }
 
     /// Writes `values`, the ones from `first` on in a stacked frame, to `out`.
+    #[inline(always)]
     fn normalise(&self, first: usize, values: &[f32], out: &mut [f32]) {
         let Some(cmvn) = &self.cmvn else {
             out.copy_from_slice(values);
@@ -150,6 +146,41 @@ impl Frontend {
             out.iter_mut().zip(values).zip(shift.iter().zip(scale))
         {
             *out = (value + shift) * scale;
+        }
+    }
+
+    pub(crate) fn lfr(&self) -> Lfr {
+        Lfr {
+            m: self.options.lfr_m,
+            n: self.options.lfr_n,
+        }
+    }
+}
+
+/// Log-mel frames on their way to the stacked ones.
+struct Stacked<'a> {
+    frontend: &'a Frontend,
+    /// Of the first log-mel frame that there is.
+    number: usize,
+    /// The audio's last log-mel frame.
+    last: usize,
+    /// The stacked frames in `out`.
+    rows: Range<usize>,
+    out: &'a mut [f32],
+}
+
+impl Sink for Stacked<'_> {
+    #[inline(always)]
+    fn put(&mut self, frame: usize, log_mel: &[f32]) {
+        let (bins, dim) = (log_mel.len(), self.frontend.feature_dim());
+        let lfr = self.frontend.lfr();
+        let positions = lfr.positions(self.number + frame, self.last);
+        for row in lfr.rows_with(&positions, &self.rows) {
+            for slot in lfr.slots(&positions, row) {
+                let at = (row - self.rows.start) * dim + slot * bins;
+                let out = &mut self.out[at..][..bins];
+                self.frontend.normalise(slot * bins, log_mel, out);
+            }
         }
     }
 }
@@ -189,33 +220,28 @@ impl Lfr {
         first.min(last)..end.clamp(1, last + 1)
     }
 
-    /// Calls `put` with each row of `rows` and each slot of it that hold `frame`.
-    fn for_each_place(
-        self,
-        frame: usize,
-        last: usize,
-        rows: Range<usize>,
-        mut put: impl FnMut(usize, usize),
-    ) {
-        // In the padded sequence the frame stands at these positions.
-        let from = if frame == 0 { 0 } else { frame + self.pad() };
-        let to = if frame == last {
-            usize::MAX
-        } else {
-            frame + self.pad()
-        };
-        let first_row = rows
-            .start
-            .max((from + 1).saturating_sub(self.m).div_ceil(self.n));
-        for row in first_row..rows.end {
-            let start = row * self.n;
-            if start > to {
-                break;
-            }
-            for slot in from.saturating_sub(start)..self.m.min((to - start).saturating_add(1)) {
-                put(row, slot);
-            }
-        }
+    /// The places of `frame` in the padded sequence.
+    fn positions(self, frame: usize, last: usize) -> RangeInclusive<usize> {
+        let position = frame + self.pad();
+        let from = if frame == 0 { 0 } else { position };
+        let to = if frame == last { usize::MAX } else { position };
+        from..=to
+    }
+
+    /// The rows among `rows` that may hold one of the `positions`.
+    fn rows_with(self, positions: &RangeInclusive<usize>, rows: &Range<usize>) -> Range<usize> {
+        let first = (positions.start() + 1)
+            .saturating_sub(self.m)
+            .div_ceil(self.n);
+        let end = (positions.end() / self.n).saturating_add(1);
+        rows.start.max(first)..rows.end.min(end)
+    }
+
+    /// The slots of `row` that hold one of the `positions`.
+    fn slots(self, positions: &RangeInclusive<usize>, row: usize) -> Range<usize> {
+        let start = row * self.n;
+        let end = (positions.end() - start).saturating_add(1);
+        positions.start().saturating_sub(start)..self.m.min(end)
     }
 }
 
@@ -304,10 +330,13 @@ mod tests {
                     let range = start..truth.len().min(start + 2);
                     let mut rows = vec![vec![usize::MAX; m]; range.len()];
                     for frame in lfr.sources(range.clone(), frames - 1) {
-                        lfr.for_each_place(frame, frames - 1, range.clone(), |row, slot| {
-                            assert_eq!(rows[row - start][slot], usize::MAX, "filled twice");
-                            rows[row - start][slot] = frame;
-                        });
+                        let positions = lfr.positions(frame, frames - 1);
+                        for row in lfr.rows_with(&positions, &range) {
+                            for slot in lfr.slots(&positions, row) {
+                                assert_eq!(rows[row - start][slot], usize::MAX, "filled twice");
+                                rows[row - start][slot] = frame;
+                            }
+                        }
                     }
                     assert_eq!(
                         rows,

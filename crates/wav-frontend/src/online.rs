@@ -22,8 +22,9 @@
 //! ```
 
 use crate::error::{FrontendError, OptionsError};
-use crate::fbank::{Fbank, Workspace};
+use crate::fbank::{Fbank, Sink};
 use crate::frontend::check_size;
+use crate::kernel::Workspace;
 use crate::options::{FrontendOptions, invalid};
 
 /// Chunks of audio that may wait in a stream.
@@ -46,7 +47,7 @@ pub struct OnlineFrontend {
 
 /// One stream's memory: the samples that its next windows need.
 ///
-/// About 2 kB between chunks of 0.6 s, and at most the 64 chunks that may wait.
+/// About 2 kB between calls of [`chunk`](OnlineFrontend::chunk) with 0.6 s, and at most the 64 chunks that may wait.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OnlineState {
     /// From the first frame of the next window on.
@@ -64,6 +65,24 @@ impl OnlineState {
     /// Forgets the stream, to begin another.
     pub fn reset(&mut self) {
         *self = Self::default();
+    }
+}
+
+/// A window's frames, of which the first is copied in front.
+struct Window<'a> {
+    out: &'a mut [f32],
+    bins: usize,
+    copies: usize,
+}
+
+impl Sink for Window<'_> {
+    #[inline(always)]
+    fn put(&mut self, frame: usize, log_mel: &[f32]) {
+        let from = if frame == 0 { 0 } else { self.copies + frame };
+        let out = &mut self.out[from * self.bins..(self.copies + frame + 1) * self.bins];
+        for row in out.chunks_exact_mut(self.bins) {
+            row.copy_from_slice(log_mel);
+        }
     }
 }
 
@@ -166,12 +185,17 @@ impl OnlineFrontend {
     /// # Errors
     /// When more than 64 chunks would wait; the stream is as before then.
     pub fn push(&self, state: &mut OnlineState, samples: &[f32]) -> Result<(), FrontendError> {
+        self.check_backlog(state, samples)?;
+        state.samples.extend_from_slice(samples);
+        Ok(())
+    }
+
+    fn check_backlog(&self, state: &OnlineState, samples: &[f32]) -> Result<(), FrontendError> {
         let (held, given) = (state.samples.len(), samples.len());
         let limit = MAX_BACKLOG_CHUNKS * self.chunk_samples();
         if held.saturating_add(given) > limit {
             return Err(FrontendError::Backlog { held, given, limit });
         }
-        state.samples.extend_from_slice(samples);
         Ok(())
     }
 
@@ -185,36 +209,48 @@ impl OnlineFrontend {
         out: &mut [f32],
         workspace: &mut Workspace,
     ) -> Result<bool, FrontendError> {
-        let bins = self.fbank.num_mel_bins();
-        check_size("the window buffer", out.len(), self.window, bins)?;
-        let own = self.own_frames(state);
-        if state.samples.len() < self.samples_in(own) {
+        self.check_window(out)?;
+        if state.samples.len() < self.samples_in(self.own_frames(state)) {
             return Ok(false);
         }
-        let copies = self.window - own;
-        let number = (state.windows * self.stride).saturating_sub(self.pad);
-        self.fbank.for_each_frame(
-            &state.samples,
-            0..own,
-            number,
-            workspace,
-            |frame, log_mel| {
-                let from = if frame == 0 { 0 } else { copies + frame };
-                for row in out[from * bins..(copies + frame + 1) * bins].chunks_exact_mut(bins) {
-                    row.copy_from_slice(log_mel);
-                }
-            },
-        );
-        self.advance(state, self.stride - copies);
+        let used = self.window(state.windows, &state.samples, out, workspace);
+        state.samples.drain(..used);
+        state.windows += 1;
+        self.give_back(state);
         Ok(true)
     }
 
-    /// Drops the samples before the frame `frames` further on, and the memory they took.
-    fn advance(&self, state: &mut OnlineState, frames: usize) {
-        let dropped = state.samples.len().min(frames * self.fbank.frame_shift());
-        state.samples.drain(..dropped);
-        state.samples.shrink_to(self.samples_in(self.pad));
-        state.windows += 1;
+    fn check_window(&self, out: &[f32]) -> Result<(), FrontendError> {
+        let bins = self.fbank.num_mel_bins();
+        check_size("the window buffer", out.len(), self.window, bins)
+    }
+
+    /// Computes window `index`, whose first frame `samples` begin with, and returns the samples that no later one needs.
+    fn window(
+        &self,
+        index: usize,
+        samples: &[f32],
+        out: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> usize {
+        let copies = if index == 0 { self.pad } else { 0 };
+        let own = self.window - copies;
+        let number = (index * self.stride).saturating_sub(self.pad);
+        let bins = self.fbank.num_mel_bins();
+        let sink = Window { out, bins, copies };
+        self.fbank
+            .for_each_frame(samples, 0..own, number, workspace, sink);
+        samples
+            .len()
+            .min((self.stride - copies) * self.fbank.frame_shift())
+    }
+
+    /// Gives memory back that a backlog took.
+    fn give_back(&self, state: &mut OnlineState) {
+        let usual = 2 * self.chunk_samples();
+        if state.samples.capacity() > usual && state.samples.len() < usual / 2 {
+            state.samples.shrink_to(self.samples_in(self.pad));
+        }
     }
 
     /// One chunk in, one window out, `[window_frames(), num_mel_bins]`: what a model with fixed tensors needs. A chunk that
@@ -230,19 +266,25 @@ impl OnlineFrontend {
         out: &mut [f32],
         workspace: &mut Workspace,
     ) -> Result<ChunkReport, FrontendError> {
-        check_size(
-            "the window buffer",
-            out.len(),
-            self.window,
-            self.fbank.num_mel_bins(),
-        )?;
-        self.push(state, samples)?;
+        self.check_window(out)?;
+        self.check_backlog(state, samples)?;
         let boundary = self.samples_to_boundary(state);
-        let padding = boundary.saturating_sub(state.samples.len());
-        let backlog = state.samples.len().saturating_sub(boundary);
-        state.samples.resize(state.samples.len() + padding, 0.0);
-        self.pop(state, out, workspace)?;
-        Ok(ChunkReport { padding, backlog })
+        let total = state.samples.len() + samples.len();
+        // The stream itself keeps only what is left, a small part of a chunk.
+        let mut joined = workspace.take_joined();
+        joined.extend_from_slice(&state.samples);
+        joined.extend_from_slice(samples);
+        joined.resize(total.max(boundary), 0.0);
+        let used = self.window(state.windows, &joined, out, workspace);
+        state.samples.clear();
+        state.samples.extend_from_slice(&joined[used..]);
+        state.windows += 1;
+        self.give_back(state);
+        workspace.put_back_joined(joined);
+        Ok(ChunkReport {
+            padding: boundary.saturating_sub(total),
+            backlog: total.saturating_sub(boundary),
+        })
     }
 }
 

@@ -231,7 +231,7 @@ impl FrontendOptions {
         let (low, high) = self.band();
         check("high_freq", high, 1.0, nyquist)?;
         check("low_freq", low, 0.0, high - 1.0)?;
-        crate::mel::MelBank::new(self).map(|_| ())
+        crate::mel::MelBank::<f64>::new(self).map(|_| ())
     }
 }
 

@@ -1,10 +1,18 @@
 //! Sinusoidal position encoding without a last position.
 
-use crate::error::OptionsError;
-use crate::options::invalid;
+use std::ops::Range;
 
-/// Positions that share one evaluation of sine and cosine.
+use crate::error::OptionsError;
+use crate::lanes::Isa;
+use crate::options::invalid;
+use crate::simd_path::{Kernel, Machine, SimdPath};
+
+/// Positions in a block: one hexadecimal digit of them.
 const BLOCK: usize = 16;
+/// Digits whose turns are tabulated, which is 17 hours of 60 ms frames; what is beyond is evaluated.
+const DIGITS: usize = 5;
+/// Phases that are turned together.
+const GROUP: usize = 64;
 /// Largest encoder output size.
 const MAX_OUTPUT_SIZE: usize = 1 << 20;
 
@@ -12,20 +20,40 @@ const MAX_OUTPUT_SIZE: usize = 1 << 20;
 /// positions.
 ///
 /// The encoding of a position is, for k below half the width K, sin(position t_k) and, K further on, cos(position t_k)
-/// with t_k = 10000^(-k / (K - 1)). It is computed in double precision from the position alone: in blocks, whose first
-/// position is evaluated and whose others are one turn away from it, whatever part of a block is asked for. So a
-/// frame's values are the same bits in whatever company it comes.
+/// with t_k = 10000^(-k / (K - 1)). It is computed in double precision from the position alone, as one turn for each
+/// hexadecimal digit of it, so a frame's values are the same bits in whatever company it comes.
 #[derive(Debug, Clone)]
 pub(crate) struct Positions {
+    machine: Machine,
     scale: f32,
-    timescales: Vec<Timescale>,
+    /// t_k
+    phases: Vec<f64>,
+    digits: Vec<Turns>,
 }
 
-/// t_k, and sine and cosine of 0, t_k, 2 t_k … within a block.
+/// Sines and cosines of 0, t_k, 2 t_k … 15 t_k times a power of 16: `[16, K]`.
 #[derive(Debug, Clone)]
-struct Timescale {
-    phase: f64,
-    turns: [(f64, f64); BLOCK],
+struct Turns {
+    sin: Vec<f64>,
+    cos: Vec<f64>,
+}
+
+impl Turns {
+    fn new(phases: &[f64], unit: u64) -> Self {
+        let angles = (0..BLOCK).flat_map(|step| {
+            let positions = (step as u64 * unit) as f64;
+            phases.iter().map(move |phase| positions * phase)
+        });
+        let (sin, cos) = angles.map(f64::sin_cos).unzip();
+        Self { sin, cos }
+    }
+
+    /// Those of one digit, for some phases.
+    #[inline(always)]
+    fn of(&self, digit: usize, half: usize, phases: Range<usize>) -> (&[f64], &[f64]) {
+        let range = digit * half + phases.start..digit * half + phases.end;
+        (&self.sin[range.clone()], &self.cos[range])
+    }
 }
 
 impl Positions {
@@ -53,48 +81,102 @@ impl Positions {
             ));
         }
         let half = dim / 2;
-        let timescale = |k: usize| {
-            let phase = (-(k as f64) * 10_000f64.ln() / (half - 1) as f64).exp();
-            Timescale {
-                phase,
-                turns: std::array::from_fn(|step| (step as f64 * phase).sin_cos()),
-            }
-        };
+        let phase = |k: usize| (-(k as f64) * 10_000f64.ln() / (half - 1) as f64).exp();
+        let phases: Vec<f64> = (0..half).map(phase).collect();
+        let digits = (0..DIGITS).map(|digit| Turns::new(&phases, 1 << (4 * digit)));
         Ok(Self {
+            machine: SimdPath::fastest().machine().unwrap_or(Machine::Portable),
             scale: (encoder_output_size as f64).sqrt() as f32,
-            timescales: (0..half).map(timescale).collect(),
+            digits: digits.collect(),
+            phases,
         })
     }
 
     /// Scales and encodes `rows`, `[_, dim]`, which stand at the positions `first`, `first + 1` …
     pub(crate) fn apply(&self, first: u64, rows: &mut [f32]) {
-        let dim = 2 * self.timescales.len();
-        // 0 to 15, which fits any integer.
-        let mut skipped = (first % BLOCK as u64) as usize;
-        let mut block_start = first - skipped as u64;
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let len = rest.len().min((BLOCK - skipped) * dim);
-            let (block, later) = rest.split_at_mut(len);
-            self.apply_in_block(block_start, skipped, block);
-            block_start = block_start.saturating_add(BLOCK as u64);
-            skipped = 0;
-            rest = later;
+        self.machine.run(Encoding {
+            positions: self,
+            first,
+            rows,
+        });
+    }
+
+    /// Sines and cosines of the `phases` at the position `start`, a multiple of 16.
+    #[inline(always)]
+    fn start(&self, start: u64, phases: Range<usize>, sin: &mut [f64], cos: &mut [f64]) {
+        let beyond = start >> (4 * DIGITS) << (4 * DIGITS);
+        sin.fill(0.0);
+        cos.fill(1.0);
+        if beyond > 0 {
+            let phases = &self.phases[phases.clone()];
+            for ((sin, cos), phase) in sin.iter_mut().zip(cos.iter_mut()).zip(phases) {
+                (*sin, *cos) = (beyond as f64 * phase).sin_cos();
+            }
+        }
+        for (place, turns) in self.digits.iter().enumerate().skip(1) {
+            // 0 to 15, which fits any integer.
+            let digit = (start >> (4 * place)) as usize % BLOCK;
+            if digit == 0 {
+                continue;
+            }
+            let (turn_sin, turn_cos) = turns.of(digit, self.phases.len(), phases.clone());
+            let turns = turn_sin.iter().zip(turn_cos);
+            for ((sin, cos), (turn_sin, turn_cos)) in sin.iter_mut().zip(cos.iter_mut()).zip(turns)
+            {
+                (*sin, *cos) = (
+                    *sin * turn_cos + *cos * turn_sin,
+                    *cos * turn_cos - *sin * turn_sin,
+                );
+            }
         }
     }
 
-    /// As [`apply`](Self::apply), for rows of the block from `start` on, without its first `skipped`.
+    /// Encodes `rows` of the block from `start` on, without its first `skipped`.
+    #[inline(always)]
     fn apply_in_block(&self, start: u64, skipped: usize, rows: &mut [f32]) {
-        let half = self.timescales.len();
-        for (k, timescale) in self.timescales.iter().enumerate() {
-            let (sin, cos) = (start as f64 * timescale.phase).sin_cos();
-            let turns = &timescale.turns[skipped..];
-            for (row, (turn_sin, turn_cos)) in rows.chunks_exact_mut(2 * half).zip(turns) {
-                let row_sin = sin * turn_cos + cos * turn_sin;
-                let row_cos = cos * turn_cos - sin * turn_sin;
-                row[k] = row[k] * self.scale + row_sin as f32;
-                row[half + k] = row[half + k] * self.scale + row_cos as f32;
+        let half = self.phases.len();
+        let (mut sin, mut cos) = ([0.0; GROUP], [0.0; GROUP]);
+        for from in (0..half).step_by(GROUP) {
+            let phases = from..half.min(from + GROUP);
+            let (sin, cos) = (&mut sin[..phases.len()], &mut cos[..phases.len()]);
+            self.start(start, phases.clone(), sin, cos);
+            for (row, digit) in rows.chunks_exact_mut(2 * half).zip(skipped..) {
+                let (turn_sin, turn_cos) = self.digits[0].of(digit, half, phases.clone());
+                let (low, high) = row.split_at_mut(half);
+                let (low, high) = (&mut low[phases.clone()], &mut high[phases.clone()]);
+                for i in 0..phases.len() {
+                    let row_sin = sin[i] * turn_cos[i] + cos[i] * turn_sin[i];
+                    let row_cos = cos[i] * turn_cos[i] - sin[i] * turn_sin[i];
+                    low[i] = low[i] * self.scale + row_sin as f32;
+                    high[i] = high[i] * self.scale + row_cos as f32;
+                }
             }
+        }
+    }
+}
+
+/// The work of [`Positions::apply`].
+struct Encoding<'a> {
+    positions: &'a Positions,
+    first: u64,
+    rows: &'a mut [f32],
+}
+
+impl Kernel for Encoding<'_> {
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        let dim = 2 * self.positions.phases.len();
+        // 0 to 15, which fits any integer.
+        let mut skipped = (self.first % BLOCK as u64) as usize;
+        let mut block_start = self.first - skipped as u64;
+        let mut rest = self.rows;
+        while !rest.is_empty() {
+            let len = rest.len().min((BLOCK - skipped) * dim);
+            let (block, later) = rest.split_at_mut(len);
+            self.positions.apply_in_block(block_start, skipped, block);
+            block_start = block_start.saturating_add(BLOCK as u64);
+            skipped = 0;
+            rest = later;
         }
     }
 }

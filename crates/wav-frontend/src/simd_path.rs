@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use pulp::Simd;
+
 use crate::error::OptionsError;
+use crate::lanes::{Isa, Portable};
 use crate::options::invalid;
 
 /// An instruction set that features can be computed with.
@@ -44,7 +47,7 @@ impl SimdPath {
 
     /// Whether this CPU has it.
     pub fn is_available(self) -> bool {
-        self.arch().is_some()
+        self.machine().is_some()
     }
 
     /// As it is written: `avx512`, `avx2`, `neon` or `portable`.
@@ -57,18 +60,64 @@ impl SimdPath {
         }
     }
 
-    pub(crate) fn arch(self) -> Option<pulp::Arch> {
+    pub(crate) fn machine(self) -> Option<Machine> {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => pulp::x86::V4::try_new().map(pulp::Arch::V4),
+            Self::Avx512 => pulp::x86::V4::try_new().map(Machine::Avx512),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => pulp::x86::V3::try_new().map(pulp::Arch::V3),
+            Self::Avx2 => pulp::x86::V3::try_new().map(Machine::Avx2),
             #[cfg(target_arch = "aarch64")]
-            Self::Neon => pulp::aarch64::Neon::try_new().map(pulp::Arch::Neon),
-            Self::Portable => Some(pulp::Arch::Scalar),
+            Self::Neon => pulp::aarch64::Neon::try_new().map(Machine::Neon),
+            Self::Portable => Some(Machine::Portable),
             #[allow(unreachable_patterns, reason = "those of other architectures")]
             _ => None,
         }
+    }
+}
+
+/// What shows that the CPU has a path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Machine {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(pulp::x86::V4),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(pulp::x86::V3),
+    #[cfg(target_arch = "aarch64")]
+    Neon(pulp::aarch64::Neon),
+    Portable,
+}
+
+/// Work that is compiled for every instruction set, with all that it inlines.
+pub(crate) trait Kernel {
+    fn run<I: Isa>(self, isa: I);
+}
+
+impl Machine {
+    /// Does the work in this machine's instructions.
+    pub(crate) fn run<K: Kernel>(self, kernel: K) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(isa) => Simd::vectorize(isa, Run { isa, kernel }),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(isa) => Simd::vectorize(isa, Run { isa, kernel }),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(isa) => Simd::vectorize(isa, Run { isa, kernel }),
+            Self::Portable => kernel.run(Portable),
+        }
+    }
+}
+
+struct Run<I, K> {
+    isa: I,
+    kernel: K,
+}
+
+impl<I: Isa, K: Kernel> pulp::WithSimd for Run<I, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.kernel.run(self.isa);
     }
 }
 

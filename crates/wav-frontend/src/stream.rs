@@ -22,8 +22,8 @@
 //! ```
 
 use crate::error::{FrontendError, OptionsError};
-use crate::fbank::Workspace;
 use crate::frontend::Frontend;
+use crate::kernel::Workspace;
 use crate::positions::Positions;
 use crate::queue::Queue;
 
