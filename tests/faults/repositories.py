@@ -68,7 +68,6 @@ def pipelines(gate):
 
     - `sensevoice_third`, `infer_third`, `streaming_third_encoder`, `streaming_third_decoder`: every third call fails
     - `sensevoice_held`, `streaming_held_encoder`: each row is a call of its own. The latter is short, too
-    - `streaming_held_cancelled`: the same, and may be idle as long as users' streams
     - `sensevoice_held_few`: IN_FLIGHT calls of the encoder at a time
     - `streaming_poisoned`: its decoder fails when a row of a call has the first token of the recording POISONED; rows share calls
     - `streaming_short`: streams may be idle for SHORT_IDLE_SECONDS, and there are FEW of them at a time
@@ -110,11 +109,6 @@ def pipelines(gate):
                 with_candidates(FEW),
                 with_idle(SHORT_IDLE_SECONDS),
             ),
-        ),
-        (
-            "streaming_held_cancelled",
-            "streaming_paraformer",
-            chain(with_parameter("encoder", "online_encoder_held"), one_by_one, with_candidates(FEW)),
         ),
         (
             "streaming_poisoned",

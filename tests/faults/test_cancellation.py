@@ -5,13 +5,13 @@ import time
 import pytest
 
 from faults import doomed, raw, traffic
-from faults.repositories import FEW, IN_FLIGHT
+from faults.repositories import FEW, IN_FLIGHT, SHORT_IDLE_SECONDS
 from paraformer.streaming import send
 from paraformer.texts import streams
 from support.client import GRPC, InferenceServerException
 from support.load import counted
 
-# A slot that is not freed comes back when its stream was idle for 15 s, or never.
+# On a machine with other things to do.
 SOON_SECONDS = 10
 
 
@@ -22,8 +22,9 @@ def future(client, model, tensors, **sequence):
 
 @pytest.mark.parametrize("place", ["first", "later"])
 def test_cancelled_streams_give_their_slots_back(faulty_pipelines, ids, place):
-    """FEW streams hold all slots, each with a request at the encoder."""
-    client, gate, model = faulty_pipelines.client, faulty_pipelines.gate, "streaming_held_cancelled"
+    """FEW streams hold all slots, each with a request at the encoder. The server takes the slot of a stream back when the
+    stream was idle for too long: it frees it at once only if the request had not been handed out yet."""
+    client, gate, model = faulty_pipelines.client, faulty_pipelines.gate, "streaming_held_encoder"
     own = [next(ids) for _ in range(FEW)]
     if place == "later":
         for each in own:
@@ -40,7 +41,7 @@ def test_cancelled_streams_give_their_slots_back(faulty_pipelines, ids, place):
     traffic.stream(client, ids, 5, GRPC, model)
     took = time.monotonic() - began
     print(f"served after {took:.2f} s")
-    assert took < SOON_SECONDS
+    assert took < SHORT_IDLE_SECONDS + SOON_SECONDS
     # The stream that lost a chunk is over.
     with pytest.raises(InferenceServerException, match="must specify the START flag"):
         send(client, chunk["WAV"][0], own[0], protocol=GRPC, model=model)

@@ -36,14 +36,16 @@ def free_ports(count):
 class Server:
     """Started with any repositories and flags; ready when the `with` block begins, gone when it is left.
 
-    `repositories` is one path or several, `flags` go to tritonserver as they are, `cwd` is its working directory.
+    `repositories` is one path or several, `flags` go to tritonserver as they are, `cwd` is its working directory,
+    `before_start` runs in its process first.
     """
 
-    def __init__(self, repositories, *flags, cwd=PROJECT, environment=None):
+    def __init__(self, repositories, *flags, cwd=PROJECT, environment=None, before_start=None):
         self.repositories = repositories if isinstance(repositories, (list, tuple)) else [repositories]
         self.flags = flags
         self.cwd = cwd
         self.environment = environment
+        self.before_start = before_start
         self.process = None
         self.log_path = scratch() / f"server-{next(_numbers):03}.log"
 
@@ -83,6 +85,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=self.before_start,
             )
 
     def _wait_until_ready(self):

@@ -1,0 +1,114 @@
+"""Model files that vanish or are cut short, and a disk that is full."""
+
+import json
+import os
+import resource
+import signal
+import urllib.error
+import urllib.request
+from base64 import b64encode
+
+import pytest
+
+from faults import traffic
+from faults.repositories import copy_of_all
+from pipelines.variants import PIPELINE, SOON
+from support.client import InferenceServerException, serving
+
+CALLED = ("sensevoice_encoder", "paraformer_encoder", "online_encoder", "online_decoder")
+# Model, its file, and one that goes on meanwhile.
+FILES = {
+    "an encoder": ("sensevoice_encoder", "1/model.onnx", "paraformer"),
+    "a decoder": ("online_decoder", "1/decoder.onnx", "sensevoice"),
+    "a pipeline's CMVN": ("sensevoice", "../sensevoice_feature_extractor/am.mvn", "paraformer"),
+    "a pipeline's vocabulary": ("infer_pipeline", "../paraformer_scoring/tokens.json", "sensevoice"),
+    "a tokenizer": ("sensevoice", "../sensevoice_scoring/chn_jpn_yue_eng_ko_spectok.bpe.model", "paraformer"),
+    "a config.yaml": ("streaming_paraformer", "../online_lfr_cmvn_pe/config.yaml", "sensevoice"),
+}
+ASKS = {"sensevoice": traffic.ask_sensevoice, "paraformer": traffic.ask_paraformer}
+
+
+@pytest.fixture(scope="module")
+def on_demand():
+    """A client of a server that loads models when it is told to, and the repository."""
+    repository = copy_of_all("files")
+    models = ("sensevoice", "infer_pipeline", "streaming_paraformer", *CALLED)
+    flags = [PIPELINE, SOON, "--model-control-mode=explicit", *(f"--load-model={each}" for each in models)]
+    with serving(repository, *flags) as client:
+        yield client, repository
+
+
+@pytest.mark.parametrize("damage", ["vanished", "truncated", "empty"])
+@pytest.mark.parametrize("what", FILES)
+def test_a_file_that_is_damaged_when_its_model_is_loaded(on_demand, ids, what, damage):
+    """The error names the file, the model of before goes on, others do not notice; with the file back, it loads."""
+    client, repository = on_demand
+    model, file, other = FILES[what]
+    path = (repository / model / file).resolve()
+    whole = path.read_bytes()
+    path.unlink()
+    if damage != "vanished":
+        path.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else b"")
+    os.utime(repository / model / "config.pbtxt")
+    for config in (repository / model).rglob("*.pbtxt"):
+        os.utime(config)
+    with traffic.Traffic(client, [lambda number: ASKS[other](client, number)]) as others:
+        with pytest.raises(InferenceServerException) as failed:
+            client.http.load_model(model)
+        assert path.name in failed.value.message() and model in failed.value.message(), failed.value
+        # What was loaded before serves on.
+        traffic.ask_sensevoice(client, 1)
+        traffic.ask_paraformer(client, 1)
+        traffic.stream(client, ids, 1)
+        client.http.unload_model(model)
+        client.wait_until(lambda: not client.http.is_model_ready(model))
+        with pytest.raises(InferenceServerException):
+            client.http.load_model(model)
+        assert not client.http.is_model_ready(model)
+        path.unlink(missing_ok=True)
+        path.write_bytes(whole)
+        client.http.load_model(model)
+        others.wait_for(1)
+    traffic.ask_sensevoice(client, 2)
+    traffic.ask_paraformer(client, 2)
+    traffic.stream(client, ids, 2)
+
+
+def full_disk():
+    """For a child process: files may not grow beyond 64 kB, as on a disk that is full."""
+    # The signal would end the process before it sees the error.
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+
+
+def load_with_file(client, model, config, file, content):
+    """Loads a model from files that come with the request: the server writes them to its disk."""
+    parameters = {"config": json.dumps(config), f"file:{file}": b64encode(content).decode()}
+    request = urllib.request.Request(
+        f"http://{client.server.http}/v2/repository/models/{model}/load", json.dumps({"parameters": parameters}).encode()
+    )
+    with urllib.request.urlopen(request) as answer:
+        return answer.status
+
+
+def test_a_full_disk(ids):
+    """The server cannot write, not even its log: it serves on. A model that has to be written first does not load."""
+    repository = copy_of_all("full")
+    large = (repository / "sensevoice_encoder/1/model.onnx").read_bytes()
+    assert len(large) > 65536
+    flags = [PIPELINE, SOON, "--model-control-mode=explicit", "--load-model=*"]
+    with serving(repository, *flags, "--log-verbose=2", before_start=full_disk) as client:
+        config = json.loads(urllib.request.urlopen(f"http://{client.server.http}/v2/models/sensevoice_encoder/config").read())
+        with traffic.Traffic(client, traffic.of_all_kinds(client, ids)) as others:
+            others.wait_for(1)
+            with pytest.raises(urllib.error.HTTPError) as failed:
+                load_with_file(client, "written", {**config, "name": "written"}, "1/model.onnx", large)
+            told = failed.value.read().decode()
+            print(told)
+            assert "written" in told or "model.onnx" in told, told
+            others.wait_for(1)
+        # The log is cut where the disk was full.
+        assert client.server.log_path.stat().st_size == 65536
+        client.http.unload_model("infer_pipeline")
+        client.http.load_model("infer_pipeline")
+        traffic.ask_paraformer(client, 0)
