@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from load.traffic import MODELS
+from load.traffic import CONNECTIONS, MODELS
 
 PERCENTILES = (50, 95, 99)
 # What the slopes are given for.
@@ -18,8 +18,8 @@ MAX_MB_PER_10_000 = 1
 # In a short run a few MB are the allocator's own ups and downs, whatever slope they make.
 MAX_MB_IN_ALL = 6
 MAX_DESCRIPTORS_PER_10_000 = 1
-# The clients' connections come and go with the load: a fit over a short run has a slope.
-MAX_DESCRIPTORS_IN_ALL = 64
+# The clients' connections come and go with the load; none may be left in the end, whatever the slope.
+MAX_DESCRIPTORS_IN_ALL = 2 * CONNECTIONS
 
 
 @dataclass

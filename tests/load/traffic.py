@@ -23,10 +23,10 @@ SENSEVOICE, PARAFORMER, STREAM = MODELS = ("sensevoice", "infer_pipeline", "stre
 HTTP, GRPC, BIDIRECTIONAL = ("HTTP", "gRPC", "gRPC stream")
 
 # A request without an answer for so long has none.
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 300
 TELL_SECONDS = 1
-# Under HTTP each request under way has a connection; more requests than these wait.
-CONNECTIONS = 24
+# Each request under way over HTTP has a connection of its own; others wait for one.
+CONNECTIONS = 100
 # Faulty answers that are told in full.
 TOLD = 20
 

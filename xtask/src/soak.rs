@@ -19,7 +19,7 @@ use crate::{backends, console, demo, prerequisites, python};
 /// Beyond the open streams the server needs some slots for streams that end while others begin.
 const SPARE_SLOTS: u64 = 24;
 /// A request that waits for its turn on a busy machine is no idle stream. In configs as users get them it is 15 s.
-const IDLE_MICROSECONDS: u64 = 120_000_000;
+const IDLE_MICROSECONDS: u64 = 600_000_000;
 /// By default glibc keeps what was freed in eight heaps per processor, each as large as its busiest moment. A plot of that shows how
 /// busy the server was, not what it holds.
 const FEW_HEAPS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
@@ -236,7 +236,7 @@ mod tests {
         let config = "# max_candidate_sequences: 7\n  max_sequence_idle_microseconds: 15000000\n    max_candidate_sequences: 1024\n";
         assert_eq!(
             with_room(config, 2000),
-            "# max_candidate_sequences: 7\n  max_sequence_idle_microseconds: 120000000\n    max_candidate_sequences: 2024\n"
+            "# max_candidate_sequences: 7\n  max_sequence_idle_microseconds: 600000000\n    max_candidate_sequences: 2024\n"
         );
         let roomy = "max_sequence_idle_microseconds: 3600000000\nmax_candidate_sequences: 4096\n";
         assert_eq!(with_room(roomy, 2000), roomy);
