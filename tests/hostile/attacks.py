@@ -274,13 +274,21 @@ def ids(dice, request):
 
 def sequence_order(dice, request):
     """Chunks without START, with several, after END, of stream 0, in a burst, some with a spoilt tensor."""
-    stream = dice.choice([0, dice.randint(1, 9), dice.choice(["a", "b", "七", "\udcff", "\udcfe", "x" * 120])])
+    texts = ["a", "b", "七", "\udcff", "\udcfe"]
+    stream = dice.choice([0, dice.randint(1, 9), dice.choice(texts), "x" * 120])
+    request.parameters = {"sequence_id": stream}
     burst = []
-    for _ in range(dice.randint(2, 6)):
+    # A stream whose first chunk is refused is known to the server, but not to the model.
+    lost = dice.random() < 0.4
+    for place in range(dice.randint(2, 6)):
         flags = {"sequence_start": dice.random() < 0.4, "sequence_end": dice.random() < 0.3}
+        if lost and place < 2:
+            flags = {"sequence_start": place == 0, "sequence_end": False}
         own = [Tensor(each.name, each.datatype, each.shape, each.data) for each in request.inputs]
         part = Request(request.model, own, request.form, parameters={"sequence_id": stream, **flags})
-        if dice.random() < 0.3:
+        if lost and place == 0:
+            part.inputs[-1].data = b"\xff" * len(part.inputs[-1].data)
+        elif dice.random() < 0.3:
             dice.choice([values, lengths, byte_counts])(dice, part)
         burst.append(part)
 
