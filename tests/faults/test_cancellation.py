@@ -12,7 +12,7 @@ from support.client import GRPC, InferenceServerException
 from support.load import counted
 
 # On a machine with other things to do.
-SOON_SECONDS = 10
+SOON_SECONDS = 30
 
 
 def future(client, model, tensors, **sequence):

@@ -4,9 +4,6 @@ import json
 import os
 import resource
 import signal
-import urllib.error
-import urllib.request
-from base64 import b64encode
 
 import pytest
 
@@ -49,7 +46,6 @@ def test_a_file_that_is_damaged_when_its_model_is_loaded(on_demand, ids, what, d
     path.unlink()
     if damage != "vanished":
         path.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else b"")
-    os.utime(repository / model / "config.pbtxt")
     for config in (repository / model).rglob("*.pbtxt"):
         os.utime(config)
     with traffic.Traffic(client, [lambda number: ASKS[other](client, number)]) as others:
@@ -81,31 +77,21 @@ def full_disk():
     resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 
 
-def load_with_file(client, model, config, file, content):
-    """Loads a model from files that come with the request: the server writes them to its disk."""
-    parameters = {"config": json.dumps(config), f"file:{file}": b64encode(content).decode()}
-    request = urllib.request.Request(
-        f"http://{client.server.http}/v2/repository/models/{model}/load", json.dumps({"parameters": parameters}).encode()
-    )
-    with urllib.request.urlopen(request) as answer:
-        return answer.status
-
-
 def test_a_full_disk(ids):
     """The server cannot write, not even its log: it serves on. A model that has to be written first does not load."""
     repository = copy_of_all("full")
     large = (repository / "sensevoice_encoder/1/model.onnx").read_bytes()
     assert len(large) > 65536
-    flags = [PIPELINE, SOON, "--model-control-mode=explicit", "--load-model=*"]
-    with serving(repository, *flags, "--log-verbose=2", before_start=full_disk) as client:
-        config = json.loads(urllib.request.urlopen(f"http://{client.server.http}/v2/models/sensevoice_encoder/config").read())
+    flags = [PIPELINE, SOON, "--model-control-mode=explicit", "--load-model=*", "--log-verbose=2"]
+    with serving(repository, *flags, before_start=full_disk) as client:
+        config = json.dumps({**client.http.get_model_config("sensevoice_encoder"), "name": "written"})
         with traffic.Traffic(client, traffic.of_all_kinds(client, ids)) as others:
             others.wait_for(1)
-            with pytest.raises(urllib.error.HTTPError) as failed:
-                load_with_file(client, "written", {**config, "name": "written"}, "1/model.onnx", large)
-            told = failed.value.read().decode()
-            print(told)
-            assert "written" in told or "model.onnx" in told, told
+            # These files come with the request, and the server writes them to its disk.
+            with pytest.raises(InferenceServerException) as failed:
+                client.http.load_model("written", config=config, files={"file:1/model.onnx": large})
+            told = failed.value.message()
+            assert "'written'" in told and "1/model.onnx" in told, told
             others.wait_for(1)
         # The log is cut where the disk was full.
         assert client.server.log_path.stat().st_size == 65536
