@@ -8,7 +8,7 @@ use super::Pace;
 use super::models::CTC_WIDTH;
 use super::report::{Chart, Section, Table, Target, Wanted, short};
 use super::stats::{median, with_range};
-use super::tools::Tools;
+use super::tools::{Programs, Tools};
 use crate::plot::{Axis, Series};
 use crate::{prerequisites, process};
 
@@ -25,8 +25,8 @@ struct Program {
 }
 
 impl Program {
-    fn native(tools: &Tools, name: &'static str, file: &str, arguments: &[&str]) -> Result<Self> {
-        let path = tools.program(file)?.to_string_lossy().into_owned();
+    fn native(built: &Programs, name: &'static str, file: &str, arguments: &[&str]) -> Result<Self> {
+        let path = built.path(file)?.to_string_lossy().into_owned();
         let arguments = arguments.iter().map(|&argument| argument.to_owned());
         Ok(Self {
             name,
@@ -144,24 +144,25 @@ pub(super) fn run(tools: &Tools, pace: Pace) -> Result<Section> {
         "One thread each. The programs take turns, one process each, some rounds a turn: a time is the median over turns of the \
          median over rounds, with the fastest and slowest turn; a ratio is that of the same turn, its median with least and largest.",
     );
-    features(tools, pace, &mut section)?;
-    by_length(tools, pace, &mut section)?;
-    argmax(tools, pace, &mut section)?;
+    let built = tools.kernels()?;
+    features(tools, &built, pace, &mut section)?;
+    by_length(tools, &built, pace, &mut section)?;
+    argmax(tools, &built, pace, &mut section)?;
     Ok(section)
 }
 
-fn features(tools: &Tools, pace: Pace, section: &mut Section) -> Result<()> {
+fn features(tools: &Tools, built: &Programs, pace: Pace, section: &mut Section) -> Result<()> {
     pace.tell("kernels: features of 10 s of audio");
     let programs = [
         Program::native(
-            tools,
+            built,
             "here: filter bank, LFR, CMVN",
             "time_features",
             &["10"],
         )?,
         Program::python("asrfront: filter bank, LFR, CMVN", &["asrfront", "10"]),
         Program::native(
-            tools,
+            built,
             "kaldi-native-fbank, C++: filter bank",
             "time-kaldi",
             &["10"],
@@ -220,7 +221,7 @@ fn features(tools: &Tools, pace: Pace, section: &mut Section) -> Result<()> {
     Ok(())
 }
 
-fn by_length(tools: &Tools, pace: Pace, section: &mut Section) -> Result<()> {
+fn by_length(tools: &Tools, built: &Programs, pace: Pace, section: &mut Section) -> Result<()> {
     let seconds: &[usize] = pace.pick(&[1, 3, 10, 60, 600, 3600], &[1, 10, 60]);
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
@@ -228,7 +229,7 @@ fn by_length(tools: &Tools, pace: Pace, section: &mut Section) -> Result<()> {
         pace.tell(&format!("kernels: features of {length} s of audio"));
         let text = length.to_string();
         let programs = [
-            Program::native(tools, "here", "time_features", &[&text])?,
+            Program::native(built, "here", "time_features", &[&text])?,
             Program::python("asrfront", &["asrfront", &text]),
         ];
         let rounds = (2_000 / length).clamp(2, 200);
@@ -284,10 +285,10 @@ fn by_length(tools: &Tools, pace: Pace, section: &mut Section) -> Result<()> {
     Ok(())
 }
 
-fn argmax(tools: &Tools, pace: Pace, section: &mut Section) -> Result<()> {
+fn argmax(tools: &Tools, built: &Programs, pace: Pace, section: &mut Section) -> Result<()> {
     pace.tell("kernels: CTC argmax");
     let (frames, width) = (FRAMES.to_string(), CTC_WIDTH.to_string());
-    let here = Program::native(tools, "here", "time_argmax", &[&frames, &width])?;
+    let here = Program::native(built, "here", "time_argmax", &[&frames, &width])?;
     let numpy = Program::python("numpy", &["argmax", &frames, &width]);
     let (mut ours, mut reads, mut shares, mut theirs) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());

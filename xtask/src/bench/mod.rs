@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use indicatif::ProgressBar;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use self::cases::Case;
 use self::load::Window;
@@ -44,6 +45,9 @@ const RATIOS: &str = "benches/ratios.json";
 const SPEECH_SECONDS: usize = 60;
 /// What the largest request may take of the free shared memory, in which the Python backend also puts its batches.
 const REQUESTS_IN_MEMORY: usize = 40;
+
+/// Enough for the most streams that are tried.
+const FILES: u64 = 16_384;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -148,6 +152,7 @@ pub(crate) fn bench(layout: &Layout, options: &Bench) -> Result<()> {
         .transpose()?;
     let quick = options.quick || options.check;
     shared::sweep();
+    raise_file_limit();
     let tools = Tools::prepare(layout)?;
     let head = machine::head(&tools, &command(options));
     let bar = console::spinner_of("Measuring");
@@ -285,6 +290,16 @@ impl<'a> Run<'a> {
             let _ = self.server.set(self.tools.serve(&models.all, &[])?);
         }
         address_of(self.server.get().ok_or_else(|| anyhow!("no server"))?)
+    }
+}
+
+/// A connection is a file, to the server too, which inherits the limit.
+fn raise_file_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let wanted = hard.min(FILES);
+        if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_err() {
+            console::warn(format!("no more than {soft} files may be open: many streams may fail"));
+        }
     }
 }
 

@@ -14,18 +14,17 @@ use crate::server::{Plan, PortOptions, Server};
 use crate::wheels::{self, Wheels};
 use crate::{backends, console, prerequisites, process, python};
 
-/// Programs to build: cargo's selection, and the file's name.
-const PROGRAMS: [(&[&str], &str); 4] = [
-    (&["--package=transport-backend"], "libtriton_transport.so"),
-    (&["--package=time-kaldi"], "time-kaldi"),
-    (
-        &["--package=wav-frontend", "--example=time_features"],
-        "time_features",
-    ),
-    (
-        &["--package=asr-decode", "--example=time_argmax"],
-        "time_argmax",
-    ),
+/// The backend that measures the transport, and the programs that time kernels.
+const TRANSPORT: [&str; 1] = ["--package=transport-backend"];
+const KERNELS: [&str; 8] = [
+    "--package=time-kaldi",
+    "--package=wav-frontend",
+    "--package=asr-decode",
+    "--bins",
+    "--example",
+    "time_features",
+    "--example",
+    "time_argmax",
 ];
 
 /// Everything that a part of the bench needs.
@@ -37,7 +36,6 @@ pub(super) struct Tools {
     /// For `PYTHONPATH`.
     pub(super) packages: PathBuf,
     environment: Vec<(OsString, OsString)>,
-    programs: Vec<PathBuf>,
     /// What the bench makes.
     pub(super) directory: PathBuf,
 }
@@ -48,16 +46,8 @@ impl Tools {
         prerequisites::check_server()?;
         let wheels = Wheels::get(layout)?;
         let native = backends::build(layout, &wheels)?;
-        console::step("Building", "the programs of the bench");
-        let mut programs = Vec::new();
-        for (selection, name) in PROGRAMS {
-            let built = backends::artifacts(layout, selection.iter().copied())?;
-            let program = built
-                .into_iter()
-                .find(|path| path.file_name().is_some_and(|file| file == name))
-                .with_context(|| format!("cargo built no {name}"))?;
-            programs.push(program);
-        }
+        console::step("Building", "the bench's own backend");
+        let transport = Programs::build(layout, &TRANSPORT)?;
         let packages = python::bench_packages(layout)?;
         let directory = layout.work_directory("bench")?;
         let mut tools = Self {
@@ -66,31 +56,29 @@ impl Tools {
             backends: directory.join("backends"),
             packages,
             environment: Vec::new(),
-            programs,
             directory,
         };
-        tools.lay_out_backends(&native)?;
+        tools.lay_out_backends(&native, transport.path("libtriton_transport.so")?)?;
         Ok(tools)
     }
 
-    /// A program by its file's name.
-    pub(super) fn program(&self, name: &str) -> Result<&Path> {
-        self.programs
-            .iter()
-            .find(|path| path.file_name().is_some_and(|file| file == name))
-            .map(PathBuf::as_path)
-            .with_context(|| format!("{name} was not built"))
+    /// The programs that time kernels.
+    pub(super) fn kernels(&self) -> Result<Programs> {
+        console::step("Building", "the programs that time kernels");
+        Programs::build(&self.layout, &KERNELS)
     }
 
     /// A directory with all backends. The Python backend imports from its own directory, so the packages lie there.
-    fn lay_out_backends(&mut self, native: &Path) -> Result<()> {
+    fn lay_out_backends(&mut self, native: &Path, transport: &Path) -> Result<()> {
         wheels::remove(&self.backends)?;
         fs::create_dir_all(&self.backends)?;
         for name in ["funasr", "onnxruntime"] {
             symlink(native.join(name), self.backends.join(name))?;
         }
-        let transport = self.backends.join("transport/libtriton_transport.so");
-        backends::install(self.program("libtriton_transport.so")?, &transport)?;
+        backends::install(
+            transport,
+            &self.backends.join("transport/libtriton_transport.so"),
+        )?;
         let python = Python::find()?;
         let directory = self.backends.join("python");
         fs::create_dir_all(&directory)?;
@@ -128,6 +116,25 @@ impl Tools {
             log: Some(self.directory.join("tritonserver.log")),
             detached: false,
         })
+    }
+}
+
+/// What cargo built.
+#[derive(Debug)]
+pub(super) struct Programs(Vec<PathBuf>);
+
+impl Programs {
+    fn build(layout: &Layout, selection: &[&str]) -> Result<Self> {
+        backends::artifacts(layout, selection.iter().copied()).map(Self)
+    }
+
+    /// A file by its name.
+    pub(super) fn path(&self, name: &str) -> Result<&Path> {
+        self.0
+            .iter()
+            .find(|path| path.file_name().is_some_and(|file| file == name))
+            .map(PathBuf::as_path)
+            .with_context(|| format!("cargo built no {name}"))
     }
 }
 
