@@ -27,6 +27,8 @@ pub(crate) struct FeatureExtractor {
 
 /// A checked request with its response under way.
 struct Job<'r> {
+    /// Where the server put it, unless that is several buffers, GPU memory or an address that no `f32` has: then a copy,
+    /// since frames overlap and may begin in one buffer and end in the next.
     audio: Audio<'r>,
     wants_speech: bool,
     response: Response,

@@ -49,6 +49,8 @@ pub(crate) trait Decoder: Send + Sync + 'static {
 /// The scores of some rows.
 pub(crate) struct Scores<'a> {
     shape: &'a [i64],
+    /// Where the server put them, unless that is several buffers, GPU memory or an address that no `f32` has: then a copy,
+    /// since a row is looked at as one slice.
     values: Cow<'a, [f32]>,
     steps: usize,
     width: usize,
@@ -135,6 +137,7 @@ impl<D: Decoder> Scoring<D> {
 
     fn score(&self, request: &Request) -> Result<Response, Error> {
         let scores = Scores::of_request::<D>(request, self.layout)?;
+        // Texts are copied into the response once: the server gives memory for them when their size is known.
         let texts = self.decoder.texts(&scores)?;
         let mut response = request.response()?;
         if request.wants("OUTPUT0") {
