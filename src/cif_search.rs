@@ -7,6 +7,7 @@
 //! `execute` does not wait for the decoder: its callback answers the request. A stream has one request under way at a
 //! time, so its state travels with the call.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use asr_decode::cif::{Cif, CifOptions, DecoderCall};
@@ -48,13 +49,13 @@ struct Stream {
     decoding: bool,
 }
 
-/// The encoder's output for one window.
-struct Window {
+/// The encoder's output for one window, where the server put it.
+struct Window<'r> {
     frames: usize,
     hidden: usize,
-    enc: Vec<f32>,
+    enc: Cow<'r, [f32]>,
     enc_len: i32,
-    alphas: Vec<f32>,
+    alphas: Cow<'r, [f32]>,
 }
 
 impl CifSearch {
@@ -167,7 +168,7 @@ impl CifSearch {
         Ok(Step::Decode(Box::new(Work {
             sequence,
             stream,
-            window,
+            window: window.into_owned(),
             embeddings,
             call,
         })))
@@ -290,11 +291,11 @@ impl CifSearch {
 
 impl Decoder {
     /// A call of the decoder with `tokens` embeddings.
-    fn message(&self, window: Window, embeddings: Vec<f32>, tokens: usize) -> Call {
+    fn message(&self, window: Window<'static>, embeddings: Vec<f32>, tokens: usize) -> Call {
         let (frames, hidden) = (dim(window.frames), dim(window.hidden));
         let count = i32::try_from(tokens).unwrap_or(i32::MAX);
         Call::new(&self.model)
-            .input("enc", &[1, frames, hidden], window.enc)
+            .input("enc", &[1, frames, hidden], window.enc.into_owned())
             .input("enc_len", &[1, 1], [window.enc_len])
             .input("acoustic_embeds", &[1, dim(tokens), hidden], embeddings)
             .input("acoustic_embeds_len", &[1, 1], [count])
@@ -311,9 +312,9 @@ impl Decoder {
         let window = Window {
             frames: self.frames,
             hidden,
-            enc: vec![0.0; self.frames * hidden],
+            enc: vec![0.0; self.frames * hidden].into(),
             enc_len: i32::try_from(self.frames).unwrap_or(i32::MAX),
-            alphas: Vec::new(),
+            alphas: Cow::Borrowed(&[]),
         };
         let end = Sequence {
             id,
@@ -341,13 +342,13 @@ enum Step {
 struct Work {
     sequence: Sequence,
     stream: Stream,
-    window: Window,
+    window: Window<'static>,
     embeddings: Vec<f32>,
     call: DecoderCall,
 }
 
-impl Window {
-    fn read(request: &Request) -> Result<Self, Error> {
+impl<'r> Window<'r> {
+    fn read(request: &'r Request) -> Result<Self, Error> {
         let layout = Layout { batched: true };
         let enc = request.input("enc")?;
         let (rows, [frames, hidden]) = layout.rows("enc", enc.shape(), "frames, hidden")?;
@@ -382,10 +383,22 @@ impl Window {
         Ok(Self {
             frames,
             hidden,
-            enc: enc.read::<f32>()?.into_owned(),
+            enc: enc.read()?,
             enc_len,
-            alphas: request.input("alphas")?.read::<f32>()?.into_owned(),
+            alphas: request.input("alphas")?.read()?,
         })
+    }
+
+    /// What goes to the decoder: a copy, since the request, whose memory it was, travels with the call.
+    fn into_owned(self) -> Window<'static> {
+        Window {
+            enc: Cow::Owned(self.enc.into_owned()),
+            // The decoder takes none.
+            alphas: Cow::Borrowed(&[]),
+            frames: self.frames,
+            hidden: self.hidden,
+            enc_len: self.enc_len,
+        }
     }
 }
 
