@@ -7,7 +7,7 @@ use divan::Bencher;
 use wav_frontend::lfr_cmvn_pe::{LfrCmvnPe, LfrCmvnPeOptions};
 use wav_frontend::online::{OnlineFrontend, OnlineState};
 use wav_frontend::stream::{StreamFrontend, StreamState};
-use wav_frontend::{Cmvn, Frontend, FrontendOptions, Row, Workspace};
+use wav_frontend::{Cmvn, Frontend, FrontendOptions, Row, SimdPath, Workspace};
 
 fn main() {
     divan::main();
@@ -19,9 +19,18 @@ fn audio(seconds: usize) -> Vec<f32> {
         .collect()
 }
 
-#[divan::bench(args = [1, 10, 60])]
-fn one_row(bencher: Bencher<'_, '_>, seconds: usize) {
-    let frontend = Frontend::new(FrontendOptions::default(), None).unwrap();
+fn cmvn() -> Cmvn {
+    let section = format!(
+        "560 560 <LearnRateCoef> 0 [ {} ]",
+        vec!["0.5"; 560].join(" ")
+    );
+    Cmvn::parse(&format!("<AddShift> {section} <Rescale> {section}")).unwrap()
+}
+
+/// fbank, LFR and CMVN on one thread.
+fn features(bencher: Bencher<'_, '_>, seconds: usize, path: SimdPath) {
+    let frontend = Frontend::new(FrontendOptions::default(), Some(cmvn())).unwrap();
+    let frontend = frontend.with_simd_path(path).unwrap();
     let samples = audio(seconds);
     let mut out = vec![0.0; frontend.output_frames(samples.len()) * frontend.feature_dim()];
     let mut workspace = Workspace::new();
@@ -30,6 +39,21 @@ fn one_row(bencher: Bencher<'_, '_>, seconds: usize) {
             .extract(&samples, &mut out, &mut workspace)
             .unwrap()
     });
+}
+
+#[divan::bench(args = [1, 10, 60])]
+fn one_row(bencher: Bencher<'_, '_>, seconds: usize) {
+    features(bencher, seconds, SimdPath::fastest());
+}
+
+#[divan::bench(args = [3_600], sample_count = 5)]
+fn one_row_of_an_hour(bencher: Bencher<'_, '_>, seconds: usize) {
+    features(bencher, seconds, SimdPath::fastest());
+}
+
+#[divan::bench(args = SimdPath::ALL.into_iter().filter(|path| path.is_available()))]
+fn ten_seconds_on_each_path(bencher: Bencher<'_, '_>, path: SimdPath) {
+    features(bencher, 10, path);
 }
 
 #[divan::bench(args = [1, 2])]
@@ -80,12 +104,7 @@ fn whole_stream(bencher: Bencher<'_, '_>, seconds: usize) {
 
 #[divan::bench]
 fn lfr_cmvn_pe_of_a_window(bencher: Bencher<'_, '_>) {
-    let section = format!(
-        "560 560 <LearnRateCoef> 0 [ {} ]",
-        vec!["0.5"; 560].join(" ")
-    );
-    let cmvn = Cmvn::parse(&format!("<AddShift> {section} <Rescale> {section}")).unwrap();
-    let step = LfrCmvnPe::new(LfrCmvnPeOptions::default(), cmvn).unwrap();
+    let step = LfrCmvnPe::new(LfrCmvnPeOptions::default(), cmvn()).unwrap();
     let (window, cache) = (audio(1), vec![0.0; 5_600]);
     let (mut out, mut next) = (vec![0.0; 11_200], vec![0.0; 5_600]);
     bencher.bench_local(|| {

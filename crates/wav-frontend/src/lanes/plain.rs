@@ -101,7 +101,9 @@ macro_rules! pulp_lanes {
     };
 }
 
+#[cfg(target_arch = "x86_64")]
 pub(super) use lanes;
+#[cfg(target_arch = "x86_64")]
 pub(super) use pulp_lanes;
 
 lanes!(Singles, Scalar128b, f32, f32s, false);
