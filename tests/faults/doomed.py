@@ -2,7 +2,8 @@
 
     doomed.py http|grpc ADDRESS SENSEVOICE_MODEL STREAMING_MODEL FIRST_ID COUNT
 
-It sends COUNT requests of a second, padded to a minute, and COUNT first chunks of streams. Over HTTP every third body ends in the middle. Then it says "sent" and
+It sends COUNT requests of a second, padded to a minute, and COUNT first chunks of streams. Over HTTP every third body ends in
+the middle. Then it says "sent" and
 waits for its end.
 """
 
