@@ -6,9 +6,11 @@ mod bench;
 mod console;
 mod demo;
 mod deny;
+mod fuzz;
 mod golden;
 mod http;
 mod layout;
+mod nightly;
 mod notices;
 #[allow(dead_code, reason = "the commands that draw are on their way")]
 mod plot;
@@ -17,6 +19,7 @@ mod process;
 mod python;
 mod recording;
 mod repo;
+mod sanitize;
 mod serve;
 mod server;
 mod soak;
@@ -70,7 +73,8 @@ The exit code is 1 when a text differs from golden.tsv in the model's directory 
 Examples:
   cargo xtask test
   cargo xtask test --only fmt,clippy,unit
-  cargo xtask test --only server -- -k batch -x")]
+  cargo xtask test --only server -- -k batch -x
+  cargo xtask test --only server -- tests/pipelines")]
     Test(test::Test),
     /// Serve any model repository in the foreground, on 127.0.0.1
     #[command(after_help = "\
@@ -123,6 +127,23 @@ Examples:
 A whole run takes a quarter of an hour on two processors that have nothing else to do. Parts of it and quick ones write their
 document under target/xtask/bench. --check fails when a ratio fell far below the one in benches/ratios.json.")]
     Bench(bench::Bench),
+    /// Fuzz everything that reads a file, with cargo-fuzz
+    #[command(after_help = "\
+Examples:
+  cargo xtask fuzz
+  cargo xtask fuzz sentencepiece --minutes 60
+
+The exit code is 1 when an input was found on which a reader panics, hangs, or takes memory out of proportion.")]
+    Fuzz(fuzz::Fuzz),
+    /// Run the tests of the SDK, or a real server, under a sanitizer
+    #[command(after_help = "\
+Examples:
+  cargo xtask sanitize asan
+  cargo xtask sanitize memcheck
+  cargo xtask sanitize server --only sensevoice,paraformer-online
+
+The exit code is 1 when the tool found something.")]
+    Sanitize(sanitize::Sanitize),
     /// Become another program, tied to the life of the parent
     #[command(hide = true)]
     ExecTied(process::ExecTied),
@@ -160,6 +181,8 @@ fn run(task: Task) -> Result<()> {
         Task::Notices(options) => notices::notices(&layout, &options),
         Task::Soak(options) => soak::soak(&layout, &options),
         Task::Bench(options) => bench::bench(&layout, &options),
+        Task::Fuzz(options) => fuzz::fuzz(&layout, &options),
+        Task::Sanitize(options) => sanitize::sanitize(&layout, &options),
         Task::ExecTied(_) => Ok(()),
     }
 }

@@ -104,12 +104,7 @@ pub(crate) fn demo(layout: &Layout, options: &Demo) -> Result<()> {
     let client = Client::new(&server.ports().http_url());
     let mut wrong = Vec::new();
     for &kind in &kinds {
-        let samples = Samples::read(layout, kind)?;
-        let score = match kind {
-            Kind::Sensevoice => sensevoice::try_out(&client, &samples)?,
-            Kind::Paraformer => paraformer::try_out(&client, &samples)?,
-            Kind::ParaformerOnline => streaming::try_out(&client, &samples, form)?,
-        };
+        let score = try_out(layout, &client, kind, form)?;
         let golden = format!("{}/golden.tsv", export(kind));
         anstream::println!(
             "{} of {} texts are those of {golden}\n",
@@ -130,6 +125,20 @@ pub(crate) fn demo(layout: &Layout, options: &Demo) -> Result<()> {
             Ok(())
         }
     }
+}
+
+fn try_out(layout: &Layout, client: &Client, kind: Kind, form: Form) -> Result<Score> {
+    let samples = Samples::read(layout, kind)?;
+    match kind {
+        Kind::Sensevoice => sensevoice::try_out(client, &samples),
+        Kind::Paraformer => paraformer::try_out(client, &samples),
+        Kind::ParaformerOnline => streaming::try_out(client, &samples, form),
+    }
+}
+
+/// Sends the demo recordings to a server of one kind's ensemble, and returns how many texts are wrong.
+pub(crate) fn wrong_texts(layout: &Layout, client: &Client, kind: Kind) -> Result<usize> {
+    Ok(try_out(layout, client, kind, Form::Ensemble)?.wrong)
 }
 
 /// Assembles a model repository of the demo under `target/xtask` and returns its path.

@@ -86,7 +86,7 @@ impl Kind {
     pub(crate) const ALL: [Self; 3] = [Self::Sensevoice, Self::Paraformer, Self::ParaformerOnline];
 
     /// As people call it.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sensevoice => "SenseVoice",
             Self::Paraformer => "Paraformer",
