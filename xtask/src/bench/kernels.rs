@@ -25,7 +25,12 @@ struct Program {
 }
 
 impl Program {
-    fn native(built: &Programs, name: &'static str, file: &str, arguments: &[&str]) -> Result<Self> {
+    fn native(
+        built: &Programs,
+        name: &'static str,
+        file: &str,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let path = built.path(file)?.to_string_lossy().into_owned();
         let arguments = arguments.iter().map(|&argument| argument.to_owned());
         Ok(Self {

@@ -14,6 +14,11 @@ use super::stats::{percentile, sorted};
 /// No answer takes this long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Fewer answers are no measurement.
+const FEWEST: usize = 10;
+/// Longer windows are not tried.
+const LONGEST: Duration = Duration::from_secs(8);
+
 /// A connection that stays open.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -113,13 +118,23 @@ impl Measured {
     }
 }
 
-/// Sends each script on a connection of its own, over and over, for one window. What is begun is ended: a script that is a
-/// stream leaves nothing behind.
+/// Sends each script on a connection of its own, over and over, for one window; for a longer one, where hardly an answer came. What
+/// is begun is ended: a script that is a stream leaves nothing behind.
 pub(super) fn drive(
     address: SocketAddr,
     scripts: &[Vec<Message>],
-    window: Window,
+    mut window: Window,
 ) -> Result<Measured> {
+    loop {
+        let measured = drive_once(address, scripts, window)?;
+        if measured.latencies.len() >= FEWEST || window.measured > LONGEST {
+            return Ok(measured);
+        }
+        window.measured *= 3;
+    }
+}
+
+fn drive_once(address: SocketAddr, scripts: &[Vec<Message>], window: Window) -> Result<Measured> {
     let barrier = Barrier::new(scripts.len());
     let results: Vec<Result<Vec<f64>>> = thread::scope(|scope| {
         let threads: Vec<_> = scripts

@@ -298,7 +298,9 @@ fn raise_file_limit() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let wanted = hard.min(FILES);
         if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_err() {
-            console::warn(format!("no more than {soft} files may be open: many streams may fail"));
+            console::warn(format!(
+                "no more than {soft} files may be open: many streams may fail"
+            ));
         }
     }
 }

@@ -185,8 +185,8 @@ fn add_python(native: &Path, scripts: &Path, repository: &Path) -> Result<()> {
     }
     for step in STREAMING_STEPS {
         let path = scripts.join("configs").join(format!("{step}.pbtxt"));
-        let config = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let config =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let hidden = hidden_size(&native.join(step));
         let config = config
             .replace("DECODER", "online_decoder")

@@ -133,8 +133,8 @@ pub(super) fn run(
     }
     let mut table = Table::new(
         "Servers from start to ready, and their memory: the proportional set size of the server and the Python processes, whose shared \
-         pages count once. *After work*: each step was asked with 10 s of audio or chunks of it, 4 at a time. The Python steps are \
-         11 instances, each a process, as many as the native configs have.",
+         pages count once. *After work*: front end and streaming steps were asked with 10 s of audio or chunks of it, 4 at a \
+         time. The steps are seven models with 11 instances; in Python each instance is a process.",
         &["the server has", "ready, s", "memory, MB", "after work, MB"],
     );
     for ((name, _, cases), taken) in plan.iter().zip(&all) {
