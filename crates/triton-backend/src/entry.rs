@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::context::{BackendContext, InstanceContext, ModelContext};
 use crate::error::{Error, check};
+use crate::factory::ResponseFactory;
 use crate::{Backend, Batch, Instance, Model, guard, sys};
 
 /// The oldest backend API with everything we link: NGC 23.01's.
@@ -243,6 +244,9 @@ pub unsafe fn execute<B: Backend>(
         unsafe {
             let state = &mut *state;
             let batch = Batch::take(instance, requests, count, state.batches);
+            // When an unloaded model's last request is released, the server stops this thread, and may crash if it still
+            // executes (docs/triton-notes.md). A factory keeps the model until it does not.
+            let _model = batch.requests().first().map(ResponseFactory::new);
             state.instance.execute(batch);
         }
         Ok(())

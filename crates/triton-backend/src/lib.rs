@@ -12,6 +12,7 @@ mod element;
 pub mod entry;
 mod error;
 mod excerpt;
+mod factory;
 mod guard;
 mod input;
 pub mod log;

@@ -1,10 +1,9 @@
 //! The answer to a request whose inputs are read, and which need not be held until the answer is there.
 
-use std::ptr::{self, NonNull};
-
-use crate::error::{Error, check};
+use crate::error::Error;
+use crate::factory::ResponseFactory;
 use crate::request::unanswered;
-use crate::{Request, Response, guard, optional, sys};
+use crate::{Request, Response, guard};
 
 /// An answer that is owed, exactly once, as by the [`Request`] that it came from.
 ///
@@ -14,21 +13,15 @@ pub struct Promise(Owed);
 
 enum Owed {
     Held(Request),
-    Released(Factory),
+    Released(Released),
 }
 
-/// What makes the response to a request that was released.
-struct Factory {
-    raw: NonNull<sys::TRITONBACKEND_ResponseFactory>,
+/// What is left of a request that was released.
+struct Released {
+    factory: ResponseFactory,
     outputs: Vec<String>,
     answered: bool,
 }
-
-// SAFETY: a response factory is the server's object without thread affinity, used through one owner at a time. Shared
-// access only reads its properties.
-unsafe impl Send for Factory {}
-// SAFETY: as above.
-unsafe impl Sync for Factory {}
 
 impl From<Request> for Promise {
     fn from(request: Request) -> Self {
@@ -43,10 +36,10 @@ impl Request {
     /// requests back until that one is released. What is released early holds nobody up, but is reported in the
     /// statistics as a success, and with the time until now.
     pub fn release_early(mut self) -> Promise {
-        match Factory::new(&self) {
-            Ok(factory) => {
+        match Released::new(&self) {
+            Ok(released) => {
                 self.hand_back(true);
-                Promise(Owed::Released(factory))
+                Promise(Owed::Released(released))
             }
             Err(error) => {
                 crate::warn!("a request could not be released before its answer: {error}");
@@ -61,7 +54,7 @@ impl Promise {
     pub fn wants(&self, name: &str) -> bool {
         match &self.0 {
             Owed::Held(request) => request.wants(name),
-            Owed::Released(factory) => factory.outputs.iter().any(|wanted| wanted == name),
+            Owed::Released(released) => released.outputs.iter().any(|wanted| wanted == name),
         }
     }
 
@@ -69,7 +62,7 @@ impl Promise {
     pub fn is_cancelled(&self) -> bool {
         match &self.0 {
             Owed::Held(request) => request.is_cancelled(),
-            Owed::Released(factory) => factory.is_cancelled(),
+            Owed::Released(released) => released.factory.is_cancelled(),
         }
     }
 
@@ -80,7 +73,7 @@ impl Promise {
     pub fn response(&self) -> Result<Response, Error> {
         match &self.0 {
             Owed::Held(request) => request.response(),
-            Owed::Released(factory) => factory.response(),
+            Owed::Released(released) => released.factory.response(),
         }
     }
 
@@ -88,7 +81,7 @@ impl Promise {
     pub fn finish(self, outcome: Result<Response, Error>) {
         match self.0 {
             Owed::Held(request) => request.finish(outcome),
-            Owed::Released(mut factory) => factory.send(outcome),
+            Owed::Released(mut released) => released.send(outcome),
         }
     }
 
@@ -104,63 +97,26 @@ impl Promise {
     }
 }
 
-impl Factory {
+impl Released {
     fn new(request: &Request) -> Result<Self, Error> {
-        let outputs = request.requested_outputs()?;
-        let mut raw = ptr::null_mut();
-        // SAFETY: a live request and a valid out pointer.
-        unsafe {
-            check(sys::TRITONBACKEND_ResponseFactoryNew(
-                &mut raw,
-                request.raw(),
-            ))?
-        };
-        let raw = NonNull::new(raw)
-            .ok_or_else(|| Error::internal("the server made no response factory"))?;
         Ok(Self {
-            raw,
-            outputs,
+            outputs: request.requested_outputs()?,
+            factory: ResponseFactory::new(request)?,
             answered: false,
         })
-    }
-
-    fn is_cancelled(&self) -> bool {
-        let Some(is_cancelled) = optional::response_factory_is_cancelled() else {
-            return false;
-        };
-        let mut cancelled = false;
-        // SAFETY: a live factory and a valid out pointer.
-        unsafe { check(is_cancelled(self.raw.as_ptr(), &mut cancelled)).is_ok() && cancelled }
-    }
-
-    fn response(&self) -> Result<Response, Error> {
-        let mut raw = ptr::null_mut();
-        // SAFETY: a live factory and a valid out pointer; the response is new and ours.
-        unsafe {
-            check(sys::TRITONBACKEND_ResponseNewFromFactory(
-                &mut raw,
-                self.raw.as_ptr(),
-            ))?;
-            Response::from_raw(raw)
-        }
     }
 
     /// The one answer.
     fn send(&mut self, outcome: Result<Response, Error>) {
         self.answered = true;
-        Response::send_outcome(outcome, || self.response());
+        Response::send_outcome(outcome, || self.factory.response());
     }
 }
 
-impl Drop for Factory {
+impl Drop for Released {
     fn drop(&mut self) {
         if !self.answered {
             self.send(Err(unanswered()));
-        }
-        // SAFETY: ours, and not used after this.
-        let deleted = unsafe { check(sys::TRITONBACKEND_ResponseFactoryDelete(self.raw.as_ptr())) };
-        if let Err(error) = deleted {
-            crate::error!("a response factory could not be deleted: {error}");
         }
     }
 }

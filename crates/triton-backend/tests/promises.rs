@@ -3,10 +3,12 @@
 
 mod fake_host;
 
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use fake_host::{
-    Answer, BATCHES, FakeInput, FakeRequest, Host, LOG, Memory, Record, break_function,
+    Answer, BATCHES, FakeInput, FakeRequest, Host, LIVE_FACTORIES, LOG, Memory, Record,
+    break_function,
 };
 use triton_backend::{
     Backend, BackendContext, Batch, Error, Instance, InstanceContext, Model, ModelContext, Promise,
@@ -22,6 +24,9 @@ struct LateInstance;
 
 /// Promises whose answers come after `execute`.
 static OPEN: Mutex<Vec<(Promise, f32)>> = Mutex::new(Vec::new());
+
+/// The response factories at the end of the last execution, besides those of open promises.
+static KEEPING_THE_MODEL: AtomicI64 = AtomicI64::new(0);
 
 const HELD: f32 = 100.0;
 
@@ -58,6 +63,13 @@ impl Instance for LateInstance {
             };
             OPEN.lock().unwrap().push((promise, x));
         }
+        let promised = OPEN
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(_, x)| *x != HELD)
+            .count() as i64;
+        KEEPING_THE_MODEL.store(LIVE_FACTORIES.load(SeqCst) - promised, SeqCst);
     }
 }
 
@@ -128,6 +140,17 @@ fn the_request_is_back_before_its_answer_is_there() {
     let answer = only_answer(&record, true);
     assert!(answer.after_release);
     assert_eq!(answer.output::<f32>("y"), [6.0]);
+}
+
+#[test]
+fn the_model_is_kept_until_the_execution_is_over() {
+    let mut host = host();
+    let record = host.execute(vec![Some(request(3.0))]).remove(0);
+    assert_eq!(record.lock().unwrap().releases, 1);
+    assert_eq!(KEEPING_THE_MODEL.load(SeqCst), 1);
+    assert_eq!(LIVE_FACTORIES.load(SeqCst), 1, "the promise's");
+    keep_promises();
+    assert_eq!(LIVE_FACTORIES.load(SeqCst), 0);
 }
 
 #[test]
