@@ -199,7 +199,7 @@ fn features(tools: &Tools, built: &Programs, pace: Pace, section: &mut Section) 
             1,
             "asrfront",
             Some(1.5),
-            "asrfront computes eight frames in SIMD lanes as well; what is left to win is small.",
+            "asrfront computes frames side by side in SIMD lanes too.",
         ),
         (
             2,

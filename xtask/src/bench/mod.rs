@@ -107,12 +107,12 @@ impl<'a> Pace<'a> {
         let pace = Self {
             quick,
             window: Window {
-                warm_up: milliseconds(250),
-                measured: milliseconds(1000),
+                warm_up: milliseconds(200),
+                measured: milliseconds(800),
             },
             rounds: 3,
             concurrencies: &[1, 4, 16],
-            hold: Duration::from_secs(9),
+            hold: Duration::from_secs(8),
             bar,
         };
         if !quick {

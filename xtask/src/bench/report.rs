@@ -201,6 +201,9 @@ fn between(text: &str) -> Option<&str> {
 
 fn targets(sections: &[Section]) -> String {
     let all: Vec<_> = sections.iter().flat_map(|each| &each.targets).collect();
+    if all.is_empty() {
+        return String::new();
+    }
     let missed: Vec<_> = all.iter().filter(|target| !target.met()).collect();
     let met = all.len() - missed.len();
     let mut text = format!("## Targets\n\n{met} of {} are met.\n\n", all.len());

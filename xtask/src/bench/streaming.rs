@@ -220,22 +220,35 @@ pub(super) fn run(address: SocketAddr, speech: &[f32], pace: Pace) -> Result<Sec
         }
     }
     section.tables.push(table);
-    section.charts.push(Chart {
+    section.charts.push(chart(&all));
+    Ok(section)
+}
+
+/// The p99 of every number that was tried, by form, and the limit.
+fn chart(all: &[(&str, (usize, Vec<(usize, Held)>))]) -> Chart {
+    let mut series: Vec<_> = all
+        .iter()
+        .map(|(name, (_, tried))| Series {
+            name: (*name).to_owned(),
+            points: tried
+                .iter()
+                .map(|(streams, held)| (*streams as f64, held.p99))
+                .collect(),
+        })
+        .collect();
+    let numbers = series.iter().flat_map(|each| &each.points);
+    let most = numbers.map(|point| point.0).fold(0.0, f64::max);
+    let limit = PERIOD.as_secs_f64() * 1000.0;
+    series.push(Series {
+        name: "limit".to_owned(),
+        points: vec![(0.0, limit), (most, limit)],
+    });
+    Chart {
         file: "streams",
         title: "Live streams: p99 of a 600 ms chunk".to_owned(),
         axes: (Axis::linear("streams"), Axis::logarithmic("p99 (ms)")),
-        series: all
-            .iter()
-            .map(|(name, (_, tried))| Series {
-                name: (*name).to_owned(),
-                points: tried
-                    .iter()
-                    .map(|(streams, held)| (*streams as f64, held.p99))
-                    .collect(),
-            })
-            .collect(),
-    });
-    Ok(section)
+        series,
+    }
 }
 
 #[cfg(test)]
