@@ -26,6 +26,9 @@ const MOST: usize = 1024;
 /// The share of chunks that may come late.
 const LATE: f64 = 0.01;
 
+/// What a search found: the most streams that were held, and every number that was tried, in ascending order.
+type Found = (usize, Vec<(usize, Held)>);
+
 /// How a number of streams went.
 struct Held {
     p50: f64,
@@ -107,11 +110,8 @@ fn hold(
     })
 }
 
-/// The most streams that were held, and every number that was tried: doubled until it is too many, then halved in between.
-fn search(
-    mut try_out: impl FnMut(usize) -> Result<Held>,
-    steps: usize,
-) -> Result<(usize, Vec<(usize, Held)>)> {
+/// Tries numbers of streams: doubled until it is too many, then halved in between.
+fn search(mut try_out: impl FnMut(usize) -> Result<Held>, steps: usize) -> Result<Found> {
     let mut tried = Vec::new();
     let mut works = |streams: usize| -> Result<bool> {
         let held = try_out(streams)?;
@@ -225,7 +225,7 @@ pub(super) fn run(address: SocketAddr, speech: &[f32], pace: Pace) -> Result<Sec
 }
 
 /// The p99 of every number that was tried, by form, and the limit.
-fn chart(all: &[(&str, (usize, Vec<(usize, Held)>))]) -> Chart {
+fn chart(all: &[(&str, Found)]) -> Chart {
     let mut series: Vec<_> = all
         .iter()
         .map(|(name, (_, tried))| Series {
