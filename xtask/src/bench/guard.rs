@@ -24,6 +24,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, f64>> {
 pub(super) fn write(path: &Path, ratios: &BTreeMap<String, f64>) -> Result<()> {
     let rounded: BTreeMap<_, _> = ratios
         .iter()
+        .filter(|(_, ratio)| ratio.is_finite())
         .map(|(name, ratio)| (name, (ratio * 100.0).round() / 100.0))
         .collect();
     fs::write(path, serde_json::to_string_pretty(&rounded)? + "\n")
@@ -87,7 +88,7 @@ mod tests {
     fn what_is_written_is_read() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ratios.json");
-        write(&path, &ratios(&[("a", 1.23456)])).unwrap();
+        write(&path, &ratios(&[("a", 1.23456), ("b", f64::INFINITY)])).unwrap();
         assert_eq!(read(&path).unwrap(), ratios(&[("a", 1.23)]));
     }
 }
