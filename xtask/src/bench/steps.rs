@@ -112,15 +112,18 @@ fn measure_step(
             )
         };
         let transport = [run(&case.transport(), 1)?];
-        table.rows.push(vec![
-            format!("{}: transport", case.label),
-            "1".to_owned(),
-            latencies(&transport),
-            String::new(),
-            throughput(&transport),
-            String::new(),
-            String::new(),
-        ]);
+        let crowded = [run(&case.transport(), MANY)?];
+        for (connections, measured) in [(1, &transport), (MANY, &crowded)] {
+            table.rows.push(vec![
+                format!("{}: transport", case.label),
+                connections.to_string(),
+                latencies(measured),
+                String::new(),
+                throughput(measured),
+                String::new(),
+                String::new(),
+            ]);
+        }
         for &connections in pace.concurrencies {
             pace.tell(&format!("{step}: {}, {connections} at a time", case.label));
             let outcome = in_turns(case, connections, pace, &mut run)?;
