@@ -78,6 +78,8 @@ fn fake_host(layout: &Layout, mut command: Command) -> Result<()> {
     console::step("Testing", "the SDK on its fake host");
     command.current_dir(&layout.project).args(PACKAGE);
     command.args(FAKE_HOST.iter().flat_map(|test| ["--test", test]));
+    // A backtrace, of a test that panics on purpose, takes longer under these tools than the test has.
+    command.env("RUST_BACKTRACE", "0");
     let status = process::run(&mut command)?;
     if !status.success() {
         bail!("something was found ({status}); it is told above");
@@ -111,10 +113,7 @@ fn memcheck() -> Command {
          '--show-leak-kinds=definite,indirect', '--errors-for-leak-kinds=definite,indirect', \
          '--num-callers=30', '--error-exitcode={FOUND}']"
     );
-    // A backtrace, of a test that panics on purpose, takes longer under valgrind than the test has.
-    command
-        .args(["test", "--config", &runner])
-        .env("RUST_BACKTRACE", "0");
+    command.args(["test", "--config", &runner]);
     command
 }
 
