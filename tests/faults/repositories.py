@@ -68,7 +68,7 @@ def pipelines(gate):
 
     - `sensevoice_third`, `infer_third`, `streaming_third_encoder`, `streaming_third_decoder`: every third call fails
     - `sensevoice_held`, `streaming_held_encoder`: each row is a call of its own. The latter is short, too
-    - `sensevoice_held_few`: IN_FLIGHT calls of the encoder at a time
+    - `sensevoice_held_few`: IN_FLIGHT calls of the encoder at a time, of a row each
     - `streaming_poisoned`: its decoder fails when a row of a call has the first token of the recording POISONED; rows share calls
     - `streaming_short`: streams may be idle for SHORT_IDLE_SECONDS, and there are FEW of them at a time
     """
@@ -99,7 +99,11 @@ def pipelines(gate):
         ("streaming_third_encoder", "streaming_paraformer", with_parameter("encoder", "online_encoder_third")),
         ("streaming_third_decoder", "streaming_paraformer", with_parameter("decoder", "online_decoder_third")),
         ("sensevoice_held", "sensevoice", chain(with_parameter("encoder", "sensevoice_encoder_held"), one_by_one)),
-        ("sensevoice_held_few", "sensevoice", with_parameter("encoder", "sensevoice_encoder_held")),
+        (
+            "sensevoice_held_few",
+            "sensevoice",
+            chain(with_parameter("encoder", "sensevoice_encoder_held"), with_parameter("max_rows_per_call", 1)),
+        ),
         (
             "streaming_held_encoder",
             "streaming_paraformer",

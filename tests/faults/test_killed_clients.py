@@ -15,7 +15,7 @@ from support.load import at_once
 
 OFFLINE = "sensevoice_held"
 REQUESTS = 12
-ROUNDS = 3
+ROUNDS = 4
 
 
 @contextlib.contextmanager
@@ -58,8 +58,8 @@ def test_clients_killed_while_the_server_works_for_them(faulty, ids, protocol):
         traffic.ask_sensevoice(client, 1, model=OFFLINE)
         sizes.append(vitals.resident_megabytes(server))
     print("memory", [round(size) for size in sizes], "MB")
-    # What a round sends is REQUESTS times 4 MB.
-    assert sizes[-1] < sizes[0] + REQUESTS * 4
+    # The heap finds its size in the first two rounds. What a round sends is REQUESTS times 4 MB: twice as much would be left.
+    assert sizes[-1] < sizes[1] + REQUESTS * 4
     # Every slot is free, at once or when the stream was idle for too long.
     calls = [lambda: traffic.stream(client, ids, 2, model=streaming)] * (2 * FEW)
     at_once(client, calls)

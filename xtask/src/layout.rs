@@ -14,6 +14,8 @@ pub(crate) struct Layout {
     pub(crate) project: PathBuf,
     /// Everything xtask fetches and makes: `target/xtask`.
     pub(crate) work: PathBuf,
+    /// This program. Asked at the start, since the system calls it deleted once cargo has built it anew.
+    pub(crate) program: PathBuf,
 }
 
 impl Layout {
@@ -43,6 +45,7 @@ impl Layout {
         Ok(Self {
             project: directory("workspace_root")?,
             work: directory("target_directory")?.join("xtask"),
+            program: std::env::current_exe().context("cannot find this program")?,
         })
     }
 

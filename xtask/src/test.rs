@@ -193,7 +193,7 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
         .envs(repositories)
         .env("ALL_REPO", common)
         .env("SCRATCH_DIR", scratch)
-        .env("XTASK", std::env::current_exe()?)
+        .env("XTASK", &layout.program)
         .stdin(Stdio::null());
     let status = Running::start_apart(&mut command, Signal::SIGINT)?.wait()?;
     if !status.success() {

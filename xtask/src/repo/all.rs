@@ -123,6 +123,7 @@ mod tests {
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         Layout {
             work: project.join("target/xtask"),
+            program: PathBuf::new(),
             project,
         }
     }

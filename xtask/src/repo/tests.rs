@@ -9,6 +9,7 @@ fn layout() -> Layout {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     Layout {
         work: project.join("target/xtask"),
+        program: PathBuf::new(),
         project,
     }
 }
