@@ -102,7 +102,11 @@ def pipelines(gate):
         (
             "sensevoice_held_few",
             "sensevoice",
-            chain(with_parameter("encoder", "sensevoice_encoder_held"), with_parameter("max_rows_per_call", 1)),
+            chain(
+                with_parameter("encoder", "sensevoice_encoder_held"),
+                with_parameter("max_rows_per_call", 1),
+                with_parameter("calls_in_flight", IN_FLIGHT),
+            ),
         ),
         (
             "streaming_held_encoder",

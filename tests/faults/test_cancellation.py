@@ -1,6 +1,7 @@
 """Requests that their clients take back while every slot is taken: who comes next is served at once."""
 
 import time
+from functools import partial
 
 import pytest
 
@@ -9,7 +10,7 @@ from faults.repositories import FEW, IN_FLIGHT, SHORT_IDLE_SECONDS
 from paraformer.streaming import send
 from paraformer.texts import streams
 from support.client import GRPC, InferenceServerException
-from support.load import counted
+from support.load import counted, many_at_a_time
 
 # On a machine with other things to do.
 SOON_SECONDS = 30
@@ -27,8 +28,9 @@ def test_cancelled_streams_give_their_slots_back(faulty_pipelines, ids, place):
     client, gate, model = faulty_pipelines.client, faulty_pipelines.gate, "streaming_held_encoder"
     own = [next(ids) for _ in range(FEW)]
     if place == "later":
-        for each in own:
-            send(client, streams()[5].chunks[0], each, start=True, protocol=GRPC, model=model)
+        # At the same time: one that began before the others have slots could be idle for too long meanwhile.
+        begin = [partial(send, client, streams()[5].chunks[0], each, start=True, protocol=GRPC, model=model) for each in own]
+        many_at_a_time(client, begin, threads=FEW)
     with gate.held():
         chunk = raw.speech(streams()[5].chunks[1])
         calls = [
