@@ -20,7 +20,7 @@ STREAMS = 10_000
 ROUND = 1_000
 WARM_UP_ROUNDS = 3
 THREADS = 8
-# 600 bytes a stream: the server keeps ids, of 300, for the decoder's idle hour. One cache of 128 x 10 has 5120.
+# 600 bytes a stream: the heap levels off only after some thousand. One cache of 128 x 10 has 5120.
 MEGABYTES_FLAT = 6
 
 SPOKEN = streams()[9]
