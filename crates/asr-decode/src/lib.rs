@@ -4,7 +4,6 @@
 mod argmax;
 pub mod cif;
 pub mod ctc;
-mod file;
 pub mod paraformer;
 pub mod sentencepiece;
 pub mod vocabulary;

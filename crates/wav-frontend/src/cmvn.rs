@@ -4,7 +4,6 @@ use std::path::Path;
 use std::str::SplitWhitespace;
 
 use crate::error::CmvnError;
-use crate::file;
 use crate::options::shown;
 
 const SHIFT: &str = "<AddShift>";
@@ -45,7 +44,7 @@ impl Cmvn {
     /// See [`CmvnError`]; files over 4 MB are refused unread, and so is what is no file but a pipe, say.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, CmvnError> {
         let path = path.as_ref();
-        let bytes = file::read(path, MAX_FILE_BYTES).map_err(|source| CmvnError::Io {
+        let bytes = model_files::read(path, MAX_FILE_BYTES).map_err(|source| CmvnError::Io {
             path: path.to_owned(),
             source,
         })?;

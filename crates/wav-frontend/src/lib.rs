@@ -7,7 +7,6 @@ mod dither;
 mod error;
 mod fbank;
 mod fft;
-mod file;
 mod frontend;
 mod kernel;
 mod lanes;

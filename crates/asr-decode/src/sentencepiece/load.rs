@@ -8,7 +8,6 @@ use prost::Message as _;
 
 use super::proto;
 use super::{Kind, Piece, Tokenizer};
-use crate::file;
 
 /// A file far larger than any published vocabulary (5 MB for 250 000 pieces) is refused before it is parsed, since a
 /// parsed piece can take sixteen times the memory it takes in a hostile file.
@@ -93,7 +92,7 @@ impl Tokenizer {
     /// The file cannot be read, or what [`from_bytes`](Self::from_bytes) says; the path is named.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, LoadError> {
         let path = path.as_ref();
-        let bytes = file::read(path, MAX_BYTES).map_err(|source| LoadError::Read {
+        let bytes = model_files::read(path, MAX_BYTES).map_err(|source| LoadError::Read {
             path: path.to_owned(),
             source,
         })?;

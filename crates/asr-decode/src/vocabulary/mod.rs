@@ -5,7 +5,6 @@ mod yaml;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::file;
 use crate::words::{Join, Joiner, Subwords};
 
 /// Far more than any vocabulary has (8404 tokens are 60 kB): larger files are refused before they are parsed.
@@ -101,7 +100,7 @@ impl Vocabulary {
     /// The file cannot be read, or what [`from_bytes`](Self::from_bytes) says; the path is named.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, VocabularyError> {
         let path = path.as_ref();
-        let bytes = file::read(path, MAX_BYTES).map_err(|source| VocabularyError::Read {
+        let bytes = model_files::read(path, MAX_BYTES).map_err(|source| VocabularyError::Read {
             path: path.to_owned(),
             source,
         })?;

@@ -7,7 +7,10 @@ use std::path::Path;
 /// The content of a regular file of up to `limit` bytes.
 ///
 /// Pipes and devices are refused: they can keep a reader waiting for ever, or never end.
-pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// When there is no such file, it cannot be read, is no regular file, or is larger.
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let metadata = path.metadata()?;
     let wrong = |kind, what: String| Err(io::Error::new(kind, what));
     if metadata.is_dir() {
