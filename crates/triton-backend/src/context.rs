@@ -124,9 +124,7 @@ impl ModelContext {
             let server =
                 NonNull::new(server).ok_or_else(|| Error::internal("the model has no server"))?;
             check(sys::TRITONBACKEND_ModelConfig(model, 1, &mut message))?;
-            let config_json = json_value(message);
-            check(sys::TRITONSERVER_MessageDelete(message))?;
-            let config_json = config_json?;
+            let config_json = take_json(message)?;
             Ok(Self {
                 name,
                 version,
@@ -242,6 +240,21 @@ unsafe fn absolute(location: *const c_char) -> PathBuf {
     let path = Path::new(&location);
     // The server hands out relative paths if it was given them; its working directory may change later.
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Reads a message that the server made for us.
+///
+/// # Safety
+/// `message` is live and ours; it is deleted.
+pub(crate) unsafe fn take_json(
+    message: *mut sys::TRITONSERVER_Message,
+) -> Result<serde_json::Value, Error> {
+    // SAFETY: the caller's promise; not used after the delete.
+    unsafe {
+        let json = json_value(message);
+        check(sys::TRITONSERVER_MessageDelete(message))?;
+        json
+    }
 }
 
 /// # Safety

@@ -22,6 +22,7 @@ mod promise;
 mod request;
 mod response;
 mod sequence;
+mod server;
 mod state;
 #[doc(hidden)]
 #[allow(missing_docs)]
@@ -45,3 +46,4 @@ pub use promise::Promise;
 pub use request::Request;
 pub use response::Response;
 pub use sequence::{CorrelationId, Sequence};
+pub use server::Server;

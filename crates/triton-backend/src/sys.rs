@@ -31,6 +31,9 @@ pub type ErrorPtr = *mut TRITONSERVER_Error;
 pub const RESPONSE_COMPLETE_FINAL: u32 = 1;
 pub const REQUEST_RELEASE_ALL: u32 = 1;
 
+/// Of the models of a repository, those that are ready.
+pub const MODEL_INDEX_READY: u32 = 1;
+
 pub const SEQUENCE_START: u32 = 1;
 pub const SEQUENCE_END: u32 = 2;
 
@@ -173,6 +176,26 @@ unsafe extern "C" {
         server: *mut TRITONSERVER_Server,
         request: *mut TRITONSERVER_InferenceRequest,
         trace: *mut c_void,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_ServerIsLive(server: *mut TRITONSERVER_Server, live: *mut bool)
+    -> ErrorPtr;
+    pub fn TRITONSERVER_ServerModelIsReady(
+        server: *mut TRITONSERVER_Server,
+        model: *const c_char,
+        version: i64,
+        ready: *mut bool,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_ServerModelConfig(
+        server: *mut TRITONSERVER_Server,
+        model: *const c_char,
+        version: i64,
+        config_version: u32,
+        config: *mut *mut TRITONSERVER_Message,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_ServerModelIndex(
+        server: *mut TRITONSERVER_Server,
+        flags: u32,
+        index: *mut *mut TRITONSERVER_Message,
     ) -> ErrorPtr;
     pub fn TRITONSERVER_InferenceResponseDelete(
         response: *mut TRITONSERVER_InferenceResponse,

@@ -65,7 +65,7 @@ unsafe extern "C" fn TRITONSERVER_LogMessage(
     ptr::null_mut()
 }
 
-fn message(text: CString) -> *mut CString {
+pub(super) fn message(text: CString) -> *mut CString {
     LIVE_MESSAGES.fetch_add(1, Ordering::SeqCst);
     Box::into_raw(Box::new(text))
 }

@@ -1,7 +1,7 @@
 //! Other models of the fake server. A model's name says how it behaves.
 #![allow(non_snake_case, unsafe_op_in_unsafe_fn)]
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use triton_backend::sys;
 
-use super::api::{ErrorPtr, error};
-use super::{CALLS, LIVE_CALL_OBJECTS, LIVE_ERRORS, SERVING, bytes_of};
+use super::api::{ErrorPtr, error, message};
+use super::{CALLS, LIVE_CALL_OBJECTS, LIVE_ERRORS, SERVING, STOPPING, bytes_of};
 
 struct Allocator {
     alloc: sys::AllocFn,
@@ -78,6 +78,61 @@ unsafe extern "C" fn TRITONSERVER_ResponseAllocatorDelete(allocator: *mut Alloca
         !(*allocator).deleted.swap(true, Ordering::SeqCst),
         "an allocator deleted twice"
     );
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_ServerIsLive(_server: *mut c_void, live: *mut bool) -> ErrorPtr {
+    *live = !STOPPING.load(Ordering::SeqCst);
+    match *live {
+        true => ptr::null_mut(),
+        false => error(4, "Server exiting"),
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_ServerModelIsReady(
+    _server: *mut c_void,
+    model: *const c_char,
+    version: i64,
+    ready: *mut bool,
+) -> ErrorPtr {
+    assert_eq!(version, -1);
+    match CStr::from_ptr(model).to_str().unwrap() {
+        "missing" => error(2, "Request for unknown model: 'missing' is not found"),
+        model => {
+            *ready = model != "loading";
+            ptr::null_mut()
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_ServerModelConfig(
+    _server: *mut c_void,
+    model: *const c_char,
+    version: i64,
+    config_version: u32,
+    config: *mut *mut CString,
+) -> ErrorPtr {
+    assert_eq!((version, config_version), (-1, 1));
+    let model = CStr::from_ptr(model).to_str().unwrap();
+    if model == "missing" {
+        return error(2, "Request for unknown model: 'missing' is not found");
+    }
+    *config = message(CString::new(format!("{{\"name\":\"{model}\"}}")).unwrap());
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_ServerModelIndex(
+    _server: *mut c_void,
+    flags: u32,
+    index: *mut *mut CString,
+) -> ErrorPtr {
+    assert_eq!(flags, 1);
+    let models = r#"[{"name":"encoder","version":"1","state":"READY"},{"name":"sensevoice"}]"#;
+    *index = message(CString::new(models).unwrap());
     ptr::null_mut()
 }
 

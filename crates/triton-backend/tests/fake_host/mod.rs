@@ -15,7 +15,7 @@ mod callee;
 use std::collections::HashSet;
 use std::ffi::{CString, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,8 @@ pub static LIVE_MESSAGES: AtomicI64 = AtomicI64::new(0);
 pub static LIVE_CALL_OBJECTS: AtomicI64 = AtomicI64::new(0);
 /// Calls whose thread still runs.
 pub static SERVING: AtomicI64 = AtomicI64::new(0);
+/// The server was told to stop.
+pub static STOPPING: AtomicBool = AtomicBool::new(false);
 /// An answer that is dropped only after the model is finalised.
 pub static KEPT: Mutex<Option<triton_backend::Reply>> = Mutex::new(None);
 /// What calls told the callee: correlation id and flags.
@@ -260,6 +262,7 @@ impl<B: Backend> Host<B> {
         STATES.lock().unwrap().clear();
         BATCHES.lock().unwrap().clear();
         *BROKEN.lock().unwrap() = None;
+        STOPPING.store(false, Ordering::SeqCst);
         let mut backend = Box::new(FakeBackend {
             name: c"fake".to_owned(),
             directory: c"/".to_owned(),
