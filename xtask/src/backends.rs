@@ -1,13 +1,13 @@
 //! The backend directory as tritonserver wants it, from a release build of this workspace.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
 use crate::console;
+use crate::files::install;
 use crate::layout::{Layout, cargo};
 use crate::prerequisites;
 use crate::process::Running;
@@ -23,7 +23,7 @@ const BACKENDS: [(&str, &str); 2] = [
 ];
 
 /// Builds the backends and lays them out; returns the directory for `--backend-directory`.
-pub(crate) fn build(layout: &Layout, wheels: &Wheels) -> Result<PathBuf> {
+pub fn build(layout: &Layout, wheels: &Wheels) -> Result<PathBuf> {
     prerequisites::check_build()?;
     console::step("Building", "the backends (cargo build --release)");
     let packages = BACKENDS
@@ -49,7 +49,7 @@ pub(crate) fn build(layout: &Layout, wheels: &Wheels) -> Result<PathBuf> {
 
 /// Makes a release build of what `selection` names and returns the libraries and programs that cargo says it has built,
 /// wherever the configuration puts them.
-pub(crate) fn artifacts<'a>(
+pub fn artifacts<'a>(
     layout: &Layout,
     selection: impl IntoIterator<Item = &'a str>,
 ) -> Result<Vec<PathBuf>> {
@@ -90,17 +90,6 @@ fn built_in(line: &str) -> Vec<PathBuf> {
         .map(PathBuf::from)
         .filter(|path| path.extension().is_some_and(|extension| extension == "so"));
     program.into_iter().chain(libraries).collect()
-}
-
-/// Copies a library to its place. A server that runs with the former one keeps it: the file is replaced, not rewritten.
-pub(crate) fn install(library: &Path, target: &Path) -> Result<()> {
-    if let Some(parent) = target.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let fresh = target.with_extension("new");
-    fs::copy(library, &fresh)
-        .and_then(|_| fs::rename(&fresh, target))
-        .with_context(|| format!("cannot copy {} to {}", library.display(), target.display()))
 }
 
 #[cfg(test)]

@@ -9,15 +9,15 @@ use asr_decode::words::Join;
 
 /// One recording's answers.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Golden {
+pub struct Golden {
     /// The recording's file name.
-    pub(crate) recording: String,
+    pub recording: String,
     /// What the model answers, in a form of its own for each kind of model.
-    pub(crate) answer: String,
+    pub answer: String,
 }
 
 /// Reads a file that [`parse`] understands.
-pub(crate) fn read(path: &Path) -> Result<Vec<Golden>> {
+pub fn read(path: &Path) -> Result<Vec<Golden>> {
     fs::read_to_string(path)
         .map_err(anyhow::Error::from)
         .and_then(|text| parse(&text))
@@ -46,7 +46,7 @@ fn parse_line(line: &str) -> Result<Golden> {
 }
 
 /// SenseVoice's transcripts without and with inverse text normalisation.
-pub(crate) fn text_norms(answer: &str) -> Result<(&str, &str)> {
+pub fn text_norms(answer: &str) -> Result<(&str, &str)> {
     const WITH_ITN: &str = "  ||withitn: ";
     answer
         .split_once(WITH_ITN)
@@ -54,12 +54,12 @@ pub(crate) fn text_norms(answer: &str) -> Result<(&str, &str)> {
 }
 
 /// Paraformer's transcript: the answer's tokens, joined to words as the server joins them.
-pub(crate) fn words(vocabulary: &Vocabulary, answer: &str) -> Result<String> {
+pub fn words(vocabulary: &Vocabulary, answer: &str) -> Result<String> {
     Ok(deltas(vocabulary, answer)?.concat())
 }
 
 /// What each chunk of a stream adds to the transcript. The answer has `|` between the chunks' tokens.
-pub(crate) fn deltas(vocabulary: &Vocabulary, answer: &str) -> Result<Vec<String>> {
+pub fn deltas(vocabulary: &Vocabulary, answer: &str) -> Result<Vec<String>> {
     let mut joiner = vocabulary.joiner(Join::Words);
     let mut deltas = Vec::new();
     for chunk in answer.split('|') {

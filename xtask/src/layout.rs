@@ -9,18 +9,18 @@ use crate::process;
 
 /// The directories of this project.
 #[derive(Debug, Clone)]
-pub(crate) struct Layout {
+pub struct Layout {
     /// The workspace's root.
-    pub(crate) project: PathBuf,
+    pub project: PathBuf,
     /// Everything xtask fetches and makes: `target/xtask`.
-    pub(crate) work: PathBuf,
+    pub work: PathBuf,
     /// This program. Asked at the start, since the system calls it deleted once cargo has built it anew.
-    pub(crate) program: PathBuf,
+    pub program: PathBuf,
 }
 
 impl Layout {
     /// Asks cargo, so that `CARGO_TARGET_DIR` and cargo's configuration count.
-    pub(crate) fn find() -> Result<Self> {
+    pub fn find() -> Result<Self> {
         // `cargo run` says where the package is now; where it was built may have moved, or be another clone's.
         let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
         let package = package.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
@@ -50,7 +50,7 @@ impl Layout {
     }
 
     /// A directory under `target/xtask`, made if need be.
-    pub(crate) fn work_directory(&self, name: &str) -> Result<PathBuf> {
+    pub fn work_directory(&self, name: &str) -> Result<PathBuf> {
         let path = self.work.join(name);
         std::fs::create_dir_all(&path)
             .with_context(|| format!("cannot make {}", path.display()))?;
@@ -59,6 +59,6 @@ impl Layout {
 }
 
 /// The cargo that runs this program, or the one on the path.
-pub(crate) fn cargo() -> Command {
+pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }

@@ -28,16 +28,16 @@ const COLOURS: [RGBColor; 7] = [
 
 /// How an axis is labelled and divided.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Axis<'a> {
+pub struct Axis<'a> {
     /// What it shows, with the unit.
-    pub(crate) label: &'a str,
+    pub label: &'a str,
     /// Powers of ten are equally far apart; values at or below zero are left out.
-    pub(crate) logarithmic: bool,
+    pub logarithmic: bool,
 }
 
 impl<'a> Axis<'a> {
     /// From zero, or the lowest value below, in equal steps.
-    pub(crate) fn linear(label: &'a str) -> Self {
+    pub fn linear(label: &'a str) -> Self {
         Self {
             label,
             logarithmic: false,
@@ -45,7 +45,7 @@ impl<'a> Axis<'a> {
     }
 
     /// In powers of ten.
-    pub(crate) fn logarithmic(label: &'a str) -> Self {
+    pub fn logarithmic(label: &'a str) -> Self {
         Self {
             label,
             logarithmic: true,
@@ -72,11 +72,11 @@ impl<'a> Axis<'a> {
 
 /// A line with a name, from points `(x, y)` in ascending order of x.
 #[derive(Debug, Clone)]
-pub(crate) struct Series {
+pub struct Series {
     /// As the legend has it.
-    pub(crate) name: String,
+    pub name: String,
     /// In the axes' units.
-    pub(crate) points: Vec<(f64, f64)>,
+    pub points: Vec<(f64, f64)>,
 }
 
 /// Draws `series` into the SVG file at `path`. Few points are marked, many are only joined.
@@ -84,7 +84,7 @@ pub(crate) struct Series {
 /// # Errors
 ///
 /// When there is no point to draw, or the file cannot be written.
-pub(crate) fn line_chart(
+pub fn line_chart(
     path: &Path,
     title: &str,
     (x, y): (Axis<'_>, Axis<'_>),

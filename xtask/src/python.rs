@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use crate::layout::Layout;
-use crate::{console, prerequisites, process, wheels};
+use crate::{console, files, prerequisites, process, wheels};
 
 /// The packages of the tests: a directory for `PYTHONPATH`.
-pub(crate) fn packages(layout: &Layout) -> Result<PathBuf> {
+pub fn packages(layout: &Layout) -> Result<PathBuf> {
     install(layout, "tests/requirements.txt", "python")
 }
 
 /// The packages of the benches.
-pub(crate) fn bench_packages(layout: &Layout) -> Result<PathBuf> {
+pub fn bench_packages(layout: &Layout) -> Result<PathBuf> {
     install(layout, "benches/requirements.txt", "bench-python")
 }
 
@@ -34,7 +34,7 @@ fn install(layout: &Layout, requirements: &str, name: &str) -> Result<PathBuf> {
     if fs::read_to_string(&marker).is_ok_and(|text| text == pins) {
         return Ok(directory);
     }
-    wheels::remove(&directory)?;
+    files::remove(&directory)?;
     console::step(
         "Fetching",
         format!("the Python packages of {}, once", requirements.display()),

@@ -144,7 +144,7 @@ fn check_component(name: &str, file: &str) -> Result<()> {
 fn server(layout: &Layout, kinds: &[Kind]) -> Result<()> {
     check_valgrind()?;
     prerequisites::check_server()?;
-    let wheels = Wheels::get(layout)?;
+    let wheels = Wheels::get(&layout.work)?;
     let backends = backends::build(layout, &wheels)?;
     let work = layout.work_directory("sanitize")?;
     let mut found = Vec::new();

@@ -54,7 +54,7 @@ fn positive(text: &str) -> Result<f64, String> {
 /// Builds, serves, runs the traffic, draws; fails where an answer was wrong or lost, or memory or descriptors grow.
 pub(crate) fn soak(layout: &Layout, options: &Soak) -> Result<()> {
     prerequisites::check_server()?;
-    let wheels = Wheels::get(layout)?;
+    let wheels = Wheels::get(&layout.work)?;
     let backends = backends::build(layout, &wheels)?;
     let packages = python::packages(layout)?;
     let work = layout.work_directory("soak")?;

@@ -12,8 +12,8 @@ use crate::console::{self, BAD, GOOD, WARN};
 use crate::layout::{Layout, cargo};
 use crate::process::{self, Running};
 use crate::repo::Kind;
-use crate::wheels::{self, Wheels};
-use crate::{backends, demo, deny, prerequisites, python};
+use crate::wheels::Wheels;
+use crate::{backends, demo, deny, files, prerequisites, python};
 
 /// Which parts to run.
 #[derive(Debug, clap::Args)]
@@ -164,7 +164,7 @@ fn cargo_runs(layout: &Layout, arguments: &[&str], variable: Option<(&str, &str)
 /// Runs pytest on `tests/` with everything it needs in the environment (the names are in xtask/README.md).
 fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
     prerequisites::check_server()?;
-    let wheels = Wheels::get(layout)?;
+    let wheels = Wheels::get(&layout.work)?;
     let backends = backends::build(layout, &wheels)?;
     let packages = python::packages(layout)?;
     let repositories = [
@@ -176,7 +176,7 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
     .map(|(variable, kind)| Ok((variable, demo::repository(layout, kind)?)))
     .collect::<Result<Vec<_>>>()?;
     let common = demo::common_repository(layout, &Kind::ALL)?;
-    wheels::remove(&layout.work.join("pytest"))?;
+    files::remove(&layout.work.join("pytest"))?;
     let scratch = layout.work_directory("pytest")?;
     // SIGINT, because pytest then tears its fixtures down and stops the servers they started.
     let mut command: Command = process::tied("python3", Signal::SIGINT);

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{Form, paraformer, recording_path, sensevoice, streaming};
+use super::{Form, recording_path, streaming};
 use crate::console::STRONG;
 use crate::http::json_request;
 use crate::layout::Layout;
 use crate::recording::Recording;
 use crate::repo::Kind;
+use crate::requests::{self, AUTO, WITH_ITN};
 use crate::server::Server;
 
 /// The recording of the printed client lines: a short one, with digits to normalise.
@@ -74,28 +75,29 @@ fn curl(
         let path = write(work.join(format!("{model}.json")), request)?;
         Ok((model, post(url, model, &quoted(&path))))
     };
+    let model = requests::model(kind);
     match kind {
         Kind::Sensevoice => {
-            let inputs = sensevoice::inputs(samples, &length, &sensevoice::WITH_ITN);
-            whole(sensevoice::MODEL, &json_request(&inputs, None))
+            let inputs = requests::sensevoice(samples, &length, &AUTO, &WITH_ITN);
+            whole(model, &json_request(&inputs, None))
         }
-        Kind::Paraformer => {
-            let inputs = paraformer::inputs(samples, &length);
-            whole(paraformer::MODEL, &json_request(&inputs, None))
-        }
+        Kind::Paraformer => whole(
+            model,
+            &json_request(&requests::audio(samples, &length), None),
+        ),
         Kind::ParaformerOnline => {
             let mut paths = Vec::new();
             for (index, (chunk, sequence)) in
-                streaming::chunks(&streaming::samples(recording, form), STREAM).enumerate()
+                requests::chunks(&streaming::samples(recording, form), STREAM).enumerate()
             {
                 let length = [i32::try_from(chunk.len())?];
-                let request = json_request(&paraformer::inputs(chunk, &length), Some(sequence));
-                let name = format!("{}.{index}.json", streaming::MODEL);
+                let request = json_request(&requests::audio(chunk, &length), Some(sequence));
+                let name = format!("{model}.{index}.json");
                 paths.push(quoted(&write(work.join(name), &request)?));
             }
-            let post = post(url, streaming::MODEL, "\"$chunk\"");
+            let post = post(url, model, "\"$chunk\"");
             let line = format!("for chunk in {}; do {post}; echo; done", paths.join(" "));
-            Ok((streaming::MODEL, line))
+            Ok((model, line))
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{backends, prerequisites, python};
 
 /// How to run the demo.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Demo {
+pub struct Demo {
     /// Serve and try these models alone
     #[arg(long, value_enum, value_delimiter = ',', value_name = "MODELS")]
     only: Vec<Kind>,
@@ -62,10 +62,10 @@ enum Form {
 }
 
 /// Builds, fetches, serves, asks, compares.
-pub(crate) fn demo(layout: &Layout, options: &Demo) -> Result<()> {
+pub fn demo(layout: &Layout, options: &Demo) -> Result<()> {
     let kinds = options.kinds();
     prerequisites::check_server()?;
-    let wheels = Wheels::get(layout)?;
+    let wheels = Wheels::get(&layout.work)?;
     let backends = backends::build(layout, &wheels)?;
     let packages = options.keep.then(|| python::packages(layout)).transpose()?;
     let form = options.form();
@@ -137,18 +137,17 @@ fn try_out(layout: &Layout, client: &Client, kind: Kind, form: Form) -> Result<S
 }
 
 /// Sends the demo recordings to a server of one kind's ensemble, and returns how many texts are wrong.
-pub(crate) fn wrong_texts(layout: &Layout, client: &Client, kind: Kind) -> Result<usize> {
+pub fn wrong_texts(layout: &Layout, client: &Client, kind: Kind) -> Result<usize> {
     Ok(try_out(layout, client, kind, Form::Ensemble)?.wrong)
 }
 
 /// Assembles a model repository of the demo under `target/xtask` and returns its path.
-pub(crate) fn repository(layout: &Layout, kind: Kind) -> Result<PathBuf> {
+pub fn repository(layout: &Layout, kind: Kind) -> Result<PathBuf> {
     let export = export(kind);
     let target = layout
         .work_directory("demo")?
         .join(Path::new(export).file_name().unwrap_or_default());
     repo::assemble(
-        layout,
         kind,
         &repo::Options {
             from: layout.project.join(export),
@@ -162,26 +161,23 @@ pub(crate) fn repository(layout: &Layout, kind: Kind) -> Result<PathBuf> {
 }
 
 /// Assembles one repository of several of the demo's models under `target/xtask` and returns its path.
-pub(crate) fn common_repository(layout: &Layout, kinds: &[Kind]) -> Result<PathBuf> {
+pub fn common_repository(layout: &Layout, kinds: &[Kind]) -> Result<PathBuf> {
     let target = layout.work_directory("demo")?.join("all");
     assemble_common(layout, kinds, &target)?;
     Ok(target)
 }
 
 /// Assembles one repository of several of the demo's models, in place of what is there.
-pub(crate) fn assemble_common(layout: &Layout, kinds: &[Kind], target: &Path) -> Result<()> {
-    repo::assemble_all(
-        layout,
-        &repo::AllOptions {
-            from: kinds
-                .iter()
-                .map(|&kind| (kind, layout.project.join(export(kind))))
-                .collect(),
-            to: target.to_owned(),
-            quantized: false,
-            force: true,
-        },
-    )
+pub fn assemble_common(layout: &Layout, kinds: &[Kind], target: &Path) -> Result<()> {
+    repo::assemble_all(&repo::AllOptions {
+        from: kinds
+            .iter()
+            .map(|&kind| (kind, layout.project.join(export(kind))))
+            .collect(),
+        to: target.to_owned(),
+        quantized: false,
+        force: true,
+    })
     .map(drop)
 }
 

@@ -6,11 +6,10 @@ use asr_decode::vocabulary::Vocabulary;
 use super::{Samples, Score, table};
 use crate::console;
 use crate::golden;
-use crate::http::{Client, Input};
+use crate::http::Client;
 use crate::recording::Recording;
-
-/// The model that clients call.
-pub(super) const MODEL: &str = "infer_pipeline";
+use crate::repo::Kind;
+use crate::requests::{self, model};
 
 /// Sends every recording.
 pub(super) fn try_out(client: &Client, samples: &Samples) -> Result<Score> {
@@ -36,13 +35,10 @@ pub(super) fn try_out(client: &Client, samples: &Samples) -> Result<Score> {
 
 fn transcribe(client: &Client, recording: &Recording) -> Result<table::Answer> {
     let length = recording.length()?;
-    table::ask(client, MODEL, &inputs(&recording.padded(), &length))
-}
-
-/// What the model takes, and what a chunk of a stream is as well.
-pub(super) fn inputs<'a>(samples: &'a [f32], length: &'a [i32; 1]) -> [Input<'a>; 2] {
-    [
-        Input::row("WAV", samples),
-        Input::number("WAV_LENS", length),
-    ]
+    let samples = recording.padded();
+    table::ask(
+        client,
+        model(Kind::Paraformer),
+        &requests::audio(&samples, &length),
+    )
 }

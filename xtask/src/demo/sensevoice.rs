@@ -5,16 +5,10 @@ use anyhow::{Context, Result};
 use super::{Samples, Score, table};
 use crate::console;
 use crate::golden::text_norms;
-use crate::http::{Client, Input};
+use crate::http::Client;
 use crate::recording::Recording;
-
-/// The model that clients call.
-pub(super) const MODEL: &str = "sensevoice";
-/// LANGUAGE: let the model find out.
-const AUTO: [i32; 1] = [0];
-/// TEXT_NORM with and without inverse text normalisation.
-pub(super) const WITH_ITN: [i32; 1] = [14];
-const WITHOUT_ITN: [i32; 1] = [15];
+use crate::repo::Kind;
+use crate::requests::{self, AUTO, WITH_ITN, WITHOUT_ITN, model};
 
 /// Sends every recording with both text norms.
 pub(super) fn try_out(client: &Client, samples: &Samples) -> Result<Score> {
@@ -45,21 +39,9 @@ pub(super) fn try_out(client: &Client, samples: &Samples) -> Result<Score> {
 
 fn transcribe(client: &Client, recording: &Recording, norm: &[i32; 1]) -> Result<table::Answer> {
     let length = recording.length()?;
-    table::ask(client, MODEL, &inputs(&recording.padded(), &length, norm))
-}
-
-/// What the model takes.
-pub(super) fn inputs<'a>(
-    samples: &'a [f32],
-    length: &'a [i32; 1],
-    norm: &'a [i32; 1],
-) -> [Input<'a>; 4] {
-    [
-        Input::row("WAV", samples),
-        Input::number("WAV_LENS", length),
-        Input::number("LANGUAGE", &AUTO),
-        Input::number("TEXT_NORM", norm),
-    ]
+    let samples = recording.padded();
+    let inputs = requests::sensevoice(&samples, &length, &AUTO, norm);
+    table::ask(client, model(Kind::Sensevoice), &inputs)
 }
 
 #[cfg(test)]
@@ -74,7 +56,9 @@ mod tests {
             samples: vec![0.5; 16_000],
         };
         let length = recording.length().unwrap();
-        let request = json_request(&inputs(&recording.padded(), &length, &WITH_ITN), None);
+        let samples = recording.padded();
+        let inputs = requests::sensevoice(&samples, &length, &AUTO, &WITH_ITN);
+        let request = json_request(&inputs, None);
         assert_eq!(request["inputs"][0]["shape"], json!([1, 160_000]));
         assert_eq!(request["inputs"][1]["data"], json!([16_000]));
         assert_eq!(request["inputs"][3]["data"], json!([14]));

@@ -5,20 +5,17 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anstyle::Style;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use asr_decode::vocabulary::Vocabulary;
 
-use super::paraformer::inputs;
 use super::{Form, Samples, Score};
 use crate::console::{self, BAD, GOOD, STRONG};
 use crate::golden;
-use crate::http::{Client, Sequence};
+use crate::http::Client;
 use crate::recording::Recording;
+use crate::repo::Kind;
+use crate::requests::{self, chunks};
 
-/// The model that clients call.
-pub(super) const MODEL: &str = "streaming_paraformer";
-/// Samples of a chunk: 600 ms.
-const CHUNK: usize = 9600;
 /// Samples of silence behind a recording for the ensemble. With fixed chunks the last 300 ms of a stream are never decoded.
 const TAIL: usize = 5120;
 /// A person who watches sees the text grow, ten times as fast as it was spoken.
@@ -129,16 +126,9 @@ fn stream(
     for (index, (chunk, sequence)) in chunks(&samples, id).enumerate() {
         let length = [i32::try_from(chunk.len())?];
         let started = Instant::now();
-        let texts = client.infer(
-            MODEL,
-            &inputs(chunk, &length),
-            "TRANSCRIPTS",
-            Some(sequence),
-        )?;
+        let model = requests::model(Kind::ParaformerOnline);
+        let delta = client.text(model, &requests::audio(chunk, &length), Some(sequence))?;
         streamed.took += started.elapsed();
-        let Ok([delta]) = <[String; 1]>::try_from(texts) else {
-            bail!("several transcripts for one chunk");
-        };
         tell(index, &delta)?;
         streamed.deltas.push(delta);
     }
@@ -152,44 +142,4 @@ pub(super) fn samples(recording: &Recording, form: Form) -> Vec<f32> {
         samples.resize(samples.len() + TAIL, 0.0);
     }
     samples
-}
-
-/// The chunks of a stream, each with its place in the sequence. The last one may be shorter.
-pub(super) fn chunks(samples: &[f32], id: u64) -> impl Iterator<Item = (&[f32], Sequence)> {
-    let count = samples.len().div_ceil(CHUNK);
-    samples
-        .chunks(CHUNK)
-        .enumerate()
-        .map(move |(index, chunk)| {
-            let sequence = Sequence {
-                id,
-                start: index == 0,
-                end: index + 1 == count,
-            };
-            (chunk, sequence)
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_starts_and_ends_once() {
-        let samples = vec![0.0; 2 * CHUNK + 1];
-        let flags = |samples| {
-            chunks(samples, 7)
-                .map(|(chunk, sequence)| (chunk.len(), sequence.start, sequence.end))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            flags(&samples),
-            [
-                (CHUNK, true, false),
-                (CHUNK, false, false),
-                (1, false, true)
-            ]
-        );
-        assert_eq!(flags(&samples[..CHUNK]), [(CHUNK, true, true)]);
-    }
 }

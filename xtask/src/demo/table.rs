@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::console::{BAD, GOOD, STRONG};
 use crate::http::{Client, Input};
@@ -17,12 +17,11 @@ pub(super) struct Answer {
 /// Asks a model for the only transcript of a request.
 pub(super) fn ask(client: &Client, model: &str, inputs: &[Input<'_>]) -> Result<Answer> {
     let started = Instant::now();
-    let texts = client.infer(model, inputs, "TRANSCRIPTS", None)?;
-    let latency = started.elapsed();
-    match <[String; 1]>::try_from(texts) {
-        Ok([text]) => Ok(Answer { text, latency }),
-        Err(texts) => bail!("{} transcripts for one recording", texts.len()),
-    }
+    let text = client.text(model, inputs, None)?;
+    Ok(Answer {
+        text,
+        latency: started.elapsed(),
+    })
 }
 
 /// The table's heading; `first` is over the first column.

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use ureq::Agent;
 
 /// The header that says how many bytes of a body are JSON; raw tensors follow.
-pub(crate) const HEADER_LENGTH: &str = "Inference-Header-Content-Length";
+pub const HEADER_LENGTH: &str = "Inference-Header-Content-Length";
 
 /// The elements of a tensor.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Data<'a> {
+pub enum Data<'a> {
     /// FP32.
     F32(&'a [f32]),
     /// INT32.
@@ -50,18 +50,18 @@ impl Data<'_> {
 
 /// An input tensor.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Input<'a> {
+pub struct Input<'a> {
     /// The tensor's name in the model's configuration.
-    pub(crate) name: &'a str,
+    pub name: &'a str,
     /// With the batch dimension.
-    pub(crate) shape: [usize; 2],
+    pub shape: [usize; 2],
     /// Row by row.
-    pub(crate) data: Data<'a>,
+    pub data: Data<'a>,
 }
 
 impl<'a> Input<'a> {
     /// One row of numbers.
-    pub(crate) fn row(name: &'a str, values: &'a [f32]) -> Self {
+    pub fn row(name: &'a str, values: &'a [f32]) -> Self {
         Self {
             name,
             shape: [1, values.len()],
@@ -70,7 +70,7 @@ impl<'a> Input<'a> {
     }
 
     /// One row of one whole number.
-    pub(crate) fn number(name: &'a str, value: &'a [i32; 1]) -> Self {
+    pub fn number(name: &'a str, value: &'a [i32; 1]) -> Self {
         Self {
             name,
             shape: [1, 1],
@@ -81,17 +81,17 @@ impl<'a> Input<'a> {
 
 /// A request's place in a sequence.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sequence {
+pub struct Sequence {
     /// The correlation id.
-    pub(crate) id: u64,
+    pub id: u64,
     /// The first of the sequence.
-    pub(crate) start: bool,
+    pub start: bool,
     /// The last of the sequence.
-    pub(crate) end: bool,
+    pub end: bool,
 }
 
 /// Adds a sequence's parameters to a request.
-pub(crate) fn add_sequence(request: &mut Value, sequence: Option<Sequence>) {
+pub fn add_sequence(request: &mut Value, sequence: Option<Sequence>) {
     if let Some(Sequence { id, start, end }) = sequence {
         request["parameters"] =
             json!({ "sequence_id": id, "sequence_start": start, "sequence_end": end });
@@ -99,7 +99,7 @@ pub(crate) fn add_sequence(request: &mut Value, sequence: Option<Sequence>) {
 }
 
 /// The request as plain JSON, for clients like curl.
-pub(crate) fn json_request(inputs: &[Input<'_>], sequence: Option<Sequence>) -> Value {
+pub fn json_request(inputs: &[Input<'_>], sequence: Option<Sequence>) -> Value {
     let inputs: Vec<_> = inputs
         .iter()
         .map(|input| {
@@ -165,14 +165,14 @@ fn strings_in(mut bytes: &[u8]) -> Result<Vec<String>> {
 
 /// A server's HTTP endpoint.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     agent: Agent,
     base: String,
 }
 
 impl Client {
     /// For `base` as in `http://127.0.0.1:8000`.
-    pub(crate) fn new(base: &str) -> Self {
+    pub fn new(base: &str) -> Self {
         let config = Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(120)))
             .http_status_as_error(false)
@@ -185,7 +185,7 @@ impl Client {
     }
 
     /// Whether the server and all its models are ready.
-    pub(crate) fn ready(&self) -> bool {
+    pub fn ready(&self) -> bool {
         let url = format!("{}/v2/health/ready", self.base);
         let short = self
             .agent
@@ -196,8 +196,33 @@ impl Client {
         short.call().is_ok_and(|response| response.status() == 200)
     }
 
+    /// Whether a model is ready.
+    ///
+    /// # Errors
+    /// If there is no answer at all.
+    pub fn model_ready(&self, model: &str) -> Result<bool> {
+        let url = format!("{}/v2/models/{model}/ready", self.base);
+        let response = self.agent.get(&url).call();
+        let response = response.with_context(|| format!("no answer from {url}"))?;
+        Ok(response.status() == 200)
+    }
+
+    /// Sends one request of one row and returns its transcript.
+    pub fn text(
+        &self,
+        model: &str,
+        inputs: &[Input<'_>],
+        sequence: Option<Sequence>,
+    ) -> Result<String> {
+        let texts = self.infer(model, inputs, "TRANSCRIPTS", sequence)?;
+        match <[String; 1]>::try_from(texts) {
+            Ok([text]) => Ok(text),
+            Err(texts) => bail!("{} transcripts for one recording", texts.len()),
+        }
+    }
+
     /// Sends one request, of a sequence if one is given, and returns the strings of `output`.
-    pub(crate) fn infer(
+    pub fn infer(
         &self,
         model: &str,
         inputs: &[Input<'_>],

@@ -10,23 +10,22 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use super::{Assembly, Kind, check_target, make};
-use crate::layout::Layout;
 
 /// What to assemble from what.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Options {
+pub struct Options {
     /// The directories as FunASR or ModelScope exports them, each with its kind: sensevoice, paraformer, paraformer-online
     #[arg(long, value_name = "KIND=EXPORT_DIR", value_parser = export, required = true)]
-    pub(crate) from: Vec<(Kind, PathBuf)>,
+    pub from: Vec<(Kind, PathBuf)>,
     /// The model repository to make
     #[arg(long, value_name = "REPO")]
-    pub(crate) to: PathBuf,
+    pub to: PathBuf,
     /// Take the files named _quant.onnx (int8), as in model_quant.onnx instead of model.onnx
     #[arg(long)]
-    pub(crate) quantized: bool,
+    pub quantized: bool,
     /// Replace a repository that is there already
     #[arg(long)]
-    pub(crate) force: bool,
+    pub force: bool,
 }
 
 fn export(text: &str) -> Result<(Kind, PathBuf), String> {
@@ -35,7 +34,7 @@ fn export(text: &str) -> Result<(Kind, PathBuf), String> {
 }
 
 /// Checks the exports and assembles the repository; returns what it holds in a few words.
-pub(crate) fn assemble(layout: &Layout, options: &Options) -> Result<String> {
+pub fn assemble(options: &Options) -> Result<String> {
     let mut assemblies: Vec<(Kind, Assembly)> = Vec::new();
     for (kind, from) in &options.from {
         if assemblies.iter().any(|(other, _)| other == kind) {
@@ -59,7 +58,7 @@ pub(crate) fn assemble(layout: &Layout, options: &Options) -> Result<String> {
     check_target("common", part, &options.to, options.force)?;
     make(&options.to, |partial| {
         assemblies.iter().try_for_each(|(kind, assembly)| {
-            assembly.write(layout, *kind, |model| named(*kind, model), partial)
+            assembly.write(*kind, |model| named(*kind, model), partial)
         })
     })?;
     let facts: Vec<_> = assemblies
@@ -117,19 +116,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::repo::configs;
-
-    fn layout() -> Layout {
-        let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        Layout {
-            work: project.join("target/xtask"),
-            program: PathBuf::new(),
-            project,
-        }
-    }
+    use crate::repo::tests::configs;
 
     fn demo() -> Vec<(Kind, PathBuf)> {
-        let demo = layout().project.join("demo");
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo");
         ["sensevoice", "paraformer", "paraformer_online"]
             .map(|name| {
                 let option = format!("{}={}", name.replace('_', "-"), demo.join(name).display());
@@ -159,7 +149,7 @@ mod tests {
     fn every_model_has_a_name_of_its_own_and_calls_its_own_kind() {
         let directory = tempfile::tempdir().unwrap();
         let options = options(demo(), directory.path());
-        let facts = assemble(&layout(), &options).unwrap();
+        let facts = assemble(&options).unwrap();
         assert_eq!(
             facts,
             "SenseVoice: model.onnx, 560 features, 178 pieces; Paraformer: model.onnx, 560 features, 124 tokens; \
@@ -225,7 +215,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut from = demo();
         from.push(from[1].clone());
-        let error = assemble(&layout(), &options(from, directory.path())).unwrap_err();
+        let error = assemble(&options(from, directory.path())).unwrap_err();
         assert_eq!(error.to_string(), "--from names two exports of Paraformer");
         assert!(export("whisper=/x").is_err());
         assert_eq!(export("/x").unwrap_err(), "expected KIND=EXPORT_DIR");
@@ -235,16 +225,16 @@ mod tests {
     fn only_a_common_repository_is_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let mut options = options(demo()[..1].to_vec(), directory.path());
-        assemble(&layout(), &options).unwrap();
-        let error = assemble(&layout(), &options).unwrap_err().to_string();
+        assemble(&options).unwrap();
+        let error = assemble(&options).unwrap_err().to_string();
         assert!(
             error.ends_with("it holds a repository already; --force replaces it"),
             "{error}"
         );
         options.force = true;
-        assemble(&layout(), &options).unwrap();
+        assemble(&options).unwrap();
         fs::create_dir(options.to.join("encoder")).unwrap();
-        let error = assemble(&layout(), &options).unwrap_err().to_string();
+        let error = assemble(&options).unwrap_err().to_string();
         assert!(
             error.ends_with("it holds encoder, which is no part of a common repository"),
             "{error}"

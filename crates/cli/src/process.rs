@@ -5,13 +5,14 @@
 //! [`tied`]: this program's own hidden `exec-tied` command, which asks the kernel for a signal at its parent's death and
 //! then becomes the real program.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use clap::Parser;
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -75,12 +76,12 @@ fn register() -> MutexGuard<'static, Register> {
 }
 
 /// Whether Ctrl-C or SIGTERM has come.
-pub(crate) fn interrupted() -> bool {
+fn interrupted() -> bool {
     register().closed
 }
 
 /// From here on Ctrl-C and SIGTERM stop all children and end the program.
-pub(crate) fn handle_interrupts() -> Result<()> {
+fn handle_interrupts() -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen for signals")?;
     std::thread::Builder::new()
         .name("interrupts".into())
@@ -123,7 +124,7 @@ fn stop_all(children: &[Entry], mut hurry: impl FnMut() -> bool) {
 
 /// A registered child. Dropped, it is stopped.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub struct Running {
     child: Child,
     signal: Signal,
     leads_group: bool,
@@ -132,18 +133,18 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts `command` in this program's process group, where a terminal's Ctrl-C reaches it too.
-    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+    pub fn start(command: &mut Command) -> Result<Self> {
         Self::spawn(command, Signal::SIGTERM, false)
     }
 
     /// Starts `command` in a process group of its own: only this program tells it to end, with `signal`.
-    pub(crate) fn start_apart(command: &mut Command, signal: Signal) -> Result<Self> {
+    pub fn start_apart(command: &mut Command, signal: Signal) -> Result<Self> {
         command.process_group(0);
         Self::spawn(command, signal, true)
     }
 
     /// Starts a [`detached`] command, which leads a session of its own.
-    pub(crate) fn start_detached(command: &mut Command) -> Result<Self> {
+    pub fn start_detached(command: &mut Command) -> Result<Self> {
         Self::spawn(command, Signal::SIGTERM, true)
     }
 
@@ -175,17 +176,17 @@ impl Running {
     }
 
     /// The process id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// The child itself, for its pipes.
-    pub(crate) fn child(&mut self) -> &mut Child {
+    pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
     /// How the child ended, if it has.
-    pub(crate) fn poll(&mut self) -> Result<Option<ExitStatus>> {
+    pub fn poll(&mut self) -> Result<Option<ExitStatus>> {
         let status = self.child.try_wait()?;
         if status.is_some() {
             self.forget();
@@ -194,14 +195,14 @@ impl Running {
     }
 
     /// Waits for the child's end.
-    pub(crate) fn wait(mut self) -> Result<ExitStatus> {
+    pub fn wait(mut self) -> Result<ExitStatus> {
         let status = self.child.wait();
         self.forget();
         Ok(status?)
     }
 
     /// Leaves the child running after this program.
-    pub(crate) fn leave(mut self) {
+    pub fn leave(mut self) {
         self.forget();
     }
 
@@ -223,12 +224,12 @@ impl Drop for Running {
 }
 
 /// Runs `command` to its end.
-pub(crate) fn run(command: &mut Command) -> Result<ExitStatus> {
+pub fn run(command: &mut Command) -> Result<ExitStatus> {
     Running::start(command)?.wait()
 }
 
 /// Runs `command` to its end and returns what it printed; its errors go to ours.
-pub(crate) fn output_of(command: &mut Command) -> Result<String> {
+pub fn output_of(command: &mut Command) -> Result<String> {
     use std::io::Read;
     command.stdout(std::process::Stdio::piped());
     let mut running = Running::start(command)?;
@@ -249,10 +250,10 @@ pub(crate) fn output_of(command: &mut Command) -> Result<String> {
 /// A command that runs `program` and gets `signal` when this program dies, however it dies.
 ///
 /// The kernel watches the thread that starts it: start it from a thread that lives as long as the program.
-pub(crate) fn tied(program: impl AsRef<OsStr>, signal: Signal) -> Command {
+pub fn tied(program: impl AsRef<OsStr>, signal: Signal) -> Command {
     let mut command = Command::new(OWN_EXECUTABLE);
     command
-        .args(["exec-tied", "--parent"])
+        .args([EXEC_TIED, "--parent"])
         .arg(getpid().to_string())
         .args(["--signal", signal.as_str(), "--"])
         .arg(program);
@@ -260,18 +261,21 @@ pub(crate) fn tied(program: impl AsRef<OsStr>, signal: Signal) -> Command {
 }
 
 /// A command that runs `program` in a session of its own, out of reach of this terminal's signals.
-pub(crate) fn detached(program: impl AsRef<OsStr>) -> Command {
+pub fn detached(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(OWN_EXECUTABLE);
-    command.args(["exec-tied", "--"]).arg(program);
+    command.args([EXEC_TIED, "--"]).arg(program);
     command
 }
 
 /// Stays right when the file has been replaced by a newer build meanwhile.
 const OWN_EXECUTABLE: &str = "/proc/self/exe";
 
+/// What [`tied`] and [`detached`] tell this program to do.
+const EXEC_TIED: &str = "exec-tied";
+
 /// The hidden command behind [`tied`] and [`detached`].
-#[derive(Debug, clap::Args)]
-pub(crate) struct ExecTied {
+#[derive(Debug, clap::Parser)]
+struct ExecTied {
     /// End with this process; without it, live in a session of one's own.
     #[arg(long)]
     parent: Option<i32>,
@@ -280,23 +284,49 @@ pub(crate) struct ExecTied {
     signal: Signal,
     /// The program and its arguments.
     #[arg(last = true, required = true)]
-    command: Vec<std::ffi::OsString>,
+    command: Vec<OsString>,
 }
 
-/// Becomes the program it was asked to run; returns only to say why it could not.
-pub(crate) fn exec_tied(args: &ExecTied) -> Result<()> {
-    match args.parent {
-        Some(parent) => {
-            set_pdeathsig(Some(args.signal))?;
-            if getppid() != Pid::from_raw(parent) {
-                bail!("the parent has gone");
+impl ExecTied {
+    /// Becomes the program it was asked to run; returns only to say why it could not.
+    fn exec(&self) -> Result<()> {
+        match self.parent {
+            Some(parent) => {
+                set_pdeathsig(Some(self.signal))?;
+                if getppid() != Pid::from_raw(parent) {
+                    bail!("the parent has gone");
+                }
             }
+            None => drop(setsid()?),
         }
-        None => drop(setsid()?),
+        let (program, rest) = self.command.split_first().context("no program")?;
+        let error = Command::new(program).args(rest).exec();
+        Err(error).with_context(|| format!("cannot run {}", program.to_string_lossy()))
     }
-    let (program, rest) = args.command.split_first().context("no program")?;
-    let error = Command::new(program).args(rest).exec();
-    Err(error).with_context(|| format!("cannot run {}", program.to_string_lossy()))
+}
+
+/// A program's whole `main`: what `body` does, with its children stopped on Ctrl-C, and its error told. The program can be
+/// [`tied`] to others by this.
+pub fn main(body: impl FnOnce() -> Result<()>) -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let outcome = if arguments.first().is_some_and(|first| first == EXEC_TIED) {
+        ExecTied::parse_from(arguments).exec()
+    } else {
+        handle_interrupts().and_then(|()| body())
+    };
+    if interrupted() {
+        // Another thread is stopping the children and ends the program.
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::error(format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 #[cfg(test)]

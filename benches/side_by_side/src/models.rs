@@ -16,8 +16,8 @@ use anyhow::{Context, Result};
 use prost::Message as _;
 
 use super::tools::Tools;
+use crate::demo;
 use crate::repo::Kind;
-use crate::{demo, wheels};
 
 /// Sizes of the published models' vocabularies.
 pub(super) const CTC_WIDTH: usize = 25_055;
@@ -59,7 +59,7 @@ impl Models {
     /// Makes them.
     pub(super) fn write(tools: &Tools) -> Result<Self> {
         let root = tools.directory.join("models");
-        wheels::remove(&root)?;
+        crate::files::remove(&root)?;
         let repository = |name: &str| -> Result<PathBuf> {
             let path = root.join(name);
             fs::create_dir_all(&path)?;
@@ -205,7 +205,7 @@ fn add_python(native: &Path, scripts: &Path, repository: &Path) -> Result<()> {
             })
         })?;
         // Read only with --model-config-name.
-        wheels::remove(&repository.join(&name).join("configs"))?;
+        crate::files::remove(&repository.join(&name).join("configs"))?;
     }
     Ok(())
 }
@@ -250,7 +250,7 @@ fn add_pipelines(all: &Path) -> Result<()> {
             target.join("config.pbtxt"),
             renamed(&config, &format!("pipeline_{name}")),
         )?;
-        wheels::remove(&target.join("configs"))?;
+        crate::files::remove(&target.join("configs"))?;
     }
     Ok(())
 }

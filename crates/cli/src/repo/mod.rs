@@ -1,4 +1,4 @@
-//! `cargo xtask repo`: a ready model repository from an exported model.
+//! `triton-funasr repo`: a ready model repository from an exported model.
 
 mod all;
 mod caches;
@@ -10,20 +10,20 @@ mod paraformer_online;
 mod place;
 mod search;
 mod sensevoice;
+mod templates;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use self::all::{Options as AllOptions, assemble as assemble_all};
+pub use self::all::{Options as AllOptions, assemble as assemble_all};
 use crate::console;
-use crate::layout::Layout;
-use crate::wheels::remove;
+use crate::files::remove;
 
 /// The repositories that can be assembled.
 #[derive(Debug, clap::Subcommand)]
-pub(crate) enum Task {
+pub enum Task {
     /// SenseVoice, from a directory with model.onnx, am.mvn, config.yaml and a .bpe.model
     Sensevoice(Options),
     /// Paraformer for whole recordings, from a directory with model.onnx, am.mvn, config.yaml and tokens.json
@@ -36,44 +36,44 @@ pub(crate) enum Task {
 
 /// What to assemble from what.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Options {
+pub struct Options {
     /// The directory as FunASR or ModelScope exports it
     #[arg(long, value_name = "EXPORT_DIR")]
-    pub(crate) from: PathBuf,
+    pub from: PathBuf,
     /// The model repository to make
     #[arg(long, value_name = "REPO")]
-    pub(crate) to: PathBuf,
+    pub to: PathBuf,
     /// Take the files named _quant.onnx (int8), as in model_quant.onnx instead of model.onnx
     #[arg(long)]
-    pub(crate) quantized: bool,
+    pub quantized: bool,
     /// Replace a repository that is there already
     #[arg(long)]
-    pub(crate) force: bool,
+    pub force: bool,
 }
 
 /// Assembles a repository and says what it holds.
-pub(crate) fn repo(layout: &Layout, task: &Task) -> Result<()> {
+pub fn repo(task: &Task) -> Result<()> {
     let one = |kind, options: &Options| {
-        let facts = assemble(layout, kind, options)?;
+        let facts = assemble(kind, options)?;
         Ok::<_, anyhow::Error>((facts, options.to.clone()))
     };
     let (facts, to) = match task {
         Task::Sensevoice(options) => one(Kind::Sensevoice, options)?,
         Task::Paraformer(options) => one(Kind::Paraformer, options)?,
         Task::ParaformerOnline(options) => one(Kind::ParaformerOnline, options)?,
-        Task::All(options) => (assemble_all(layout, options)?, options.to.clone()),
+        Task::All(options) => (assemble_all(options)?, options.to.clone()),
     };
     console::step("Assembled", format!("{} ({facts})", to.display()));
     console::step(
         "Try it",
-        format!("cargo xtask serve --repo {}", to.display()),
+        format!("triton-funasr serve --repo {}", to.display()),
     );
     Ok(())
 }
 
 /// A kind of model, each with its repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// SenseVoice
     Sensevoice,
     /// Paraformer for whole recordings
@@ -83,10 +83,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Sensevoice, Self::Paraformer, Self::ParaformerOnline];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sensevoice, Self::Paraformer, Self::ParaformerOnline];
 
     /// As people call it.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Sensevoice => "SenseVoice",
             Self::Paraformer => "Paraformer",
@@ -142,26 +143,16 @@ struct Assembly {
 
 impl Assembly {
     /// Writes the template's configurations and the export's files to `target`; `name` is what a model is called there.
-    fn write(
-        &self,
-        layout: &Layout,
-        kind: Kind,
-        name: impl Fn(&str) -> String,
-        target: &Path,
-    ) -> Result<()> {
-        let template = layout.project.join(kind.template());
+    fn write(&self, kind: Kind, name: impl Fn(&str) -> String, target: &Path) -> Result<()> {
         for model in kind.models() {
             let named = target.join(name(model));
             fs::create_dir_all(named.join("1"))?;
-            for config in configs(&template.join(model))? {
-                let from = template.join(model).join(&config);
-                let text = fs::read_to_string(&from)
-                    .with_context(|| format!("cannot read {}", from.display()))?;
+            for (config, text) in templates::configs(kind, model) {
                 let text = self
                     .replacements
                     .iter()
-                    .fold(text, |text, (from, to)| text.replace(from, to));
-                let to = named.join(&config);
+                    .fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+                let to = named.join(config);
                 to.parent().map_or(Ok(()), fs::create_dir_all)?;
                 fs::write(to, text)?;
             }
@@ -172,25 +163,13 @@ impl Assembly {
     }
 }
 
-/// A model's configurations, relative to its directory: config.pbtxt and those of `configs/`.
-fn configs(model: &Path) -> Result<Vec<PathBuf>> {
-    let mut configs = vec![PathBuf::from("config.pbtxt")];
-    let more = model.join("configs");
-    if more.is_dir() {
-        for entry in fs::read_dir(more)? {
-            configs.push(Path::new("configs").join(entry?.file_name()));
-        }
-    }
-    Ok(configs)
-}
-
 /// Checks the export and assembles the repository; returns what it holds in a few words.
-pub(crate) fn assemble(layout: &Layout, kind: Kind, options: &Options) -> Result<String> {
+pub fn assemble(kind: Kind, options: &Options) -> Result<String> {
     let assembly = kind.plan(options)?;
     let part = |name: &str| kind.models().contains(&name);
     check_target(kind.name(), part, &options.to, options.force)?;
     make(&options.to, |partial| {
-        assembly.write(layout, kind, str::to_owned, partial)
+        assembly.write(kind, str::to_owned, partial)
     })?;
     Ok(assembly.facts)
 }

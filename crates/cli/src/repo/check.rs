@@ -285,7 +285,7 @@ pub(super) mod tests {
     /// An ONNX file of the demo.
     pub(crate) fn demo(directory: &str, name: &str) -> Onnx {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../demo")
+            .join("../../demo")
             .join(directory)
             .join(name);
         Piece {

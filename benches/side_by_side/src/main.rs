@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: how fast the project is, beside what it takes the place of, on the machine it runs on.
 
+#![forbid(unsafe_code)]
+
 mod cases;
 mod ensembles;
 mod guard;
@@ -21,21 +23,24 @@ mod tools;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use clap::ValueEnum;
+use clap::{Parser, ValueEnum};
 use indicatif::ProgressBar;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use triton_funasr_cli::{
+    console, files, http, prerequisites, process, recording, repo, server, wheels,
+};
+use xtask::{backends, demo, golden, layout, plot, python};
 
 use self::cases::Case;
 use self::load::Window;
 use self::models::Models;
 use self::report::Section;
 use self::tools::{Tools, address_of};
-use crate::console;
 use crate::layout::Layout;
-use crate::process;
 use crate::server::Server;
 
 /// The document, and what the guard compares with.
@@ -49,9 +54,10 @@ const REQUESTS_IN_MEMORY: usize = 40;
 /// Enough for the most streams that are tried.
 const FILES: u64 = 16_384;
 
-/// What to measure.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Bench {
+/// Measure the project beside what it takes the place of, and write docs/benchmarks.md
+#[derive(Debug, clap::Parser)]
+#[command(bin_name = "cargo xtask bench", after_help = EXAMPLES)]
+struct Bench {
     /// Measure these parts alone
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     only: Vec<Part>,
@@ -61,6 +67,20 @@ pub(crate) struct Bench {
     /// A quick run that fails when a ratio fell far below the committed one
     #[arg(long)]
     check: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench
+  cargo xtask bench --only kernels,steps
+  cargo xtask bench --quick
+  cargo xtask bench --check
+
+A whole run takes a quarter of an hour on two processors that have nothing else to do. Parts of it and quick ones write their
+document under target/xtask/bench. --check fails when a ratio fell far below the one in benches/ratios.json.";
+
+fn main() -> ExitCode {
+    process::main(|| bench(&Layout::find()?, &Bench::parse()))
 }
 
 /// A part of the bench.
@@ -144,7 +164,7 @@ impl<'a> Pace<'a> {
 }
 
 /// Measures, prints, and writes the document or compares with it.
-pub(crate) fn bench(layout: &Layout, options: &Bench) -> Result<()> {
+fn bench(layout: &Layout, options: &Bench) -> Result<()> {
     let started = Instant::now();
     let committed = options
         .check

@@ -13,14 +13,14 @@ const PADDED_TO_SECONDS: usize = 10;
 
 /// Mono audio.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Recording {
+pub struct Recording {
     /// Samples in [-1, 1] at 16 kHz.
-    pub(crate) samples: Vec<f32>,
+    pub samples: Vec<f32>,
 }
 
 impl Recording {
     /// Reads a 16 kHz, 16-bit mono wav file.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         let context = || format!("cannot read {}", path.display());
         let mut reader = WavReader::open(path).with_context(context)?;
         let spec = reader.spec();
@@ -42,17 +42,17 @@ impl Recording {
     }
 
     /// How long it lasts.
-    pub(crate) fn duration(&self) -> Duration {
+    pub fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.samples.len() as f64 / f64::from(RATE))
     }
 
     /// How many samples, as a tensor of lengths has them.
-    pub(crate) fn length(&self) -> Result<[i32; 1]> {
+    pub fn length(&self) -> Result<[i32; 1]> {
         Ok([i32::try_from(self.samples.len())?])
     }
 
     /// The samples, followed by silence up to the next full ten seconds.
-    pub(crate) fn padded(&self) -> Vec<f32> {
+    pub fn padded(&self) -> Vec<f32> {
         let unit = PADDED_TO_SECONDS * RATE as usize;
         let mut samples = self.samples.clone();
         samples.resize(samples.len().next_multiple_of(unit), 0.0);
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_demo_recording_is_read_and_padded() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo/recordings/08_en.wav");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo/recordings/08_en.wav");
         let recording = Recording::read(&path).unwrap();
         assert_eq!(recording.samples.len(), (39334 - 44) / 2);
         assert_eq!(recording.duration().as_millis(), 1227);

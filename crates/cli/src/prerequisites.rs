@@ -13,13 +13,13 @@ const GLIBC: (u32, u32) = (2, 35);
 const PYTHON: (u32, u32) = (3, 10);
 
 /// The Python that is used: `python3` of the path.
-pub(crate) fn python() -> Command {
+pub fn python() -> Command {
     Command::new("python3")
 }
 
 /// pip, which ends with this program and does not tell of newer versions of itself. Of its configuration only what would
 /// forbid a directory of ours is overruled.
-pub(crate) fn pip() -> Command {
+pub fn pip() -> Command {
     let mut command = process::tied("python3", Signal::SIGTERM);
     command
         .args(["-m", "pip", "--disable-pip-version-check"])
@@ -30,17 +30,17 @@ pub(crate) fn pip() -> Command {
 }
 
 /// What a run of the server needs.
-pub(crate) fn check_server() -> Result<()> {
+pub fn check_server() -> Result<()> {
     report([platform(), glibc()])
 }
 
 /// What building the backends needs.
-pub(crate) fn check_build() -> Result<()> {
+pub fn check_build() -> Result<()> {
     report([compiler("CC", "cc", "a C compiler", "gcc")])
 }
 
 /// What building the tests needs: one of them compares with a C++ library.
-pub(crate) fn check_tests() -> Result<()> {
+pub fn check_tests() -> Result<()> {
     report([
         compiler("CC", "cc", "a C compiler", "gcc"),
         compiler("CXX", "c++", "a C++ compiler", "g++"),
@@ -48,7 +48,7 @@ pub(crate) fn check_tests() -> Result<()> {
 }
 
 /// What a download needs.
-pub(crate) fn check_download() -> Result<()> {
+pub fn check_download() -> Result<()> {
     report([python_and_pip()])
 }
 

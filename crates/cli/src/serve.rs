@@ -1,18 +1,17 @@
-//! `cargo xtask serve`: the server on any repository, in the foreground.
+//! `triton-funasr serve`: the server on any repository, in the foreground.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::layout::Layout;
+use crate::programs::Programs;
 use crate::server::{Plan, PortOptions, Server};
-use crate::wheels::Wheels;
-use crate::{backends, console, prerequisites};
+use crate::{console, prerequisites};
 
 /// What to serve.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Serve {
+pub struct Serve {
     /// The model repository; several may be given
     #[arg(long = "repo", value_name = "REPO", required = true)]
     repositories: Vec<PathBuf>,
@@ -24,17 +23,19 @@ pub(crate) struct Serve {
 }
 
 /// Serves until Ctrl-C, or until the server ends by itself.
-pub(crate) fn serve(layout: &Layout, options: Serve) -> Result<()> {
+///
+/// `programs` finds or makes what is needed, once it is clear that there is something to serve.
+pub fn serve(options: Serve, programs: impl FnOnce() -> Result<Programs>) -> Result<()> {
     let repositories = options
         .repositories
         .iter()
         .map(|path| absolute(path))
         .collect::<Result<_>>()?;
     prerequisites::check_server()?;
-    let wheels = Wheels::get(layout)?;
+    let programs = programs()?;
     let plan = Plan {
-        tritonserver: wheels.tritonserver(),
-        backends: backends::build(layout, &wheels)?,
+        tritonserver: programs.tritonserver,
+        backends: programs.backends,
         repositories,
         extra: options.extra,
         environment: Vec::new(),

@@ -1,4 +1,4 @@
-//! The pinned tritonserver and ONNX Runtime, fetched once and kept under `target/xtask/server`.
+//! The pinned tritonserver and ONNX Runtime, fetched once and kept.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use zip::ZipArchive;
 
 use crate::console;
-use crate::layout::Layout;
+use crate::files::remove;
 use crate::prerequisites;
 use crate::process;
 
@@ -45,32 +45,32 @@ const MANYLINUX: [&str; 3] = ["manylinux_2_35", "manylinux_2_28", "manylinux_2_2
 
 /// The unpacked wheels.
 #[derive(Debug, Clone)]
-pub(crate) struct Wheels {
+pub struct Wheels {
     directory: PathBuf,
 }
 
 impl Wheels {
-    /// The cached files, or those of a fresh download.
-    pub(crate) fn get(layout: &Layout) -> Result<Self> {
+    /// The files that are kept under `work`, or those of a fresh download.
+    pub fn get(work: &Path) -> Result<Self> {
         let wheels = Self {
-            directory: layout.work.join("server"),
+            directory: work.join("server"),
         };
-        let _lock = lock(layout)?;
+        let _lock = lock(work)?;
         if !wheels.complete() {
             prerequisites::check_download()?;
-            wheels.fetch(layout)?;
+            wheels.fetch(work)?;
         }
         Ok(wheels)
     }
 
     /// The server's executable.
-    pub(crate) fn tritonserver(&self) -> PathBuf {
+    pub fn tritonserver(&self) -> PathBuf {
         self.directory
             .join("pytriton/tritonserver/bin/tritonserver")
     }
 
     /// ONNX Runtime's shared library.
-    pub(crate) fn onnxruntime(&self) -> Result<PathBuf> {
+    pub fn onnxruntime(&self) -> Result<PathBuf> {
         let directory = self.directory.join("onnxruntime/capi");
         fs::read_dir(&directory)
             .with_context(|| format!("cannot read {}", directory.display()))?
@@ -81,12 +81,12 @@ impl Wheels {
     }
 
     /// The server's Python backend.
-    pub(crate) fn python_backend(&self) -> PathBuf {
+    pub fn python_backend(&self) -> PathBuf {
         self.directory.join("pytriton/tritonserver/backends/python")
     }
 
     /// The program that runs a model of the Python backend, for a version of Python as in `3.11`.
-    pub(crate) fn python_stub(&self, version: &str) -> PathBuf {
+    pub fn python_stub(&self, version: &str) -> PathBuf {
         self.directory
             .join("pytriton/tritonserver/python_backend_stubs")
             .join(version)
@@ -102,9 +102,9 @@ impl Wheels {
         fs::read_to_string(self.marker()).is_ok_and(|text| text == marker_text())
     }
 
-    fn fetch(&self, layout: &Layout) -> Result<()> {
+    fn fetch(&self, work: &Path) -> Result<()> {
         // The directory appears under its name when it is whole, and not before.
-        let partial = layout.work.join("server.partial");
+        let partial = work.join("server.partial");
         remove(&partial)?;
         let downloads = partial.join("wheels");
         fs::create_dir_all(&downloads)?;
@@ -121,13 +121,13 @@ impl Wheels {
 }
 
 /// Two runs at once wait for each other. Released when dropped.
-fn lock(layout: &Layout) -> Result<File> {
-    fs::create_dir_all(&layout.work)?;
-    let file = File::create(layout.work.join("lock"))?;
+fn lock(work: &Path) -> Result<File> {
+    fs::create_dir_all(work)?;
+    let file = File::create(work.join("lock"))?;
     if file.try_lock().is_err() {
         console::step(
             "Waiting",
-            "for another cargo xtask to finish its preparations",
+            "for another program to finish the same preparations",
         );
         file.lock()?;
     }
@@ -136,16 +136,6 @@ fn lock(layout: &Layout) -> Result<File> {
 
 fn marker_text() -> String {
     format!("{}\n{PINS}{KEPT:?}\n", std::env::consts::ARCH)
-}
-
-/// Removes a directory, if there is one.
-pub(crate) fn remove(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn files_of(directory: &Path) -> Result<Vec<PathBuf>> {
@@ -194,7 +184,7 @@ fn download(directory: &Path) -> Result<()> {
 }
 
 /// pip draws its progress bar where someone looks, and is silent but for errors elsewhere.
-pub(crate) fn quiet_unless_terminal(pip: &mut Command) -> &mut Command {
+pub fn quiet_unless_terminal(pip: &mut Command) -> &mut Command {
     use std::io::IsTerminal;
     if std::io::stdout().is_terminal() {
         pip.args(["--progress-bar", "on"])

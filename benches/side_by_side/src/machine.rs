@@ -35,7 +35,7 @@ pub(super) fn head(tools: &Tools, command: &str) -> String {
         ("rustc", first_line("rustc", &["--version"])),
         (
             "server",
-            pins(&tools.layout.project.join("xtask/wheels.txt")),
+            pins(&tools.layout.project.join("crates/cli/wheels.txt")),
         ),
         ("Python", first_line("python3", &["--version"])),
         ("Python packages", packages(tools)),

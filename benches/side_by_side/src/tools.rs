@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::layout::Layout;
 use crate::server::{Plan, PortOptions, Server};
-use crate::wheels::{self, Wheels};
+use crate::wheels::Wheels;
 use crate::{backends, console, prerequisites, process, python};
 
 /// The backend that measures the transport, and the programs that time kernels.
@@ -44,7 +44,7 @@ impl Tools {
     /// Builds, fetches and installs.
     pub(super) fn prepare(layout: &Layout) -> Result<Self> {
         prerequisites::check_server()?;
-        let wheels = Wheels::get(layout)?;
+        let wheels = Wheels::get(&layout.work)?;
         let native = backends::build(layout, &wheels)?;
         console::step("Building", "the bench's own backend");
         let transport = Programs::build(layout, &TRANSPORT)?;
@@ -70,12 +70,12 @@ impl Tools {
 
     /// A directory with all backends. The Python backend imports from its own directory, so the packages lie there.
     fn lay_out_backends(&mut self, native: &Path, transport: &Path) -> Result<()> {
-        wheels::remove(&self.backends)?;
+        crate::files::remove(&self.backends)?;
         fs::create_dir_all(&self.backends)?;
         for name in ["funasr", "onnxruntime"] {
             symlink(native.join(name), self.backends.join(name))?;
         }
-        backends::install(
+        crate::files::install(
             transport,
             &self.backends.join("transport/libtriton_transport.so"),
         )?;
@@ -180,7 +180,7 @@ impl Python {
         }
         // Only this library: what else lies beside it is not for the server.
         let directory = work.join("libpython");
-        wheels::remove(&directory)?;
+        crate::files::remove(&directory)?;
         fs::create_dir_all(&directory)?;
         let name = self.library.file_name().unwrap_or_default();
         symlink(&self.library, directory.join(name))?;

@@ -354,7 +354,7 @@ mod tests {
     fn demo(name: &str) -> Signature {
         read(
             &Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("../demo/sensevoice")
+                .join("../../demo/sensevoice")
                 .join(name),
         )
         .unwrap()
@@ -438,7 +438,7 @@ mod tests {
                 .starts_with("it is not an ONNX file: ")
         );
         let demo = std::fs::read(
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo/sensevoice/model.onnx"),
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo/sensevoice/model.onnx"),
         )
         .unwrap();
         assert!(reason(&demo[..demo.len() / 2]).contains("beyond its message's end"));

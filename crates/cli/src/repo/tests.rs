@@ -5,13 +5,21 @@ use super::*;
 use Kind::{Paraformer, ParaformerOnline, Sensevoice};
 use tempfile::TempDir;
 
-fn layout() -> Layout {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    Layout {
-        work: project.join("target/xtask"),
-        program: PathBuf::new(),
-        project,
+/// The project's directory.
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A model's configurations, relative to its directory.
+pub(super) fn configs(model: &Path) -> Result<Vec<PathBuf>> {
+    let mut configs = vec![PathBuf::from("config.pbtxt")];
+    let more = model.join("configs");
+    if more.is_dir() {
+        for entry in fs::read_dir(more)? {
+            configs.push(Path::new("configs").join(entry?.file_name()));
+        }
     }
+    Ok(configs)
 }
 
 /// A copy of the demo's export, and a place for a repository.
@@ -24,7 +32,7 @@ fn export(kind: Kind) -> (TempDir, Options) {
         Paraformer => "demo/paraformer",
         ParaformerOnline => "demo/paraformer_online",
     };
-    for entry in fs::read_dir(layout().project.join(demo)).unwrap() {
+    for entry in fs::read_dir(project().join(demo)).unwrap() {
         let path = entry.unwrap().path();
         fs::copy(&path, from.join(path.file_name().unwrap())).unwrap();
     }
@@ -38,7 +46,7 @@ fn export(kind: Kind) -> (TempDir, Options) {
 }
 
 fn problems(kind: Kind, options: &Options) -> Vec<String> {
-    let error = assemble(&layout(), kind, options).unwrap_err().to_string();
+    let error = assemble(kind, options).unwrap_err().to_string();
     assert!(!options.to.exists());
     let mut lines = error.lines();
     assert!(
@@ -72,7 +80,7 @@ fn config(repository: &Path, model: &str) -> String {
 }
 
 fn template(kind: Kind) -> PathBuf {
-    layout().project.join(kind.template())
+    project().join(kind.template())
 }
 
 /// The repository's configurations are the template's, but for those of the models named.
@@ -96,7 +104,7 @@ fn assert_configs_of_template(kind: Kind, options: &Options, but: &[&str]) {
 #[test]
 fn the_sensevoice_demo_becomes_a_repository() {
     let (_directory, options) = export(Sensevoice);
-    let facts = assemble(&layout(), Sensevoice, &options).unwrap();
+    let facts = assemble(Sensevoice, &options).unwrap();
     assert_eq!(facts, "model.onnx, 560 features, 178 pieces");
     assert_placed(
         &options,
@@ -113,7 +121,7 @@ fn the_sensevoice_demo_becomes_a_repository() {
 #[test]
 fn the_paraformer_demo_becomes_a_repository() {
     let (_directory, options) = export(Paraformer);
-    let facts = assemble(&layout(), Paraformer, &options).unwrap();
+    let facts = assemble(Paraformer, &options).unwrap();
     assert_eq!(facts, "model.onnx, 560 features, 124 tokens");
     assert_placed(
         &options,
@@ -130,7 +138,7 @@ fn the_paraformer_demo_becomes_a_repository() {
 #[test]
 fn the_streaming_demo_becomes_a_repository() {
     let (_directory, options) = export(ParaformerOnline);
-    let facts = assemble(&layout(), ParaformerOnline, &options).unwrap();
+    let facts = assemble(ParaformerOnline, &options).unwrap();
     assert_eq!(
         facts,
         "model.onnx and decoder.onnx, 560 features, 124 tokens, 4 caches of 128 x 10"
@@ -159,7 +167,7 @@ fn the_streaming_demo_becomes_a_repository() {
 fn the_quantized_model_takes_the_place_of_the_other() {
     let (_directory, mut options) = export(Sensevoice);
     options.quantized = true;
-    assemble(&layout(), Sensevoice, &options).unwrap();
+    assemble(Sensevoice, &options).unwrap();
     assert_eq!(
         fs::read(options.to.join("encoder/1/model.onnx")).unwrap(),
         fs::read(options.from.join("model_quant.onnx")).unwrap()
@@ -169,22 +177,18 @@ fn the_quantized_model_takes_the_place_of_the_other() {
 #[test]
 fn a_repository_is_replaced_only_by_force_and_other_directories_never() {
     let (_directory, mut options) = export(Sensevoice);
-    assemble(&layout(), Sensevoice, &options).unwrap();
-    let error = assemble(&layout(), Sensevoice, &options)
-        .unwrap_err()
-        .to_string();
+    assemble(Sensevoice, &options).unwrap();
+    let error = assemble(Sensevoice, &options).unwrap_err().to_string();
     assert!(
         error.ends_with("it holds a repository already; --force replaces it"),
         "{error}"
     );
     options.force = true;
     fs::write(options.to.join("encoder/1/stale"), "").unwrap();
-    assemble(&layout(), Sensevoice, &options).unwrap();
+    assemble(Sensevoice, &options).unwrap();
     assert!(!options.to.join("encoder/1/stale").exists());
     fs::write(options.to.join("thesis.tex"), "").unwrap();
-    let error = assemble(&layout(), Sensevoice, &options)
-        .unwrap_err()
-        .to_string();
+    let error = assemble(Sensevoice, &options).unwrap_err().to_string();
     assert!(
         error.ends_with("it holds thesis.tex, which is no part of a SenseVoice repository"),
         "{error}"
@@ -244,9 +248,7 @@ fn pieces_of_different_models_are_told() {
         "frontend_conf:\n    n_mels: 40\n",
     )
     .unwrap();
-    let other = layout()
-        .project
-        .join("crates/asr-decode/tests/data/tokenizer.bpe.model");
+    let other = project().join("crates/asr-decode/tests/data/tokenizer.bpe.model");
     fs::copy(other, options.from.join(TOKENIZER)).unwrap();
     assert_eq!(
         problems(Sensevoice, &options),
@@ -326,7 +328,7 @@ fn without_tokens_json_the_vocabulary_is_that_of_the_config() {
         list.iter()
             .for_each(|token| text.push_str(&format!("- {token}\n")));
         fs::write(&yaml, text).unwrap();
-        assemble(&layout(), kind, &options).unwrap();
+        assemble(kind, &options).unwrap();
         let place = format!("{model}/config.yaml");
         assert_placed(&options, &[("config.yaml", &place)]);
         let vocabulary =
@@ -348,7 +350,7 @@ fn all_that_does_not_fit_a_streaming_decoder_is_told() {
     .unwrap();
     fs::write(options.from.join("tokens.json"), "[\"a\"]").unwrap();
     fs::copy(
-        layout().project.join("demo/paraformer/model.onnx"),
+        project().join("demo/paraformer/model.onnx"),
         options.from.join("decoder.onnx"),
     )
     .unwrap();

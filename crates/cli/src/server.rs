@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 3;
 
 /// Ports a person may want to fix.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
-pub(crate) struct PortOptions {
+pub struct PortOptions {
     /// Port of the HTTP API [default: a free one]
     #[arg(long, value_name = "N")]
     http_port: Option<u16>,
@@ -43,7 +43,7 @@ impl PortOptions {
 
 /// The ports of a server.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ports {
+pub struct Ports {
     http: u16,
     grpc: u16,
     metrics: u16,
@@ -64,22 +64,22 @@ impl Ports {
     }
 
     /// Base of the HTTP API's addresses.
-    pub(crate) fn http_url(self) -> String {
+    pub fn http_url(self) -> String {
         format!("http://127.0.0.1:{}", self.http)
     }
 
     /// Host and port of the HTTP API, as tritonclient wants them.
-    pub(crate) fn http_address(self) -> String {
+    pub fn http_address(self) -> String {
         format!("127.0.0.1:{}", self.http)
     }
 
     /// Host and port of the gRPC API, as tritonclient wants them.
-    pub(crate) fn grpc_address(self) -> String {
+    pub fn grpc_address(self) -> String {
         format!("127.0.0.1:{}", self.grpc)
     }
 
     /// Tells a person where to reach the server.
-    pub(crate) fn announce(self) {
+    pub fn announce(self) {
         let Self {
             http,
             grpc,
@@ -111,28 +111,28 @@ fn listener(option: &str, port: Option<u16>) -> Result<TcpListener> {
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// The server's executable.
-    pub(crate) tritonserver: PathBuf,
+    pub tritonserver: PathBuf,
     /// `--backend-directory`.
-    pub(crate) backends: PathBuf,
+    pub backends: PathBuf,
     /// `--model-repository`, each.
-    pub(crate) repositories: Vec<PathBuf>,
+    pub repositories: Vec<PathBuf>,
     /// What else the server is told.
-    pub(crate) extra: Vec<OsString>,
+    pub extra: Vec<OsString>,
     /// Variables that the server has beside this program's.
-    pub(crate) environment: Vec<(OsString, OsString)>,
+    pub environment: Vec<(OsString, OsString)>,
     /// Ports that are fixed.
-    pub(crate) ports: PortOptions,
+    pub ports: PortOptions,
     /// Where the server's log goes; to the terminal if nowhere.
-    pub(crate) log: Option<PathBuf>,
+    pub log: Option<PathBuf>,
     /// The server may outlive this program (see [`Server::leave`]).
-    pub(crate) detached: bool,
+    pub detached: bool,
 }
 
 /// A running server. Dropped, it is stopped.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     running: Running,
     ports: Ports,
     log: Option<PathBuf>,
@@ -140,7 +140,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server and waits until all its models are ready.
-    pub(crate) fn start(plan: &Plan) -> Result<Self> {
+    pub fn start(plan: &Plan) -> Result<Self> {
         for _ in 1..ATTEMPTS {
             let mut server = Self::spawn(plan)?;
             match server.wait_until_ready() {
@@ -245,17 +245,17 @@ impl Server {
     }
 
     /// Where the server listens.
-    pub(crate) fn ports(&self) -> Ports {
+    pub fn ports(&self) -> Ports {
         self.ports
     }
 
     /// The server's process.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.running.id()
     }
 
     /// Waits for the server to end by itself.
-    pub(crate) fn wait(self) -> Result<()> {
+    pub fn wait(self) -> Result<()> {
         let status = self.running.wait()?;
         if !status.success() {
             bail!("tritonserver ended with {status}");
@@ -264,7 +264,7 @@ impl Server {
     }
 
     /// Leaves the server running after this program.
-    pub(crate) fn leave(self) {
+    pub fn leave(self) {
         self.running.leave();
     }
 }

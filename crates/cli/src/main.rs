@@ -1,0 +1,103 @@
+//! The program `triton-funasr`.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+use triton_funasr_cli::install::{self, Install};
+use triton_funasr_cli::process;
+use triton_funasr_cli::programs::ProgramOptions;
+use triton_funasr_cli::repo;
+use triton_funasr_cli::serve::{self, Serve};
+use triton_funasr_cli::transcribe::{self, Transcribe};
+
+/// SenseVoice and Paraformer on Triton Inference Server: make a repository, check it, install the backend, serve, transcribe
+#[derive(Debug, Parser)]
+#[command(name = "triton-funasr", version, after_help = EXAMPLES)]
+struct Options {
+    #[command(subcommand)]
+    task: Task,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  triton-funasr repo sensevoice --from ~/SenseVoiceSmall --to ~/models
+  triton-funasr check ~/models
+  triton-funasr serve --repo ~/models --http-port 8000
+  triton-funasr transcribe recordings/ --json > texts.jsonl
+  triton-funasr install --to /opt/tritonserver/backends
+
+Exit codes: 0 well, 1 failed, 2 wrong arguments, 130 after Ctrl-C.";
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Assemble a model repository from an exported model
+    #[command(after_help = "\
+Examples:
+  triton-funasr repo sensevoice --from ~/SenseVoiceSmall --to ~/models
+  triton-funasr repo sensevoice --from ~/SenseVoiceSmall --to ~/models --quantized --force
+  triton-funasr repo paraformer --from ~/paraformer-large --to ~/models
+  triton-funasr repo paraformer-online --from ~/paraformer-large-online --to ~/models
+  triton-funasr repo all --from sensevoice=~/SenseVoiceSmall --from paraformer=~/paraformer-large --to ~/models")]
+    Repo {
+        #[command(subcommand)]
+        task: repo::Task,
+    },
+    /// Put the libraries into a Triton's backend directory; says what it would do, and does it with --yes
+    #[command(after_help = "\
+Examples:
+  triton-funasr install
+  triton-funasr install --yes
+  triton-funasr install --to ~/triton/backends --onnxruntime --yes")]
+    Install(Install),
+    /// Serve model repositories in the foreground, on 127.0.0.1
+    #[command(after_help = "\
+Examples:
+  triton-funasr serve --repo ~/models
+  triton-funasr serve --repo ~/models --http-port 8000 --grpc-port 8001 --metrics-port 8002
+  triton-funasr serve --repo ~/models -- --model-config-name=pipeline --log-verbose=1")]
+    Serve {
+        #[command(flatten)]
+        serve: Serve,
+        #[command(flatten)]
+        programs: ProgramOptions,
+    },
+    /// Send recordings to a running server and print their texts
+    #[command(after_help = "\
+Examples:
+  triton-funasr transcribe a.wav b.wav
+  triton-funasr transcribe recordings/ --url http://asr.example:8000 --jobs 16
+  triton-funasr transcribe recordings/ --model streaming_paraformer --json
+
+Prints file, tabulator, text; the exit code is 1 when a recording failed.")]
+    Transcribe(Transcribe),
+    /// Print completions for a shell
+    #[command(after_help = "\
+Examples:
+  triton-funasr completions bash > /etc/bash_completion.d/triton-funasr
+  triton-funasr completions zsh > ~/.zfunc/_triton-funasr")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    process::main(|| run(Options::parse().task))
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Repo { task } => repo::repo(&task),
+        Task::Install(options) => install::install(&options),
+        Task::Serve { serve, programs } => serve::serve(serve, || programs.find()),
+        Task::Transcribe(options) => transcribe::transcribe(&options),
+        Task::Completions { shell } => {
+            let mut command = Options::command();
+            clap_complete::generate(shell, &mut command, "triton-funasr", &mut io::stdout());
+            Ok(())
+        }
+    }
+}

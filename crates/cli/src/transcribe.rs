@@ -1,0 +1,301 @@
+//! `triton-funasr transcribe`: recordings to a running server, texts back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use crate::console;
+use crate::http::Client;
+use crate::recording::Recording;
+use crate::repo::Kind;
+use crate::requests::{self, AUTO, WITH_ITN, WITHOUT_ITN};
+
+/// What to transcribe.
+#[derive(Debug, clap::Args)]
+pub struct Transcribe {
+    /// Wav files at 16 kHz, or directories of such
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The server's HTTP endpoint
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
+    url: String,
+    /// The model [default: the first of sensevoice, infer_pipeline and streaming_paraformer that the server has]
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// What the model takes, where its name does not say it
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+    /// SenseVoice: the language
+    #[arg(long, value_enum, default_value = "auto")]
+    language: Language,
+    /// SenseVoice: words as they are spoken, without inverse text normalisation
+    #[arg(long)]
+    no_itn: bool,
+    /// One JSON object a line, in place of file and text
+    #[arg(long)]
+    json: bool,
+    /// Recordings under way at a time
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+}
+
+/// Languages of SenseVoice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Language {
+    Auto,
+    Zh,
+    En,
+    Yue,
+    Ja,
+    Ko,
+    Nospeech,
+}
+
+impl Language {
+    fn id(self) -> i32 {
+        match self {
+            Self::Auto => AUTO[0],
+            Self::Zh => 3,
+            Self::En => 4,
+            Self::Yue => 7,
+            Self::Ja => 11,
+            Self::Ko => 12,
+            Self::Nospeech => 13,
+        }
+    }
+}
+
+/// What came of a recording.
+struct Transcript {
+    text: String,
+    audio_seconds: f64,
+    latency_ms: f64,
+}
+
+/// Transcribes; results come in the order of the files. Fails at the end if one of them failed.
+pub fn transcribe(options: &Transcribe) -> Result<()> {
+    let files = wavs(&options.files)?;
+    let client = Client::new(options.url.trim_end_matches('/'));
+    let (model, kind) = model(options, &client)?;
+    let bar = console::count_bar("Transcribing", files.len() as u64);
+    let next = AtomicUsize::new(0);
+    let first_id = first_id();
+    let (done, results) = channel();
+    let out = Mutex::new(io::stdout().lock());
+    let failed = std::thread::scope(|scope| {
+        for _ in 0..usize::from(options.jobs).min(files.len()) {
+            let (done, next, files, client, model) = (done.clone(), &next, &files, &client, &model);
+            scope.spawn(move || {
+                while let Some((index, file)) = take(next, files) {
+                    let id = first_id.wrapping_add(index as u64);
+                    let result = one(options, client, (model, kind), file, id);
+                    if done.send((index, result)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(done);
+        let mut early = BTreeMap::new();
+        let mut due = 0;
+        let mut failed = 0;
+        for (index, result) in results {
+            bar.inc(1);
+            early.insert(index, result);
+            while let Some(result) = early.remove(&due) {
+                failed += usize::from(result.is_err());
+                let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+                // A reader that has seen enough, as in `| head`, is no error; the exit code still counts.
+                let _ = bar.suspend(|| print(options, &mut *out, &files[due], &result));
+                due += 1;
+            }
+        }
+        failed
+    });
+    bar.finish_and_clear();
+    match failed {
+        0 => Ok(()),
+        failed => bail!("{failed} of {} recordings failed", files.len()),
+    }
+}
+
+fn take<'f>(next: &AtomicUsize, files: &'f [PathBuf]) -> Option<(usize, &'f Path)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    files.get(index).map(|file| (index, file.as_path()))
+}
+
+fn print(
+    options: &Transcribe,
+    out: &mut impl Write,
+    file: &Path,
+    result: &Result<Transcript>,
+) -> io::Result<()> {
+    let name = file.display().to_string();
+    match (result, options.json) {
+        (Ok(transcript), true) => {
+            let Transcript {
+                text,
+                audio_seconds,
+                latency_ms,
+            } = transcript;
+            let round = |value: f64| (value * 1000.0).round() / 1000.0;
+            let line = json!({
+                "file": name,
+                "text": text,
+                "audio_seconds": round(*audio_seconds),
+                "latency_ms": round(*latency_ms),
+            });
+            writeln!(out, "{line}")
+        }
+        (Ok(transcript), false) => writeln!(out, "{name}\t{}", transcript.text),
+        (Err(error), true) => {
+            writeln!(
+                out,
+                "{}",
+                json!({ "file": name, "error": format!("{error:#}") })
+            )
+        }
+        (Err(error), false) => {
+            console::error(format!("{name}: {error:#}"));
+            Ok(())
+        }
+    }
+}
+
+/// The files named, and the wav files of the directories named, by name.
+fn wavs(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in named {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let context = || format!("cannot read {}", path.display());
+        let mut inside = Vec::new();
+        for entry in fs::read_dir(path).with_context(context)? {
+            let file = entry.with_context(context)?.path();
+            let is_wav = file
+                .extension()
+                .is_some_and(|kind| kind.eq_ignore_ascii_case("wav"));
+            if is_wav && file.is_file() {
+                inside.push(file);
+            }
+        }
+        if inside.is_empty() {
+            bail!("{} holds no .wav files", path.display());
+        }
+        inside.sort();
+        files.extend(inside);
+    }
+    Ok(files)
+}
+
+/// The model to ask, and what it takes.
+fn model(options: &Transcribe, client: &Client) -> Result<(String, Kind)> {
+    let known = Kind::ALL.map(|kind| (requests::model(kind), kind));
+    if let Some(name) = &options.model {
+        let by_name = known.into_iter().find(|(model, _)| model == name);
+        let Some(kind) = options.kind.or(by_name.map(|(_, kind)| kind)) else {
+            bail!(
+                "what does {name} take? --kind says it: sensevoice, paraformer or paraformer-online"
+            );
+        };
+        return Ok((name.clone(), kind));
+    }
+    let wanted = known
+        .into_iter()
+        .filter(|(_, kind)| options.kind.is_none_or(|wanted| wanted == *kind));
+    for (name, kind) in wanted {
+        if client
+            .model_ready(name)
+            .with_context(|| format!("is there a server at {}?", options.url))?
+        {
+            return Ok((name.to_owned(), kind));
+        }
+    }
+    bail!(
+        "the server at {} has none of the models {}; --model names yours",
+        options.url,
+        known.map(|(name, _)| name).join(", ")
+    )
+}
+
+/// Correlation ids that clients beside this one hardly have.
+fn first_id() -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    // 0 is no id; the process tells apart what begins at the same time.
+    ((now.as_micros() as u64) << 16 ^ u64::from(std::process::id())).max(1)
+}
+
+fn one(
+    options: &Transcribe,
+    client: &Client,
+    (model, kind): (&str, Kind),
+    file: &Path,
+    id: u64,
+) -> Result<Transcript> {
+    let recording = Recording::read(file)?;
+    let (samples, length) = (&recording.samples, recording.length()?);
+    let started = Instant::now();
+    let text = match kind {
+        Kind::Sensevoice => {
+            let language = [options.language.id()];
+            let norm = if options.no_itn {
+                WITHOUT_ITN
+            } else {
+                WITH_ITN
+            };
+            let inputs = requests::sensevoice(samples, &length, &language, &norm);
+            client.text(model, &inputs, None)?
+        }
+        Kind::Paraformer => client.text(model, &requests::audio(samples, &length), None)?,
+        Kind::ParaformerOnline => {
+            let mut text = String::new();
+            for (chunk, sequence) in requests::chunks(samples, id) {
+                let length = [i32::try_from(chunk.len())?];
+                text += &client.text(model, &requests::audio(chunk, &length), Some(sequence))?;
+            }
+            text
+        }
+    };
+    Ok(Transcript {
+        text,
+        audio_seconds: recording.duration().as_secs_f64(),
+        latency_ms: started.elapsed().as_secs_f64() * 1000.0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_give_their_wav_files_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["b.wav", "a.WAV", "notes.txt"] {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        let single = PathBuf::from("x.mp3");
+        let found = wavs(&[directory.path().to_owned(), single.clone()]).unwrap();
+        let names: Vec<_> = found.iter().map(|file| file.file_name().unwrap()).collect();
+        assert_eq!(names, ["a.WAV", "b.wav", "x.mp3"]);
+        fs::remove_file(directory.path().join("b.wav")).unwrap();
+        fs::remove_file(directory.path().join("a.WAV")).unwrap();
+        let error = wavs(&[directory.path().to_owned()]).unwrap_err();
+        assert!(
+            error.to_string().ends_with("holds no .wav files"),
+            "{error}"
+        );
+    }
+}

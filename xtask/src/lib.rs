@@ -1,0 +1,178 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod backends;
+pub mod demo;
+mod deny;
+mod fuzz;
+pub mod golden;
+pub mod layout;
+mod nightly;
+mod notices;
+pub mod plot;
+pub mod python;
+mod sanitize;
+mod soak;
+mod test;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use triton_funasr_cli::{
+    console, files, http, prerequisites, process, programs, recording, repo, requests, serve,
+    server, wheels,
+};
+
+use crate::layout::{Layout, cargo};
+use crate::serve::Serve;
+use crate::wheels::Wheels;
+
+/// What a person runs
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
+#[command(after_help = EXAMPLES)]
+struct Options {
+    #[command(subcommand)]
+    task: Task,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask demo                    the demo recordings through a real server
+  cargo xtask demo --keep             the same, and the server stays
+  cargo xtask test                    everything that proves the project
+  cargo xtask test --only fmt,clippy  parts of it
+  cargo xtask repo sensevoice --from ~/SenseVoiceSmall --to ~/models
+  cargo xtask serve --repo ~/models --http-port 8000";
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build the backends, serve the demo models, and transcribe the demo recordings
+    #[command(after_help = "\
+Examples:
+  cargo xtask demo
+  cargo xtask demo --only paraformer-online
+  cargo xtask demo --pipeline
+  cargo xtask demo --keep --http-port 8000
+
+The exit code is 1 when a text differs from golden.tsv in the model's directory under demo/.")]
+    Demo(demo::Demo),
+    /// Run everything that proves the project: formatting, lints, dependencies, unit and doc tests, and the real server
+    #[command(after_help = "\
+Examples:
+  cargo xtask test
+  cargo xtask test --only fmt,clippy,unit
+  cargo xtask test --only server -- -k batch -x
+  cargo xtask test --only server -- tests/pipelines")]
+    Test(test::Test),
+    /// Serve any model repository in the foreground, on 127.0.0.1
+    #[command(after_help = "\
+Examples:
+  cargo xtask serve --repo ~/models
+  cargo xtask serve --repo ~/models --http-port 8000 --grpc-port 8001 --metrics-port 8002
+  cargo xtask serve --repo ~/models -- --log-verbose=1")]
+    Serve(Serve),
+    /// Assemble a model repository from an exported model
+    #[command(after_help = "\
+Examples:
+  cargo xtask repo sensevoice --from ~/SenseVoiceSmall --to ~/models
+  cargo xtask repo sensevoice --from ~/SenseVoiceSmall --to ~/models --quantized --force
+  cargo xtask repo paraformer --from ~/paraformer-large --to ~/models
+  cargo xtask repo paraformer-online --from ~/paraformer-large-online --to ~/models
+  cargo xtask repo all --from sensevoice=~/SenseVoiceSmall --from paraformer=~/paraformer-large --to ~/models
+
+Several repositories in one server, as ensembles alone:
+  cargo xtask serve --repo ~/models/a --repo ~/models/b -- --model-namespacing=true")]
+    Repo {
+        #[command(subcommand)]
+        task: repo::Task,
+    },
+    /// Write THIRD-PARTY-NOTICES: whose code is in the two libraries, and under which licences
+    #[command(after_help = "\
+Examples:
+  cargo xtask notices
+  cargo xtask notices --check
+
+To be run after a change of dependencies; cargo xtask test fails where the file is not current.")]
+    Notices(notices::Notices),
+    /// Keep a thousand streams and mixed requests going, check every answer, and plot memory and latency
+    #[command(after_help = "\
+Examples:
+  cargo xtask soak --minutes 20
+  cargo xtask soak --minutes 20 --pipeline --out soaked
+  cargo xtask soak --minutes 600 --streams 200 --interval 0.6
+
+The exit code is 1 when an answer was wrong or lost, when memory grows by more than 1 MB per 10 000 requests after warm-up,
+or when file descriptors grow.")]
+    Soak(soak::Soak),
+    /// Measure the project beside what it takes the place of, and write docs/benchmarks.md
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// See `cargo xtask bench --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Fuzz everything that reads a file, with cargo-fuzz
+    #[command(after_help = "\
+Examples:
+  cargo xtask fuzz
+  cargo xtask fuzz sentencepiece --minutes 60
+
+The exit code is 1 when an input was found on which a reader panics, hangs, or takes memory out of proportion.")]
+    Fuzz(fuzz::Fuzz),
+    /// Run the tests of the SDK, or a real server, under a sanitizer
+    #[command(after_help = "\
+Examples:
+  cargo xtask sanitize asan
+  cargo xtask sanitize memcheck
+  cargo xtask sanitize server --only sensevoice,paraformer-online
+
+The exit code is 1 when the tool found something.")]
+    Sanitize(sanitize::Sanitize),
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    process::main(|| run(Options::parse().task))
+}
+
+fn run(task: Task) -> Result<()> {
+    let layout = Layout::find()?;
+    match task {
+        Task::Demo(options) => demo::demo(&layout, &options),
+        Task::Test(options) => test::test(&layout, &options),
+        Task::Serve(options) => serve::serve(options, || {
+            let wheels = Wheels::get(&layout.work)?;
+            Ok(programs::Programs {
+                tritonserver: wheels.tritonserver(),
+                backends: backends::build(&layout, &wheels)?,
+            })
+        }),
+        Task::Repo { task } => repo::repo(&task),
+        Task::Notices(options) => notices::notices(&layout, &options),
+        Task::Soak(options) => soak::soak(&layout, &options),
+        Task::Bench { arguments } => bench(&layout, &arguments),
+        Task::Fuzz(options) => fuzz::fuzz(&layout, &options),
+        Task::Sanitize(options) => sanitize::sanitize(&layout, &options),
+    }
+}
+
+/// The benches are a crate of their own, which nobody builds who does not measure.
+fn bench(layout: &Layout, arguments: &[OsString]) -> Result<()> {
+    let mut command = cargo();
+    command
+        .current_dir(&layout.project)
+        .args(["run", "--release", "--package", "side-by-side", "--"])
+        .args(arguments);
+    let status = process::run(&mut command)?;
+    if !status.success() {
+        bail!("the bench ended with {status}");
+    }
+    Ok(())
+}
