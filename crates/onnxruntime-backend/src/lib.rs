@@ -15,7 +15,6 @@ mod lengths;
 mod library;
 mod model;
 mod options;
-mod prune;
 mod sequence;
 mod session;
 mod signature;

@@ -5,6 +5,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use onnx_file::{keep_outputs, output_names};
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::ep;
 use ort::logging::LogLevel;
@@ -15,7 +16,6 @@ use triton_backend::{BackendContext, Error, ErrorCode, InstanceKind, ModelConfig
 use crate::accelerators::{self, Kind};
 use crate::library::{candidates, not_found, reason};
 use crate::options::{Level, SessionOptions, threads_from};
-use crate::prune::{keep_outputs, output_names};
 use crate::sequence::SequenceTensors;
 
 /// The ONNX Runtime of this process: loaded once and kept for good, since a process can have but one environment.
@@ -172,7 +172,9 @@ fn directory_of(file: &Path) -> std::borrow::Cow<'_, str> {
 /// The model without the outputs that neither clients nor sequences can get, if there are such.
 fn pruned(file: &Path, config: &ModelConfig, sequence: &SequenceTensors) -> Option<Vec<u8>> {
     let keep = |name: &str| config.output(name).is_ok() || sequence.keeps(name);
-    let outputs = output_names(&mut BufReader::new(File::open(file).ok()?)).ok()?;
+    let mut source = BufReader::new(File::open(file).ok()?);
+    let length = source.get_ref().metadata().ok()?.len();
+    let outputs = output_names(&mut source, length).ok()?;
     let dropped: Vec<&str> = outputs
         .iter()
         .map(String::as_str)
@@ -191,7 +193,10 @@ fn pruned(file: &Path, config: &ModelConfig, sequence: &SequenceTensors) -> Opti
         config.name,
         dropped.join(", ")
     );
-    keep_outputs(&std::fs::read(file).ok()?, keep).ok()
+    let edit = keep_outputs(&mut source, length, keep).ok()?;
+    let mut model = Vec::with_capacity(usize::try_from(length).ok()?);
+    edit.write(source, &mut model).ok()?;
+    Some(model)
 }
 
 fn cannot_load(file: &Path, error: &ort::Error) -> Error {

@@ -2,8 +2,8 @@
 
 use super::check::Mismatch;
 use super::interface::{IN_CACHE, OUT_CACHE};
-use super::onnx::Tensor;
 use super::search::Onnx;
+use onnx_file::Tensor;
 
 /// The input `in_cache_N`, which becomes the output `out_cache_N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::path::{Component, Path};
 
 use wav_frontend::Cmvn;
 
-use super::onnx::Tensor;
 use super::search::{ModelConfig, Onnx, Piece};
+use onnx_file::Tensor;
 
 /// A piece that does not fit the others.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -279,7 +279,7 @@ pub(super) fn weights(onnx: &Onnx) -> Vec<Mismatch> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::repo::onnx::{self, Signature};
+    use onnx_file::Interface;
     use std::collections::BTreeSet;
 
     /// An ONNX file of the demo.
@@ -289,7 +289,7 @@ pub(super) mod tests {
             .join(directory)
             .join(name);
         Piece {
-            content: onnx::read(&path).unwrap(),
+            content: Interface::read(&path).unwrap(),
             path,
         }
     }
@@ -351,9 +351,9 @@ pub(super) mod tests {
         let files = ["there.data", "gone.data", "../out.data", "/etc/out.data"];
         let onnx = Piece {
             path: directory.path().join("m.onnx"),
-            content: Signature {
+            content: Interface {
                 external_files: BTreeSet::from(files.map(String::from)),
-                ..Signature::default()
+                ..Interface::default()
             },
         };
         assert_eq!(

@@ -1,8 +1,8 @@
 //! The tensors of each ONNX file, and whether a file has them.
 
 use super::check::Mismatch;
-use super::onnx::{Element, Tensor};
 use super::search::Onnx;
+use onnx_file::{Element, Tensor};
 
 /// What a caller fills and reads.
 #[derive(Debug)]

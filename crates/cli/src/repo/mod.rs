@@ -4,7 +4,6 @@ mod all;
 mod caches;
 mod check;
 mod interface;
-mod onnx;
 mod paraformer;
 mod paraformer_online;
 mod place;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use asr_decode::sentencepiece::Tokenizer;
 use asr_decode::vocabulary::{Vocabulary, VocabularyError};
+use onnx_file::Interface;
 use wav_frontend::{Cmvn, FrontendOptions, OptionsError, yaml};
 
-use super::onnx::{self, Signature};
 use super::{Kind, Options};
 
 /// A file of the export, and what it says.
@@ -27,7 +27,7 @@ impl<T> Piece<T> {
 }
 
 /// An ONNX file.
-pub(super) type Onnx = Piece<Signature>;
+pub(super) type Onnx = Piece<Interface>;
 
 impl Onnx {
     /// The file and the files of its weights, with their places: `directory` of the repository, the file as `name`.
@@ -111,7 +111,7 @@ impl<'a> Search<'a> {
         } else {
             String::new()
         };
-        self.piece(&wanted, &hint, onnx::read)
+        self.piece(&wanted, &hint, Interface::read)
     }
 
     /// am.mvn

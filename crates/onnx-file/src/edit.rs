@@ -1,0 +1,102 @@
+//! A file with some parts of its graph replaced, written without being held in memory.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+
+use crate::error::{OnnxError, Result, not_onnx};
+use crate::proto::model;
+use crate::wire::{Field, Walker, write_varint};
+
+/// Ranges of a file's graph, and what stands in their place. Everything else stays as it is, byte by byte.
+#[derive(Debug)]
+pub struct Edit {
+    /// The graph's field.
+    place: Field,
+    /// The file's size.
+    length: u64,
+    /// In order, each within the graph's body.
+    splices: Vec<(Range<u64>, Vec<u8>)>,
+}
+
+impl Edit {
+    pub(crate) fn new(place: Field, length: u64, mut splices: Vec<(Range<u64>, Vec<u8>)>) -> Self {
+        splices.sort_by_key(|(range, _)| range.start);
+        Self {
+            place,
+            length,
+            splices,
+        }
+    }
+
+    /// Whether the file stays as it is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.splices.is_empty()
+    }
+
+    /// Copies the file that this edit was made for from `reader` to `writer`, with the edit made.
+    ///
+    /// # Errors
+    /// If it cannot be read or written, or is another file by now.
+    pub fn write(
+        &self,
+        mut reader: impl Read + Seek,
+        writer: &mut impl Write,
+    ) -> std::result::Result<(), OnnxError> {
+        let body = &self.place.body;
+        copy(&mut reader, 0..self.place.length_start, writer)?;
+        let mut size = Vec::new();
+        write_varint(&mut size, self.graph_size()?);
+        writer.write_all(&size)?;
+        let mut position = body.start;
+        for (range, bytes) in &self.splices {
+            copy(&mut reader, position..range.start, writer)?;
+            writer.write_all(bytes)?;
+            position = range.end;
+        }
+        copy(&mut reader, position..self.length, writer)?;
+        Ok(())
+    }
+
+    fn graph_size(&self) -> Result<u64> {
+        let body = &self.place.body;
+        let gone: u64 = self
+            .splices
+            .iter()
+            .map(|(range, _)| range.end - range.start)
+            .sum();
+        let come: u64 = self
+            .splices
+            .iter()
+            .map(|(_, bytes)| bytes.len() as u64)
+            .sum();
+        match (body.end - body.start).checked_sub(gone) {
+            Some(rest) => Ok(rest + come),
+            None => not_onnx("its parts overlap"),
+        }
+    }
+}
+
+/// The first graph of a file; the walker stands at its body then.
+pub(crate) fn find_graph(walker: &mut Walker<impl Read + Seek>, length: u64) -> Result<Field> {
+    while let Some(field) = walker.field(length)? {
+        if field.is(model::GRAPH) {
+            return Ok(field);
+        }
+        walker.skip(&field)?;
+    }
+    not_onnx("it holds no graph")
+}
+
+fn copy(
+    reader: &mut (impl Read + Seek),
+    range: Range<u64>,
+    writer: &mut impl Write,
+) -> io::Result<()> {
+    let size = range.end.saturating_sub(range.start);
+    reader.seek(SeekFrom::Start(range.start))?;
+    match io::copy(&mut reader.take(size), writer)? {
+        copied if copied == size => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}

@@ -1,0 +1,21 @@
+//! What can be wrong with a file.
+
+use std::io;
+
+/// A file that is not ONNX, or not readable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OnnxError {
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The bytes are no ONNX model.
+    #[error("it is not an ONNX file: {0}")]
+    NotOnnx(String),
+}
+
+pub(crate) type Result<T> = std::result::Result<T, OnnxError>;
+
+pub(crate) fn not_onnx<T>(reason: impl Into<String>) -> Result<T> {
+    Err(OnnxError::NotOnnx(reason.into()))
+}

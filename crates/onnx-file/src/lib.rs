@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod edit;
+mod error;
+mod interface;
+mod proto;
+mod prune;
+mod wire;
+
+pub use edit::Edit;
+pub use error::OnnxError;
+pub use interface::{Element, Interface, Tensor};
+pub use prune::{keep_outputs, output_names};
