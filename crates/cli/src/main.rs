@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
+use triton_funasr_cli::check::{self, Check};
 use triton_funasr_cli::install::{self, Install};
 use triton_funasr_cli::process;
 use triton_funasr_cli::programs::ProgramOptions;
@@ -45,6 +46,14 @@ Examples:
         #[command(subcommand)]
         task: repo::Task,
     },
+    /// Say what does not fit in a model repository, also one with Python steps, and how to change it
+    #[command(after_help = "\
+Examples:
+  triton-funasr check ~/models
+  triton-funasr check ~/models --json
+
+The exit code is 1 when something keeps a model from loading or makes it answer wrongly.")]
+    Check(Check),
     /// Put the libraries into a Triton's backend directory; says what it would do, and does it with --yes
     #[command(after_help = "\
 Examples:
@@ -91,6 +100,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Repo { task } => repo::repo(&task),
+        Task::Check(options) => check::check(&options),
         Task::Install(options) => install::install(&options),
         Task::Serve { serve, programs } => serve::serve(serve, || programs.find()),
         Task::Transcribe(options) => transcribe::transcribe(&options),

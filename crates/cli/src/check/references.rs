@@ -1,0 +1,131 @@
+//! What a config refers to: files, the steps of an ensemble, the models that a pipeline calls.
+
+use std::path::PathBuf;
+
+use asr_decode::sentencepiece::Tokenizer;
+use asr_decode::vocabulary::Vocabulary;
+use wav_frontend::{Cmvn, FrontendOptions, yaml};
+
+use super::pbtxt::Message;
+use super::{Config, Finding, Model, component};
+
+/// The parameters that name files, and what reads them.
+const FILES: [(&str, Reader); 4] = [
+    ("cmvn_path", |path| {
+        Cmvn::read(path)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }),
+    ("config_path", |path| {
+        let text = yaml::read(path).map_err(|error| error.to_string())?;
+        FrontendOptions::from_yaml(&text)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }),
+    ("tokenizer_path", |path| {
+        Tokenizer::from_file(path)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }),
+    ("vocabulary", |path| {
+        Vocabulary::from_file(path)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }),
+];
+
+type Reader = fn(&PathBuf) -> Result<(), String>;
+
+/// What concerns the files and models that a config names.
+pub(super) fn of_config(
+    models: &[Model],
+    model: &Model,
+    config: &Config,
+    message: &Message,
+) -> Vec<Finding> {
+    let mut findings = ensemble(models, config, message);
+    if component(message).is_some() {
+        findings.extend(files(model, config, message));
+        findings.extend(callees(models, config, message));
+    }
+    findings
+}
+
+fn exists(models: &[Model], name: &str) -> bool {
+    models.iter().any(|model| model.name == name)
+}
+
+fn ensemble(models: &[Model], config: &Config, message: &Message) -> Vec<Finding> {
+    let scheduling = message.messages("ensemble_scheduling");
+    scheduling
+        .flat_map(|scheduling| scheduling.messages("step"))
+        .map(|step| step.text("model_name"))
+        .filter(|name| !exists(models, name))
+        .map(|name| {
+            Finding::error(
+                &config.place,
+                format!("its step '{name}' is no model of this repository"),
+                "add the model, or name another one in this step",
+            )
+        })
+        .collect()
+}
+
+fn callees(models: &[Model], config: &Config, message: &Message) -> Vec<Finding> {
+    let called: &[&str] = match component(message) {
+        Some("sensevoice" | "paraformer") => &["encoder"],
+        Some("streaming_paraformer") => &["encoder", "decoder"],
+        Some("cif_search") => &["decoder"],
+        _ => &[],
+    };
+    called
+        .iter()
+        .map(|&key| (key, message.parameter(key).unwrap_or(key)))
+        .filter(|(_, name)| !exists(models, name))
+        .map(|(key, name)| {
+            Finding::error(
+                &config.place,
+                format!("it calls the model '{name}', which this repository does not have"),
+                format!("add the model, or name another one by the parameter `{key}`"),
+            )
+        })
+        .collect()
+}
+
+fn files(model: &Model, config: &Config, message: &Message) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (key, read) in FILES {
+        let Some(named) = message.parameter(key) else {
+            continue;
+        };
+        let found = places(model, named)
+            .into_iter()
+            .find(|place| place.exists());
+        match found.as_ref().map(read) {
+            None => findings.push(Finding::error(
+                &config.place,
+                format!("parameter {key}: there is no file '{named}'"),
+                format!(
+                    "put the file there, relative to {}, its version, the repository, or the directory above it",
+                    model.directory.display()
+                ),
+            )),
+            Some(Err(reason)) => findings.push(Finding::error(
+                &config.place,
+                format!("parameter {key}: {named}: {reason}"),
+                "take the file from the export of the model",
+            )),
+            Some(Ok(())) => {}
+        }
+    }
+    findings
+}
+
+/// Where the backend looks for a file, but for the server's working directory, which is not known here.
+fn places(model: &Model, named: &str) -> Vec<PathBuf> {
+    let above = model.directory.ancestors().skip(1).take(2);
+    let mut bases = vec![model.directory.clone()];
+    bases.extend(model.version());
+    bases.extend(above.map(PathBuf::from));
+    bases.into_iter().map(|base| base.join(named)).collect()
+}

@@ -1,0 +1,177 @@
+//! Repositories that fit, and what is said of those that do not.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::repo::{self, AllOptions, Kind};
+
+/// The demo's repository, changed.
+fn changed(change: impl FnOnce(&Path)) -> Vec<(Level, String, String)> {
+    let directory = tempfile::tempdir().unwrap();
+    let repository = directory.path().join("repo");
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo");
+    repo::assemble_all(&AllOptions {
+        from: vec![
+            (Kind::Sensevoice, demo.join("sensevoice")),
+            (Kind::ParaformerOnline, demo.join("paraformer_online")),
+        ],
+        to: repository.clone(),
+        quantized: false,
+        force: false,
+    })
+    .unwrap();
+    change(&repository);
+    findings(&model::read(&repository).unwrap())
+        .into_iter()
+        .map(|finding| (finding.level, finding.place, finding.what))
+        .collect()
+}
+
+fn edit(repository: &Path, config: &str, from: &str, to: &str) {
+    let path = repository.join(config);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{config} has no {from}");
+    fs::write(path, text.replace(from, to)).unwrap();
+}
+
+fn one(change: impl FnOnce(&Path)) -> (Level, String, String) {
+    let mut found = changed(change);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+#[test]
+fn what_is_assembled_fits() {
+    assert_eq!(changed(|_| ()), []);
+}
+
+#[test]
+fn a_python_step_is_told_its_component() {
+    let config = "sensevoice_scoring/config.pbtxt";
+    let (level, place, what) = one(|repository| {
+        edit(
+            repository,
+            config,
+            "backend: \"funasr\"",
+            "backend: \"python\"",
+        );
+    });
+    assert_eq!((level, place.as_str()), (Level::Advice, config));
+    assert!(
+        what.ends_with("those of the component ctc_scoring"),
+        "{what}"
+    );
+}
+
+#[test]
+fn missing_files_models_and_versions_are_told() {
+    let found = changed(|repository| {
+        fs::remove_file(repository.join("sensevoice_feature_extractor/am.mvn")).unwrap();
+        fs::remove_dir_all(repository.join("online_decoder")).unwrap();
+        fs::remove_dir(repository.join("sensevoice_scoring/1")).unwrap();
+    });
+    let told: Vec<_> = found
+        .iter()
+        .map(|(_, place, what)| format!("{place}: {what}"))
+        .collect();
+    for expected in [
+        "online_cif_search/config.pbtxt: it calls the model 'online_decoder', which this repository does not have",
+        "sensevoice/configs/pipeline.pbtxt: parameter cmvn_path: there is no file 'sensevoice_feature_extractor/am.mvn'",
+        "sensevoice_feature_extractor/config.pbtxt: parameter cmvn_path: there is no file 'am.mvn'",
+        "sensevoice_scoring: it has no version: Triton wants a directory with a number as name",
+        "streaming_paraformer/configs/pipeline.pbtxt: it calls the model 'online_decoder', which this repository does not have",
+    ] {
+        assert!(
+            told.iter().any(|told| told == expected),
+            "{expected}\n{told:#?}"
+        );
+    }
+    assert_eq!(found.len(), 5, "{told:#?}");
+}
+
+#[test]
+fn dimensions_are_compared_as_nvidias_backend_does() {
+    let config = "sensevoice_encoder/config.pbtxt";
+    let of = |from: &'static str, to: &'static str| {
+        let found = changed(|repository| edit(repository, config, from, to));
+        found
+            .into_iter()
+            .filter(|(_, place, _)| place == config)
+            .map(|(level, _, what)| (level, what))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of("dims: [ -1, 178 ]", "dims: [ -1, -1 ]"),
+        [(
+            Level::Error,
+            "output 'ctc_logits' is [-1, -1, -1], the file has [-1, -1, 178]".to_owned()
+        )]
+    );
+    assert_eq!(
+        of("dims: [ -1, 560 ]", "dims: [ -1, -1 ]"),
+        [(
+            Level::Error,
+            "input 'speech' is [-1, -1, -1], the file has [-1, -1, 560]".to_owned()
+        )]
+    );
+    // The file leaves the frames open: a config may fix them.
+    assert_eq!(of("dims: [ -1, 560 ]", "dims: [ 100, 560 ]"), []);
+}
+
+#[test]
+fn what_the_server_stumbles_over_is_told() {
+    let (level, _, what) = one(|repository| {
+        edit(
+            repository,
+            "online_feature_extractor/config.pbtxt",
+            "control_input [ ]",
+            "control_input [ { name: \"CORRID\" control [ { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } ] } ]",
+        );
+    });
+    assert_eq!(level, Level::Warning);
+    assert!(what.contains("the correlation id is TYPE_UINT64"), "{what}");
+    let (level, _, what) = one(|repository| {
+        edit(
+            repository,
+            "sensevoice/configs/pipeline.pbtxt",
+            "dynamic_batching { }",
+            "dynamic_batching { } model_warmup [ { name: \"a\" } ]",
+        );
+    });
+    assert_eq!(level, Level::Error);
+    assert!(what.starts_with("model_warmup cannot work here"), "{what}");
+    let (level, _, what) = one(|repository| {
+        edit(
+            repository,
+            "sensevoice_scoring/config.pbtxt",
+            "KIND_CPU",
+            "KIND_GPU",
+        );
+    });
+    assert_eq!(level, Level::Warning);
+    assert!(what.starts_with("its instances are of KIND_GPU"), "{what}");
+}
+
+#[test]
+fn another_job_than_its_tensors_is_told() {
+    let config = "sensevoice_scoring/config.pbtxt";
+    let (level, _, what) = one(|repository| {
+        edit(repository, config, "\"ctc_scoring\"", "\"ctc_score\"");
+    });
+    assert_eq!(
+        (level, what.as_str()),
+        (Level::Error, "there is no component 'ctc_score'")
+    );
+    let found = changed(|repository| {
+        edit(
+            repository,
+            config,
+            "\"ctc_scoring\"",
+            "\"paraformer_scoring\"",
+        );
+    });
+    assert!(found.iter().any(|(level, _, what)| *level == Level::Error
+        && what
+            == "it has the tensors of the component ctc_scoring, but says 'paraformer_scoring'"));
+}
