@@ -38,7 +38,7 @@ impl Message {
     }
 
     /// The values of the scalar fields of this name.
-    pub(super) fn scalars<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m str> {
+    pub(super) fn scalars<'m>(&'m self, name: &str) -> impl Iterator<Item = &'m str> {
         self.named(name).filter_map(|value| match value {
             Value::Scalar(text) => Some(text.as_str()),
             Value::Message(_) => None,
@@ -46,7 +46,7 @@ impl Message {
     }
 
     /// The messages of this name.
-    pub(super) fn messages<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m Message> {
+    pub(super) fn messages<'m>(&'m self, name: &str) -> impl Iterator<Item = &'m Message> {
         self.named(name).filter_map(|value| match value {
             Value::Message(message) => Some(message),
             Value::Scalar(_) => None,
@@ -79,7 +79,7 @@ impl Message {
         Some(entry.messages("value").last()?.text("string_value"))
     }
 
-    fn named<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m Value> {
+    fn named<'m>(&'m self, name: &str) -> impl Iterator<Item = &'m Value> {
         self.0
             .iter()
             .filter(move |(field, _)| field == name)

@@ -102,14 +102,21 @@ pub(super) fn states(caches: &[Cache]) -> String {
     entries.collect::<Vec<_>>().join(",\n")
 }
 
-/// The caches as entries of a configuration's `input` or `output` list, for a caller that keeps them itself: `prefix` is
-/// that of their names.
-pub(super) fn tensors(prefix: &str, caches: &[Cache]) -> String {
+/// The caches as entries of a configuration's `input` list, for a caller that keeps them itself.
+pub(super) fn inputs(caches: &[Cache]) -> String {
+    let dims = |cache: &Cache| cache.dims;
+    tensors(IN_CACHE, caches, dims)
+}
+
+/// What they become, as entries of its `output` list. Exports leave open how many frames that are.
+pub(super) fn outputs(caches: &[Cache]) -> String {
+    let dims = |cache: &Cache| [cache.dims[0], -1];
+    tensors(OUT_CACHE, caches, dims)
+}
+
+fn tensors(prefix: &str, caches: &[Cache], dims: impl Fn(&Cache) -> [i64; 2]) -> String {
     let entries = caches.iter().map(|cache| {
-        let Cache {
-            number,
-            dims: [values, frames],
-        } = cache;
+        let (number, [values, frames]) = (cache.number, dims(cache));
         format!(
             r#"  {{
     name: "{prefix}{number}"

@@ -111,6 +111,20 @@ pub(super) enum Mismatch {
         /// What the model has.
         expected: String,
     },
+    /// A tensor that always has the same number of rows.
+    #[error(
+        "{file}: {direction} {name} always has {rows} rows: export it with a batch dimension of any size"
+    )]
+    FixedBatch {
+        /// The ONNX file.
+        file: String,
+        /// `input` or `output`.
+        direction: &'static str,
+        /// The tensor's name.
+        name: String,
+        /// Its first dimension.
+        rows: i64,
+    },
     /// A decoder that keeps nothing of a stream.
     #[error("{file}: no inputs in_cache_0, in_cache_1, …: it is no decoder for streams")]
     NoCaches {

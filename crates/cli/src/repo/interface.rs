@@ -168,7 +168,13 @@ fn kind(
 ) -> Option<Mismatch> {
     let given_rank = given.dims.as_ref().map_or(rank, Vec::len);
     if given.element == Some(element) && given_rank == rank {
-        return None;
+        let rows = *given.dims.as_ref()?.first()?;
+        return rows.map(|rows| Mismatch::FixedBatch {
+            file: file.to_owned(),
+            direction,
+            name: given.name.clone(),
+            rows,
+        });
     }
     let given_element = given
         .element
@@ -228,6 +234,18 @@ mod tests {
                 "model.onnx: no input textnorm; it has speech, speech_lengths, language, text_norm",
                 "model.onnx: input text_norm is none of SenseVoice's: speech, speech_lengths, language, textnorm",
                 "model.onnx: no output encoder_out_lens; it has ctc_logits",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_model_for_single_rows_is_told() {
+        let mut onnx = demo("paraformer", "model.onnx");
+        onnx.content.outputs[0].dims = Some(vec![Some(1), None, Some(124)]);
+        assert_eq!(
+            texts(check(&onnx, &PARAFORMER)),
+            [
+                "model.onnx: output logits always has 1 rows: export it with a batch dimension of any size"
             ]
         );
     }

@@ -3,6 +3,7 @@
 mod all;
 mod caches;
 mod check;
+mod dims;
 mod interface;
 mod paraformer;
 mod paraformer_online;
@@ -15,6 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use onnx_file::Interface;
 
 pub use self::all::{Options as AllOptions, assemble as assemble_all};
 use crate::console;
@@ -136,6 +138,8 @@ struct Assembly {
     replacements: Vec<(String, String)>,
     /// The export's files, and where in the repository they go.
     files: Vec<(PathBuf, String)>,
+    /// What the ONNX files of models take and give.
+    interfaces: Vec<(&'static str, Interface)>,
     /// What the repository holds, in a few words.
     facts: String,
 }
@@ -151,6 +155,9 @@ impl Assembly {
                     .replacements
                     .iter()
                     .fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+                let text = self
+                    .with_dims(model, text)
+                    .with_context(|| format!("{model}/{} does not fit", config.display()))?;
                 let to = named.join(config);
                 to.parent().map_or(Ok(()), fs::create_dir_all)?;
                 fs::write(to, text)?;
@@ -159,6 +166,19 @@ impl Assembly {
         self.files
             .iter()
             .try_for_each(|(from, to)| place::place(from, &target.join(to)))
+    }
+
+    /// A configuration with the dimensions of the model's ONNX file, if it has one.
+    fn with_dims(&self, model: &str, text: String) -> Result<String> {
+        let mut interfaces = self.interfaces.iter();
+        let Some((_, interface)) = interfaces.find(|(name, _)| *name == model) else {
+            return Ok(text);
+        };
+        let text = dims::write(&text, interface);
+        match dims::check(&text, interface).into_iter().next() {
+            Some(refused) => Err(refused.into()),
+            None => Ok(text),
+        }
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
             .chain(vocabulary_names(&vocabulary))
             .collect(),
         files,
+        interfaces: vec![("encoder", onnx.content)],
         facts,
     })
 }

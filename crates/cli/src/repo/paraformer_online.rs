@@ -5,7 +5,7 @@ use wav_frontend::online::OnlineFrontend;
 
 use super::caches::{self, Cache};
 use super::check::{self, Hidden, Mismatch};
-use super::interface::{self, IN_CACHE, OUT_CACHE, STREAMING_DECODER, STREAMING_ENCODER};
+use super::interface::{self, STREAMING_DECODER, STREAMING_ENCODER};
 use super::paraformer::{scores_of, vocabulary_names};
 use super::search::{ModelConfig, Piece, Search};
 use super::{Assembly, Kind, Options, feature_dims};
@@ -94,6 +94,7 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         .chain(decoder_caches(&caches))
         .collect(),
         files,
+        interfaces: vec![("encoder", encoder.content), ("decoder", decoder.content)],
         facts,
     })
 }
@@ -147,15 +148,6 @@ fn cache_dims(feature_dim: usize) -> (String, String) {
 /// How the template declares the decoder's caches, and how it is to declare them.
 fn decoder_caches(caches: &[Cache]) -> [(String, String); 3] {
     let published = Cache::published();
-    let tensors = |prefix| {
-        (
-            caches::tensors(prefix, &published),
-            caches::tensors(prefix, caches),
-        )
-    };
-    [
-        (caches::states(&published), caches::states(caches)),
-        tensors(IN_CACHE),
-        tensors(OUT_CACHE),
-    ]
+    [caches::states, caches::inputs, caches::outputs]
+        .map(|declare| (declare(&published), declare(caches)))
 }

@@ -52,6 +52,7 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
     Ok(Assembly {
         replacements: vec![feature_dims(feature_dim)],
         files,
+        interfaces: vec![("encoder", onnx.content)],
         facts,
     })
 }
