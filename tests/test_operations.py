@@ -80,7 +80,7 @@ class Deployment:
             server = subprocess.Popen(
                 ["bash", "-euo", "pipefail", "-c", script],
                 cwd=self.directory,
-                env=readme.readers_environment(),
+                env=readme.readers_environment(self.directory),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -253,7 +253,7 @@ def stream_in_the_background(deployment):
     return subprocess.Popen(
         ["bash", "-c", script, "bash", *spoken],
         cwd=deployment.directory,
-        env=readme.readers_environment(),
+        env=readme.readers_environment(deployment.directory),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -1,4 +1,4 @@
-"""One repository with all models, as `cargo xtask repo all` makes it, serves them all, as ensembles and as pipelines."""
+"""One repository with all models, as `triton-funasr repo all` makes it, serves them all, as ensembles and as pipelines."""
 
 import pytest
 

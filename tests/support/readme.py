@@ -24,8 +24,11 @@ from support.environment import PROJECT
 from support.repository import fresh_directory
 
 SECONDS = 900
+# The reader's cache, in the copy, so that it goes with it.
+CACHE = "target/cache"
 # What `cargo xtask test` tells pytest is no part of a reader's environment.
-OURS = ("TRITONSERVER", "BACKENDS_DIR", "PROJECT_DIR", "SENSEVOICE_REPO", "PARAFORMER_REPO", "PARAFORMER_ONLINE_REPO", "SCRATCH_DIR", "XTASK", "PYTHONPATH")
+OURS = ("TRITONSERVER", "BACKENDS_DIR", "PROJECT_DIR", "SENSEVOICE_REPO", "PARAFORMER_REPO", "PARAFORMER_ONLINE_REPO", "ALL_REPO", "SCRATCH_DIR", "XTASK",
+        "TRITON_FUNASR", "PYTHONPATH")
 # Nor is what cargo and rustup tell the programs they run.
 CARGOS = re.compile(
     r"CARGO$|CARGO_(PKG|MANIFEST|BIN|CRATE|PRIMARY)|RUSTUP_TOOLCHAIN$|RUST_RECURSION_COUNT$|LD_LIBRARY_PATH$"
@@ -97,6 +100,9 @@ def take_along(copy):
             # Read and never written: links will do.
             copied = copy / "target/xtask" / fetched
             shutil.copytree(target / "xtask" / fetched, copied, symlinks=True, copy_function=_link_or_copy)
+    # What the operator's tool keeps, it keeps in the reader's cache.
+    server = target / "xtask/server"
+    shutil.copytree(server, copy / CACHE / "triton-funasr/server", symlinks=True, copy_function=_link_or_copy)
 
 
 def _of_no_use(directory, names):
@@ -113,10 +119,11 @@ def _link_or_copy(source, destination):
         shutil.copy2(source, destination)
 
 
-def readers_environment():
+def readers_environment(directory):
     """The variables a reader's shell has."""
     ours = (*OURS, "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR")
-    return {key: value for key, value in os.environ.items() if key not in ours and not CARGOS.match(key)}
+    kept = {key: value for key, value in os.environ.items() if key not in ours and not CARGOS.match(key)}
+    return dict(kept, XDG_CACHE_HOME=str(directory / CACHE))
 
 
 def run(block, directory):
@@ -126,7 +133,7 @@ def run(block, directory):
         shell = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", block.script],
             cwd=directory,
-            env=readers_environment(),
+            env=readers_environment(directory),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

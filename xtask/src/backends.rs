@@ -22,6 +22,15 @@ const BACKENDS: [(&str, &str); 2] = [
     ),
 ];
 
+/// Builds the operator's tool and returns it.
+pub fn tool(layout: &Layout) -> Result<PathBuf> {
+    let built = artifacts(layout, ["--package", "triton-funasr-cli"])?;
+    built
+        .into_iter()
+        .find(|path| path.file_name().is_some_and(|name| name == "triton-funasr"))
+        .context("cargo built no triton-funasr")
+}
+
 /// Builds the backends and lays them out; returns the directory for `--backend-directory`.
 pub fn build(layout: &Layout, wheels: &Wheels) -> Result<PathBuf> {
     prerequisites::check_build()?;

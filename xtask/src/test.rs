@@ -194,6 +194,7 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
         .env("ALL_REPO", common)
         .env("SCRATCH_DIR", scratch)
         .env("XTASK", &layout.program)
+        .env("TRITON_FUNASR", backends::tool(layout)?)
         .stdin(Stdio::null());
     let status = Running::start_apart(&mut command, Signal::SIGINT)?.wait()?;
     if !status.success() {

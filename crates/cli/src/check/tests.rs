@@ -124,7 +124,7 @@ fn what_the_server_stumbles_over_is_told() {
     let (level, _, what) = one(|repository| {
         edit(
             repository,
-            "online_feature_extractor/config.pbtxt",
+            "online_encoder/config.pbtxt",
             "control_input [ ]",
             "control_input [ { name: \"CORRID\" control [ { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } ] } ]",
         );

@@ -1,0 +1,151 @@
+"""`triton-funasr` as an operator runs it: a repository assembled, checked and served, recordings transcribed, libraries installed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.environment import PROJECT, scratch, variable
+from support.recordings import WITH_ITN, WITHOUT_ITN, recordings
+from support.repository import edit_config, fresh_directory, replaced, without_parameter
+from support.server import free_ports
+
+RECORDINGS = PROJECT / "demo/recordings"
+SECONDS = 120
+
+
+def environment():
+    """What an operator's shell has, with a cache that holds the server already."""
+    cache = scratch() / "cache"
+    server = cache / "triton-funasr/server"
+    if not server.exists():
+        server.parent.mkdir(parents=True, exist_ok=True)
+        # …/server/pytriton/tritonserver/bin/tritonserver
+        server.symlink_to(Path(variable("TRITONSERVER")).parents[3])
+    return dict(os.environ, XDG_CACHE_HOME=str(cache))
+
+
+def run(*arguments, code=0):
+    """What a command printed, once it has ended with this exit code."""
+    command = [variable("TRITON_FUNASR"), *map(str, arguments)]
+    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert ended.returncode == code, f"exit code {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout, ended.stderr
+
+
+@contextmanager
+def serving(repository, *options):
+    """The URL of a server of the tool's on a repository."""
+    port = free_ports(1)[0]
+    log = fresh_directory("tool") / "serve.log"
+    command = [variable("TRITON_FUNASR"), "serve", "--repo", repository, "--http-port", str(port), *options]
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [str(each) for each in command], env=environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        deadline = time.monotonic() + SECONDS
+        while "/metrics" not in log.read_text(errors="replace"):
+            assert server.poll() is None, log.read_text(errors="replace")
+            assert time.monotonic() < deadline, log.read_text(errors="replace")
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) == 130
+
+
+@pytest.fixture(scope="module")
+def repository():
+    """SenseVoice's, assembled by the tool."""
+    target = fresh_directory("tool-repository") / "models"
+    run("repo", "sensevoice", "--from", PROJECT / "demo/sensevoice", "--to", target)
+    return target
+
+
+def test_a_repository_is_assembled_served_and_asked(repository):
+    out, _ = run("check", repository)
+    assert "fit; 0 warnings, 0 advices" in out
+    expected = {recording.name: recording.texts for recording in recordings()}
+    with serving(repository) as url:
+        out, err = run("transcribe", RECORDINGS, "--url", url)
+        given = dict(line.split("\t") for line in out.splitlines())
+        assert given == {str(RECORDINGS / name): texts[WITH_ITN] for name, texts in expected.items()}
+        assert err == ""
+        out, err = run("transcribe", RECORDINGS / "03_zh.wav", "missing.wav", "--no-itn", "--json", "--url", url, code=1)
+        good, bad = map(json.loads, out.splitlines())
+        assert good["text"] == expected["03_zh.wav"][WITHOUT_ITN]
+        assert good["audio_seconds"] > 1 and good["latency_ms"] > 0
+        assert bad["file"] == "missing.wav" and "cannot read" in bad["error"]
+        assert "1 of 2 recordings failed" in err
+        _, err = run("transcribe", RECORDINGS / "03_zh.wav", "--model", "other", "--url", url, code=1)
+        assert "what does other take?" in err
+
+
+def test_streams_are_transcribed_by_a_pipeline():
+    target = fresh_directory("tool-online") / "models"
+    run("repo", "paraformer-online", "--from", PROJECT / "demo/paraformer_online", "--to", target)
+    with serving(target, "--", "--model-config-name=pipeline") as url:
+        out, _ = run("transcribe", RECORDINGS / "00_zh.wav", RECORDINGS / "06_en.wav", "--url", url)
+    texts = [line.split("\t")[1] for line in out.splitlines()]
+    assert texts == ["红色空调晚上朋友", "water world please you school"]
+
+
+def test_nobody_there_is_said():
+    _, err = run("transcribe", RECORDINGS / "03_zh.wav", "--url", f"http://127.0.0.1:{free_ports(1)[0]}", code=1)
+    assert "is there a server at http://127.0.0.1:" in err
+    _, err = run("transcribe", code=2)
+    assert "Usage: triton-funasr transcribe" in err
+
+
+def test_a_repository_with_python_steps_is_told_what_to_change(repository):
+    """What `check` says to do makes it fit."""
+    copy = shutil.copytree(repository, fresh_directory("tool-python") / "models")
+    scoring = copy / "scoring"
+    edit_config(scoring, replaced('backend: "funasr"', 'backend: "python"'))
+    edit_config(scoring, without_parameter("component"))
+    edit_config(copy / "encoder", replaced("dims: [ -1, 178 ]", "dims: [ -1, -1 ]"))
+    out, err = run("check", copy, "--json", code=1)
+    findings = [json.loads(line) for line in out.splitlines()]
+    assert [(finding["level"], finding["place"]) for finding in findings] == [
+        ("error", "encoder/config.pbtxt"),
+        ("advice", "scoring/config.pbtxt"),
+    ]
+    assert "keep it from working" in err
+    shape, step = findings
+    assert shape["how"] == "write dims: [-1, 178]"
+    assert 'string_value: "ctc_scoring"' in step["how"]
+
+
+def test_installing_is_shown_before_it_is_done():
+    target = fresh_directory("tool-backends")
+    out, err = run("install", "--to", target)
+    assert "funasr/libtriton_funasr.so (new)" in out and "Nothing was changed" in out
+    assert "no ONNX Runtime backend" in err
+    assert list(target.iterdir()) == []
+    run("install", "--to", target, "--onnxruntime", "--yes")
+    placed = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+    assert placed == [
+        "funasr/libtriton_funasr.so",
+        "onnxruntime/libonnxruntime.so.1",
+        "onnxruntime/libtriton_onnxruntime.so",
+    ]
+    out, _ = run("install", "--to", target, "--onnxruntime")
+    assert out.count("(is there already)") == 3
+    # Somebody else's backend is not touched.
+    (target / "onnxruntime/libtriton_onnxruntime.so").write_bytes(b"another")
+    _, err = run("install", "--to", target, "--onnxruntime", "--yes", code=1)
+    assert "is another ONNX Runtime backend" in err
+    assert (target / "onnxruntime/libtriton_onnxruntime.so").read_bytes() == b"another"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completions_name_the_commands(shell):
+    out, _ = run("completions", shell)
+    assert all(command in out for command in ("repo", "check", "install", "serve", "transcribe"))
