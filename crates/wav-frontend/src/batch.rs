@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use crate::error::FrontendError;
-use crate::frontend::{Frontend, check_size};
+use crate::error::check_size;
+use crate::frontend::Frontend;
 use crate::kernel::Workspace;
 
 /// Stacked frames that a thread takes at a time: what two threads get differs by less.

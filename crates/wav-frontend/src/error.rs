@@ -156,3 +156,36 @@ pub enum FrontendError {
         given: usize,
     },
 }
+
+/// The error for an option with a value that makes no sense.
+pub(crate) fn invalid(
+    key: &'static str,
+    value: String,
+    expected: impl Into<String>,
+) -> OptionsError {
+    OptionsError::InvalidValue {
+        key,
+        value,
+        expected: expected.into(),
+    }
+}
+
+/// Checks that a buffer holds `frames` frames of `dim` values.
+pub(crate) fn check_size(
+    what: &'static str,
+    given: usize,
+    frames: usize,
+    dim: usize,
+) -> Result<(), FrontendError> {
+    let expected = frames.saturating_mul(dim);
+    if given == expected {
+        return Ok(());
+    }
+    Err(FrontendError::BufferSize {
+        what,
+        given,
+        expected,
+        frames,
+        dim,
+    })
+}

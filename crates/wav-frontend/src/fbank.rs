@@ -2,11 +2,9 @@
 
 use std::ops::Range;
 
-use crate::dither::Dither;
-use crate::error::{FrontendError, OptionsError};
-use crate::fft;
-use crate::kernel::{Frames, Tables, Workspace};
-use crate::options::{FrontendOptions, invalid};
+use crate::error::{FrontendError, OptionsError, check_size, invalid};
+use crate::kernel::{Frames, Plan, Sink, Workspace};
+use crate::options::FrontendOptions;
 use crate::simd_path::{Machine, SimdPath};
 
 /// Log-mel filter bank: samples in [-1, 1] to `[frames, num_mel_bins]`.
@@ -21,19 +19,7 @@ use crate::simd_path::{Machine, SimdPath};
 pub struct Fbank {
     path: SimdPath,
     machine: Machine,
-    pub(crate) frame_length: usize,
-    pub(crate) frame_shift: usize,
-    pub(crate) num_mel_bins: usize,
-    pub(crate) fft_size: usize,
-    pub(crate) dither: Option<Dither>,
-    pub(crate) singles: Tables<f32>,
-    pub(crate) doubles: Tables<f64>,
-}
-
-/// Where the frames of an [`Fbank`] go.
-pub(crate) trait Sink {
-    /// Takes a frame's log-mel energies. Each frame comes once, but not in order.
-    fn put(&mut self, frame: usize, log_mel: &[f32]);
+    plan: Plan,
 }
 
 impl Fbank {
@@ -43,19 +29,11 @@ impl Fbank {
     /// When an option makes no sense.
     pub fn new(options: &FrontendOptions) -> Result<Self, OptionsError> {
         options.validate()?;
-        let frame_length = options.frame_length_samples();
-        let fft_size = frame_length.next_power_of_two().max(fft::MIN_SIZE);
         let path = SimdPath::fastest();
         Ok(Self {
             path,
             machine: path.machine().unwrap_or(Machine::Portable),
-            frame_length,
-            frame_shift: options.frame_shift_samples(),
-            num_mel_bins: options.num_mel_bins,
-            fft_size,
-            dither: Dither::new(options.dither, options.dither_seed),
-            singles: Tables::new(options, fft_size)?,
-            doubles: Tables::new(options, fft_size)?,
+            plan: Plan::new(options)?,
         })
     }
 
@@ -80,23 +58,23 @@ impl Fbank {
 
     /// Samples in a frame.
     pub fn frame_length(&self) -> usize {
-        self.frame_length
+        self.plan.frame_length
     }
 
     /// Samples between the starts of two frames.
     pub fn frame_shift(&self) -> usize {
-        self.frame_shift
+        self.plan.frame_shift
     }
 
     /// Values per frame.
     pub fn num_mel_bins(&self) -> usize {
-        self.num_mel_bins
+        self.plan.num_mel_bins
     }
 
     /// Whole frames in `samples` samples: 0 for fewer than one frame has.
     pub fn frames(&self, samples: usize) -> usize {
-        match samples.checked_sub(self.frame_length) {
-            Some(rest) => 1 + rest / self.frame_shift,
+        match samples.checked_sub(self.plan.frame_length) {
+            Some(rest) => 1 + rest / self.plan.frame_shift,
             None => 0,
         }
     }
@@ -113,10 +91,10 @@ impl Fbank {
         workspace: &mut Workspace,
     ) -> Result<usize, FrontendError> {
         let frames = self.frames(samples.len());
-        crate::frontend::check_size("the log-mel buffer", out.len(), frames, self.num_mel_bins)?;
+        check_size("the log-mel buffer", out.len(), frames, self.num_mel_bins())?;
         let sink = Rows {
             out,
-            bins: self.num_mel_bins,
+            bins: self.num_mel_bins(),
         };
         self.for_each_frame(samples, 0..frames, 0, workspace, sink);
         Ok(frames)
@@ -133,7 +111,7 @@ impl Fbank {
         sink: impl Sink,
     ) {
         self.machine.run(Frames {
-            fbank: self,
+            plan: &self.plan,
             samples,
             frames,
             number,

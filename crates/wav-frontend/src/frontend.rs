@@ -3,9 +3,10 @@
 use std::ops::{Range, RangeInclusive};
 
 use crate::cmvn::Cmvn;
+use crate::error::check_size;
 use crate::error::{FrontendError, OptionsError};
-use crate::fbank::{Fbank, Sink};
-use crate::kernel::Workspace;
+use crate::fbank::Fbank;
+use crate::kernel::{Sink, Workspace};
 use crate::options::FrontendOptions;
 use crate::simd_path::SimdPath;
 
@@ -254,25 +255,6 @@ pub(crate) fn check_cmvn(options: &FrontendOptions, cmvn: &Cmvn) -> Result<(), F
         expected: options.feature_dim(),
         num_mel_bins: options.num_mel_bins,
         lfr_m: options.lfr_m,
-    })
-}
-
-pub(crate) fn check_size(
-    what: &'static str,
-    given: usize,
-    frames: usize,
-    dim: usize,
-) -> Result<(), FrontendError> {
-    let expected = frames.saturating_mul(dim);
-    if given == expected {
-        return Ok(());
-    }
-    Err(FrontendError::BufferSize {
-        what,
-        given,
-        expected,
-        frames,
-        dim,
     })
 }
 

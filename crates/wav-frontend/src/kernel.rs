@@ -10,7 +10,6 @@ use pulp::bytemuck;
 
 use crate::dither::Dither;
 use crate::error::OptionsError;
-use crate::fbank::{Fbank, Sink};
 use crate::fft::{self, Complex, PowerFft, quarters};
 use crate::lanes::{Isa, Lanes, MAX_LANES, Number, ln_floored};
 use crate::mel::MelBank;
@@ -58,9 +57,49 @@ impl<T: Number> Tables<T> {
             reciprocal: T::from_f64(1.0 / frame_length as f64),
             window,
             fft: PowerFft::new(fft_size),
-            mel: MelBank::new(options)?,
+            mel: options.mel_bank()?,
         })
     }
+}
+
+/// What a filter bank computes with: sizes in samples, and the tables of both precisions.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) frame_length: usize,
+    pub(crate) frame_shift: usize,
+    pub(crate) num_mel_bins: usize,
+    fft_size: usize,
+    dither: Option<Dither>,
+    singles: Tables<f32>,
+    doubles: Tables<f64>,
+}
+
+impl Plan {
+    /// For options that were checked.
+    pub(crate) fn new(options: &FrontendOptions) -> Result<Self, OptionsError> {
+        let frame_length = options.frame_length_samples();
+        let fft_size = frame_length.next_power_of_two().max(fft::MIN_SIZE);
+        Ok(Self {
+            frame_length,
+            frame_shift: options.frame_shift_samples(),
+            num_mel_bins: options.num_mel_bins,
+            fft_size,
+            dither: Dither::new(options.dither, options.dither_seed),
+            singles: Tables::new(options, fft_size)?,
+            doubles: Tables::new(options, fft_size)?,
+        })
+    }
+
+    /// Mel bins in whole vectors.
+    fn padded_bins(&self) -> usize {
+        self.num_mel_bins.next_multiple_of(MAX_LANES)
+    }
+}
+
+/// Where the frames go.
+pub(crate) trait Sink {
+    /// Takes a frame's log-mel energies. Each frame comes once, but not in order.
+    fn put(&mut self, frame: usize, log_mel: &[f32]);
 }
 
 /// Scratch memory for one thread's computations, about 70 kB for 16 kHz audio.
@@ -93,22 +132,17 @@ impl Workspace {
         self.joined = joined;
     }
 
-    fn fit(&mut self, fbank: &Fbank) {
-        let bins = padded_bins(fbank);
+    fn fit(&mut self, plan: &Plan) {
+        let bins = plan.padded_bins();
         let vector = MAX_LANES * size_of::<f32>();
         self.vectors
-            .fit((fbank.fft_size + fbank.fft_size / 2 + bins) * vector);
+            .fit((plan.fft_size + plan.fft_size / 2 + bins) * vector);
         if self.frames.len() < bins * MAX_LANES {
             self.frames.resize(bins * MAX_LANES, 0.0);
         }
         self.again.clear();
         self.again.reserve(2 * MAX_LANES);
     }
-}
-
-/// Mel bins in whole vectors.
-fn padded_bins(fbank: &Fbank) -> usize {
-    fbank.num_mel_bins.next_multiple_of(MAX_LANES)
 }
 
 /// A block's vectors.
@@ -123,10 +157,10 @@ struct Block<'a, V> {
 
 impl<'a, V: bytemuck::Pod> Block<'a, V> {
     #[inline(always)]
-    fn new(fbank: &Fbank, vectors: &'a mut Scratch) -> Self {
-        let (rows, rest) = vectors.as_mut().split_at_mut(fbank.fft_size);
-        let (power, rest) = rest.split_at_mut(fbank.fft_size / 2);
-        let mel = &mut rest[..padded_bins(fbank)];
+    fn new(plan: &Plan, vectors: &'a mut Scratch) -> Self {
+        let (rows, rest) = vectors.as_mut().split_at_mut(plan.fft_size);
+        let (power, rest) = rest.split_at_mut(plan.fft_size / 2);
+        let mel = &mut rest[..plan.padded_bins()];
         Self { rows, power, mel }
     }
 }
@@ -271,9 +305,9 @@ impl<L: Lanes> Shaper<L> {
     }
 }
 
-/// The work of [`Fbank::for_each_frame`].
+/// The work of `Fbank::for_each_frame`.
 pub(crate) struct Frames<'a, S> {
-    pub(crate) fbank: &'a Fbank,
+    pub(crate) plan: &'a Plan,
     pub(crate) samples: &'a [f32],
     pub(crate) frames: Range<usize>,
     /// Number of the frame that `samples` begins with.
@@ -285,7 +319,7 @@ pub(crate) struct Frames<'a, S> {
 impl<S: Sink> Kernel for Frames<'_, S> {
     #[inline(always)]
     fn run<I: Isa>(mut self, isa: I) {
-        self.workspace.fit(self.fbank);
+        self.workspace.fit(self.plan);
         let lanes = <I::Singles as Lanes>::COUNT;
         for first in self.frames.clone().step_by(lanes) {
             let count = lanes.min(self.frames.end - first);
@@ -304,42 +338,40 @@ impl<S: Sink> Frames<'_, S> {
     /// Computes `count` frames from `first` on, and remembers those that want double precision.
     #[inline(always)]
     fn single_block<I: Isa>(&mut self, isa: I, first: usize, count: usize) {
-        let fbank = self.fbank;
+        let plan = self.plan;
         let (lanes, width) = (isa.singles(), <I::Singles as Lanes>::COUNT);
-        let mut block = Block::new(fbank, &mut self.workspace.vectors);
+        let mut block = Block::new(plan, &mut self.workspace.vectors);
         // Lanes without a frame compute the last one again.
         let mut starts = [0; MAX_LANES];
         for (lane, start) in starts.iter_mut().enumerate() {
-            *start = (first + lane.min(count - 1)) * fbank.frame_shift;
+            *start = (first + lane.min(count - 1)) * plan.frame_shift;
         }
-        let end = starts[width - 1] + fbank.frame_length;
-        read_ahead(self.samples, end..end + width * fbank.frame_shift);
-        let whole = fbank.frame_length - fbank.frame_length % width;
+        let end = starts[width - 1] + plan.frame_length;
+        read_ahead(self.samples, end..end + width * plan.frame_shift);
+        let whole = plan.frame_length - plan.frame_length % width;
         for at in (0..whole).step_by(width) {
             isa.load_tile(&self.samples[at..], &starts, &mut block.rows[at..]);
         }
         let numbers: &mut [f32] = bytemuck::cast_slice_mut(block.rows);
-        for at in whole..fbank.frame_length {
+        for at in whole..plan.frame_length {
             for (lane, start) in starts[..width].iter().enumerate() {
                 numbers[at * width + lane] = self.samples[start + at];
             }
         }
-        if let Some(dither) = fbank.dither {
+        if let Some(dither) = plan.dither {
             for lane in 0..count {
                 let noise = noise(dither, self.number + first + lane);
                 for (row, noise) in numbers
                     .chunks_exact_mut(width)
-                    .take(fbank.frame_length)
+                    .take(plan.frame_length)
                     .zip(noise)
                 {
                     row[lane] += noise as f32;
                 }
             }
         }
-        let check = fbank
-            .singles
-            .energies(lanes, fbank.frame_length, &mut block);
-        let stride = padded_bins(fbank);
+        let check = plan.singles.energies(lanes, plan.frame_length, &mut block);
+        let stride = plan.padded_bins();
         for at in (0..stride).step_by(width) {
             isa.store_tile(&block.mel[at..], &mut self.workspace.frames[at..], stride);
         }
@@ -355,35 +387,33 @@ impl<S: Sink> Frames<'_, S> {
     /// Computes some frames again, in double precision.
     #[inline(always)]
     fn double_block<I: Isa>(&mut self, isa: I) {
-        let fbank = self.fbank;
+        let plan = self.plan;
         let (lanes, width) = (isa.doubles(), <I::Doubles as Lanes>::COUNT);
-        let mut block = Block::new(fbank, &mut self.workspace.vectors);
+        let mut block = Block::new(plan, &mut self.workspace.vectors);
         let numbers: &mut [f64] = bytemuck::cast_slice_mut(block.rows);
         let again = &mut self.workspace.again;
         let rest = again.len().saturating_sub(width);
         let frames = &again[rest..];
         for lane in 0..width {
             let frame = frames[lane.min(frames.len() - 1)];
-            let samples = &self.samples[frame * fbank.frame_shift..][..fbank.frame_length];
+            let samples = &self.samples[frame * plan.frame_shift..][..plan.frame_length];
             for (row, sample) in numbers.chunks_exact_mut(width).zip(samples) {
                 row[lane] = f64::from(*sample);
             }
-            if let Some(dither) = fbank.dither {
+            if let Some(dither) = plan.dither {
                 let noise = noise(dither, self.number + frame);
                 for (row, noise) in numbers
                     .chunks_exact_mut(width)
-                    .take(fbank.frame_length)
+                    .take(plan.frame_length)
                     .zip(noise)
                 {
                     row[lane] += noise;
                 }
             }
         }
-        fbank
-            .doubles
-            .energies(lanes, fbank.frame_length, &mut block);
+        plan.doubles.energies(lanes, plan.frame_length, &mut block);
         let mel: &[f64] = bytemuck::cast_slice(block.mel);
-        let stride = padded_bins(fbank);
+        let stride = plan.padded_bins();
         for lane in 0..frames.len() {
             let out = &mut self.workspace.frames[lane * stride..][..stride];
             for (out, row) in out.iter_mut().zip(mel.chunks_exact(width)) {
@@ -399,10 +429,10 @@ impl<S: Sink> Frames<'_, S> {
     /// From the energies of a lane to what the sink takes.
     #[inline(always)]
     fn finish<I: Isa>(&mut self, lane: usize, frame: usize) {
-        let stride = padded_bins(self.fbank);
+        let stride = self.plan.padded_bins();
         let log_mel = &mut self.workspace.frames[lane * stride..][..stride];
         ln_floored::<I::Singles>(log_mel, f32::EPSILON);
-        self.sink.put(frame, &log_mel[..self.fbank.num_mel_bins]);
+        self.sink.put(frame, &log_mel[..self.plan.num_mel_bins]);
     }
 }
 

@@ -20,9 +20,9 @@
 //! ```
 
 use crate::cmvn::Cmvn;
+use crate::error::check_size;
+use crate::error::invalid;
 use crate::error::{FrontendError, OptionsError};
-use crate::frontend::check_size;
-use crate::options::invalid;
 use crate::positions::Positions;
 
 /// Sizes of [`LfrCmvnPe`]. The default is that of the published streaming Paraformer.

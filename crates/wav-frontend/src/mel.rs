@@ -1,9 +1,8 @@
 //! Kaldi's mel filter bank, kept as the few weights that are not zero.
 
-use crate::error::OptionsError;
+use crate::error::{OptionsError, invalid};
 use crate::fft;
 use crate::lanes::{Lanes, Number};
-use crate::options::{FrontendOptions, invalid};
 
 /// Triangular filters over the power spectrum, equally spaced on the mel scale (Kaldi's `MelBanks`), of weights computed
 /// in f64.
@@ -24,31 +23,36 @@ struct Filter<T> {
 }
 
 impl<T: Number> MelBank<T> {
-    /// The bank for checked rates, sizes and edges; an error when a filter falls between two FFT bins.
-    pub(crate) fn new(options: &FrontendOptions) -> Result<Self, OptionsError> {
-        let fft_size = options.frame_length_samples().next_power_of_two();
-        let bin_width = f64::from(options.sample_rate) / fft_size as f64;
+    /// The bank of `count` filters from `low` to `high` Hz for frames of `frame_length` samples, all of them checked; an error
+    /// when a filter falls between two FFT bins.
+    pub(crate) fn new(
+        count: usize,
+        (low, high): (f64, f64),
+        sample_rate: u32,
+        frame_length: usize,
+    ) -> Result<Self, OptionsError> {
+        let fft_size = frame_length.next_power_of_two();
+        let bin_width = f64::from(sample_rate) / fft_size as f64;
         // Of a frame that is padded further, every so manieth bin.
         let spread = fft::MIN_SIZE.div_ceil(fft_size);
-        let (low, high) = options.band();
         let (low, high) = (mel(low), mel(high));
-        let step = (high - low) / (options.num_mel_bins + 1) as f64;
+        let step = (high - low) / (count + 1) as f64;
         let bin_mels: Vec<f64> = (0..fft_size / 2)
             .map(|bin| mel(bin_width * bin as f64))
             .collect();
 
         let mut bank = Self {
-            filters: Vec::with_capacity(options.num_mel_bins),
+            filters: Vec::with_capacity(count),
             weights: Vec::new(),
         };
-        for filter in 0..options.num_mel_bins {
+        for filter in 0..count {
             let edge = |steps: usize| low + (filter + steps) as f64 * step;
             let (left, center, right) = (edge(0), edge(1), edge(2));
             let first_bin = bin_mels.partition_point(|&mel| mel <= left);
             let end_bin = bin_mels.partition_point(|&mel| mel < right);
             if first_bin >= end_bin {
                 let wider = format!("fewer filters: number {filter} falls between two FFT bins");
-                return Err(invalid("n_mels", options.num_mel_bins.to_string(), wider));
+                return Err(invalid("n_mels", count.to_string(), wider));
             }
             let first_weight = bank.weights.len();
             let mut largest = 0.0f64;

@@ -21,11 +21,10 @@
 //! # Ok::<(), wav_frontend::FrontendError>(())
 //! ```
 
-use crate::error::{FrontendError, OptionsError};
-use crate::fbank::{Fbank, Sink};
-use crate::frontend::check_size;
-use crate::kernel::Workspace;
-use crate::options::{FrontendOptions, invalid};
+use crate::error::{FrontendError, OptionsError, check_size, invalid};
+use crate::fbank::Fbank;
+use crate::kernel::{Sink, Workspace};
+use crate::options::FrontendOptions;
 
 /// Chunks of audio that may wait in a stream.
 const MAX_BACKLOG_CHUNKS: usize = 64;

@@ -1,6 +1,8 @@
 //! The front end's options and their limits.
 
-use crate::error::OptionsError;
+use crate::error::{OptionsError, invalid};
+use crate::lanes::Number;
+use crate::mel::MelBank;
 
 /// Largest frame in samples, which bounds the FFT: four seconds at 16 kHz.
 const MAX_FRAME_SAMPLES: f64 = 65_536.0;
@@ -194,6 +196,17 @@ impl FrontendOptions {
         )
     }
 
+    /// The mel filters.
+    pub(crate) fn mel_bank<T: Number>(&self) -> Result<MelBank<T>, OptionsError> {
+        let frame_length = self.frame_length_samples();
+        MelBank::new(
+            self.num_mel_bins,
+            self.band(),
+            self.sample_rate,
+            frame_length,
+        )
+    }
+
     fn samples_in(&self, ms: f64) -> usize {
         // 20 ms at 22050 Hz are 441 samples, also where the product falls just short of it.
         (f64::from(self.sample_rate) * ms / 1000.0 + 1e-6) as usize
@@ -231,19 +244,7 @@ impl FrontendOptions {
         let (low, high) = self.band();
         check("high_freq", high, 1.0, nyquist)?;
         check("low_freq", low, 0.0, high - 1.0)?;
-        crate::mel::MelBank::<f64>::new(self).map(|_| ())
-    }
-}
-
-pub(crate) fn invalid(
-    key: &'static str,
-    value: String,
-    expected: impl Into<String>,
-) -> OptionsError {
-    OptionsError::InvalidValue {
-        key,
-        value,
-        expected: expected.into(),
+        self.mel_bank::<f64>().map(drop)
     }
 }
 

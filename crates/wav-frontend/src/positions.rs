@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::error::OptionsError;
+use crate::error::invalid;
 use crate::lanes::Isa;
-use crate::options::invalid;
 use crate::simd_path::{Kernel, Machine, SimdPath};
 
 /// Positions in a block: one hexadecimal digit of them.

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use pulp::Simd;
 
 use crate::error::OptionsError;
+use crate::error::invalid;
 use crate::lanes::{Isa, Portable};
-use crate::options::invalid;
 
 /// An instruction set that features can be computed with.
 ///

@@ -28,9 +28,9 @@
 
 use std::ops::Range;
 
+use crate::error::check_size;
+use crate::error::invalid;
 use crate::error::{FrontendError, OptionsError};
-use crate::frontend::check_size;
-use crate::options::invalid;
 use crate::queue::Queue;
 
 /// Largest window in frames: a minute.
