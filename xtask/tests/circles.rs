@@ -39,11 +39,21 @@ fn named(module: &Module, text: &str) -> Vec<Module> {
         .collect::<Vec<_>>()
         .join("\n");
     let mut paths = Vec::new();
-    for (start, root) in [
+    let children: Vec<String> = code
+        .lines()
+        .filter_map(|line| Some(line.split_once("mod ")?.1.strip_suffix(';')?.to_owned() + "::"))
+        .collect();
+    let mut starts = vec![
         ("crate::", Some(Vec::new())),
         ("super::", None),
         ("self::", Some(module.clone())),
-    ] {
+    ];
+    starts.extend(
+        children
+            .iter()
+            .map(|child| (child.as_str(), Some(module.clone()))),
+    );
+    for (start, root) in starts {
         for (at, _) in code.match_indices(start) {
             let before = code[..at].chars().next_back();
             if before
@@ -96,7 +106,7 @@ fn expand(base: &Module, text: &str, paths: &mut Vec<Module>) {
     }
     let path = match word.as_str() {
         "self" => base.clone(),
-        _ => [base.as_slice(), &[word.clone()]].concat(),
+        _ => [base.as_slice(), std::slice::from_ref(&word)].concat(),
     };
     match text[word.len()..].strip_prefix("::") {
         Some(rest) => expand(&path, rest, paths),

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{Form, recording_path, streaming};
+use super::samples::{Form, recording_path};
+use super::streaming;
 use crate::console::STRONG;
 use crate::http::json_request;
 use crate::layout::Layout;

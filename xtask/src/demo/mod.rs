@@ -2,6 +2,7 @@
 
 mod keep;
 mod paraformer;
+mod samples;
 mod sensevoice;
 mod streaming;
 mod table;
@@ -10,11 +11,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use self::samples::{Form, Samples, Score, export};
 use crate::console;
-use crate::golden::{self, Golden};
 use crate::http::Client;
 use crate::layout::Layout;
-use crate::recording::Recording;
 use crate::repo::{self, Kind};
 use crate::server::{Plan, PortOptions, Server};
 use crate::wheels::Wheels;
@@ -50,15 +50,6 @@ impl Demo {
             false => Form::Ensemble,
         }
     }
-}
-
-/// The two forms that the models come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// `config.pbtxt`: steps tied together by the server.
-    Ensemble,
-    /// `configs/pipeline.pbtxt`: one model that calls the others.
-    Pipeline,
 }
 
 /// Builds, fetches, serves, asks, compares.
@@ -179,52 +170,4 @@ pub fn assemble_common(layout: &Layout, kinds: &[Kind], target: &Path) -> Result
         force: true,
     })
     .map(drop)
-}
-
-/// The demo's model of a kind, in the project.
-fn export(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Sensevoice => "demo/sensevoice",
-        Kind::Paraformer => "demo/paraformer",
-        Kind::ParaformerOnline => "demo/paraformer_online",
-    }
-}
-
-/// The recordings, and what a model answers for them.
-struct Samples {
-    /// The directory of the model's export.
-    export: PathBuf,
-    recordings: Vec<(Golden, Recording)>,
-}
-
-impl Samples {
-    fn read(layout: &Layout, kind: Kind) -> Result<Self> {
-        let export = layout.project.join(export(kind));
-        let recordings = golden::read(&export.join("golden.tsv"))?
-            .into_iter()
-            .map(|golden| {
-                let recording = Recording::read(&recording_path(layout, &golden.recording))?;
-                Ok((golden, recording))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Self { export, recordings })
-    }
-}
-
-fn recording_path(layout: &Layout, name: &str) -> PathBuf {
-    layout.project.join("demo/recordings").join(name)
-}
-
-/// How many texts were asked for, and how many were not the expected ones.
-#[derive(Debug, Default, Clone, Copy)]
-struct Score {
-    texts: usize,
-    wrong: usize,
-}
-
-impl Score {
-    fn count(&mut self, right: bool) {
-        self.texts += 1;
-        self.wrong += usize::from(!right);
-    }
 }

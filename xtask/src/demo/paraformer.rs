@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use asr_decode::vocabulary::Vocabulary;
 
-use super::{Samples, Score, table};
+use super::samples::{Samples, Score};
+use super::table;
 use crate::console;
 use crate::golden;
 use crate::http::Client;

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::{Samples, Score, table};
+use super::samples::{Samples, Score};
+use super::table;
 use crate::console;
 use crate::golden::text_norms;
 use crate::http::Client;

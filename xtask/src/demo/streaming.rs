@@ -8,7 +8,7 @@ use anstyle::Style;
 use anyhow::{Context, Result};
 use asr_decode::vocabulary::Vocabulary;
 
-use super::{Form, Samples, Score};
+use super::samples::{Form, Samples, Score};
 use crate::console::{self, BAD, GOOD, STRONG};
 use crate::golden;
 use crate::http::Client;

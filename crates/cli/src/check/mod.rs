@@ -2,6 +2,7 @@
 //!
 //! The repository may be one of `triton-funasr repo`, one filled by hand, or a user's own with Python steps.
 
+mod finding;
 mod model;
 mod onnx;
 mod pbtxt;
@@ -9,14 +10,13 @@ mod references;
 mod server;
 mod steps;
 
-use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use serde_json::json;
 
-use self::model::{Config, Model};
-use crate::console::{BAD, GOOD, STRONG, WARN};
+use self::finding::{Finding, Level};
+use self::model::Model;
+use crate::console::GOOD;
 
 /// What to check.
 #[derive(Debug, clap::Args)]
@@ -29,75 +29,14 @@ pub struct Check {
     json: bool,
 }
 
-/// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    /// It does not load, or answers wrongly.
-    Error,
-    /// It works, until something usual happens.
-    Warning,
-    /// It works, and could be better.
-    Advice,
-}
-
-impl Level {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Advice => "advice",
-        }
-    }
-}
-
-/// Something that does not fit.
-#[derive(Debug, PartialEq, Eq)]
-struct Finding {
-    level: Level,
-    /// The file, relative to the repository.
-    place: String,
-    /// What does not fit.
-    what: String,
-    /// How to change it.
-    how: String,
-}
-
-impl Finding {
-    fn new(
-        level: Level,
-        place: impl fmt::Display,
-        what: impl Into<String>,
-        how: impl Into<String>,
-    ) -> Self {
-        Self {
-            level,
-            place: place.to_string(),
-            what: what.into(),
-            how: how.into(),
-        }
-    }
-
-    fn error(place: impl fmt::Display, what: impl Into<String>, how: impl Into<String>) -> Self {
-        Self::new(Level::Error, place, what, how)
-    }
-
-    fn warning(place: impl fmt::Display, what: impl Into<String>, how: impl Into<String>) -> Self {
-        Self::new(Level::Warning, place, what, how)
-    }
-
-    fn advice(place: impl fmt::Display, what: impl Into<String>, how: impl Into<String>) -> Self {
-        Self::new(Level::Advice, place, what, how)
-    }
-}
-
 /// Checks a repository and says what was found; fails where something does not load or answers wrongly.
 pub fn check(options: &Check) -> Result<()> {
     let models = model::read(&options.repository)?;
     let findings = findings(&models);
     for finding in &findings {
         match options.json {
-            true => anstream::println!("{}", as_json(finding)),
-            false => print(finding),
+            true => anstream::println!("{}", finding.as_json()),
+            false => finding.print(),
         }
     }
     let count = |level| {
@@ -146,39 +85,6 @@ fn findings(models: &[Model]) -> Vec<Finding> {
         }
     }
     findings
-}
-
-fn print(finding: &Finding) {
-    let style = match finding.level {
-        Level::Error => BAD,
-        Level::Warning => WARN,
-        Level::Advice => GOOD,
-    };
-    anstream::println!(
-        "{style}{}{style:#} {STRONG}{}{STRONG:#}: {}",
-        finding.level.word(),
-        finding.place,
-        finding.what
-    );
-    for line in finding.how.lines() {
-        anstream::println!("    {line}");
-    }
-}
-
-fn as_json(finding: &Finding) -> serde_json::Value {
-    json!({
-        "level": finding.level.word(),
-        "place": finding.place,
-        "what": finding.what,
-        "how": finding.how,
-    })
-}
-
-/// What a config has as `component`, where its backend is this project's.
-fn component<'m>(message: &'m pbtxt::Message) -> Option<&'m str> {
-    (message.text("backend") == "funasr")
-        .then(|| message.parameter("component"))
-        .flatten()
 }
 
 #[cfg(test)]

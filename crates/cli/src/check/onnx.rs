@@ -2,8 +2,9 @@
 
 use onnx_file::{Interface, Tensor};
 
+use super::finding::Finding;
+use super::model::{Config, Model};
 use super::pbtxt::Message;
-use super::{Config, Finding, Model};
 
 /// What concerns a config of an ONNX model.
 pub(super) fn of_config(model: &Model, config: &Config, message: &Message) -> Vec<Finding> {

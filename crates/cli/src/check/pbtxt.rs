@@ -79,6 +79,13 @@ impl Message {
         Some(entry.messages("value").last()?.text("string_value"))
     }
 
+    /// What a config has as `component`, where its backend is this project's.
+    pub(super) fn component(&self) -> Option<&str> {
+        (self.text("backend") == "funasr")
+            .then(|| self.parameter("component"))
+            .flatten()
+    }
+
     fn named<'m>(&'m self, name: &str) -> impl Iterator<Item = &'m Value> {
         self.0
             .iter()

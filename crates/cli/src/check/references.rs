@@ -6,8 +6,9 @@ use asr_decode::sentencepiece::Tokenizer;
 use asr_decode::vocabulary::Vocabulary;
 use wav_frontend::{Cmvn, FrontendOptions, yaml};
 
+use super::finding::Finding;
+use super::model::{Config, Model};
 use super::pbtxt::Message;
-use super::{Config, Finding, Model, component};
 
 /// The parameters that name files, and what reads them.
 const FILES: [(&str, Reader); 4] = [
@@ -44,7 +45,7 @@ pub(super) fn of_config(
     message: &Message,
 ) -> Vec<Finding> {
     let mut findings = ensemble(models, config, message);
-    if component(message).is_some() {
+    if message.component().is_some() {
         findings.extend(files(model, config, message));
         findings.extend(callees(models, config, message));
     }
@@ -72,7 +73,7 @@ fn ensemble(models: &[Model], config: &Config, message: &Message) -> Vec<Finding
 }
 
 fn callees(models: &[Model], config: &Config, message: &Message) -> Vec<Finding> {
-    let called: &[&str] = match component(message) {
+    let called: &[&str] = match message.component() {
         Some("sensevoice" | "paraformer") => &["encoder"],
         Some("streaming_paraformer") => &["encoder", "decoder"],
         Some("cif_search") => &["decoder"],

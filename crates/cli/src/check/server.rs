@@ -1,7 +1,8 @@
 //! What the server itself wants of a model, or does with it.
 
+use super::finding::Finding;
+use super::model::{Config, Model};
 use super::pbtxt::Message;
-use super::{Config, Finding, Model, component};
 
 /// What concerns the model's directory.
 pub(super) fn of_model(model: &Model) -> Vec<Finding> {
@@ -96,7 +97,9 @@ fn warm_up(place: &str, message: &Message) -> Option<Finding> {
         "streaming_paraformer",
         "cif_search",
     ];
-    let pipeline = component(message).is_some_and(|component| calls.contains(&component));
+    let pipeline = message
+        .component()
+        .is_some_and(|component| calls.contains(&component));
     if !pipeline && !message.has("sequence_batching") {
         return None;
     }

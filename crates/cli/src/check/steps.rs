@@ -1,7 +1,8 @@
 //! Python steps that a component of this backend can take the place of, and the components themselves.
 
+use super::finding::Finding;
+use super::model::{Config, Model};
 use super::pbtxt::Message;
-use super::{Config, Finding, Model, component};
 
 /// The steps of ensembles: component, the tensors that tell it, and the parameter that it cannot do without.
 const STEPS: &[Step] = &[
@@ -101,7 +102,7 @@ fn native(config: &Config, message: &Message) -> Vec<Finding> {
     let place = &config.place;
     let known = || STEPS.iter().map(|step| step.component).chain(PIPELINES);
     let list = || known().collect::<Vec<_>>().join(", ");
-    let Some(component) = component(message) else {
+    let Some(component) = message.component() else {
         let how = match step_of(message) {
             Some(step) => format!(
                 "add to its parameters {{ key: \"component\" value: {{ string_value: \"{}\" }} }}",

@@ -2,7 +2,7 @@
 
 use pulp::{Scalar128b, Simd};
 
-use super::{Isa, Lanes, MAX_LANES};
+use super::vector::{Isa, Lanes, MAX_LANES};
 
 /// Plain arithmetic, four numbers at a time, which is what the compiler finds instructions for everywhere.
 #[derive(Debug, Clone, Copy)]

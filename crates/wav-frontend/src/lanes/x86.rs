@@ -6,7 +6,7 @@ use pulp::x86::{V3, V4};
 use pulp::{Simd, cast};
 
 use super::plain::{Doubles, Singles, four, lanes, pulp_lanes};
-use super::{Isa, Lanes, MAX_LANES};
+use super::vector::{Isa, Lanes, MAX_LANES};
 
 lanes!(Singles, V3, f32, f32s, true);
 lanes!(Doubles, V3, f64, f64s, true);
