@@ -62,6 +62,9 @@ pub(crate) fn assemble(layout: &Layout, options: &Options) -> Result<String> {
             assembly.write(layout, *kind, |model| named(*kind, model), partial)
         })
     })?;
+    for (_, assembly) in &assemblies {
+        assembly.notes.iter().for_each(crate::console::warn);
+    }
     let facts: Vec<_> = assemblies
         .iter()
         .map(|(kind, assembly)| format!("{}: {}", kind.name(), assembly.facts))
