@@ -4,7 +4,8 @@
 //! (continuous integrate-and-fire, CIF) and its length mask:
 //!
 //! - The token axis is as long as the most tokens of a row. If no row has any, it is empty, and ONNX Runtime fails at an operator that
-//!   cannot take that. The guard makes it at least one long; `token_num` stays 0, so nobody reads what is there.
+//!   cannot take that. The guard makes it at least one long; `token_num` stays 0, so nobody reads what is there. Likewise the mask of
+//!   frames, for one frame of rows that have none.
 //! - All rows' tokens stand one behind the other while they are collected, and the places where the rows' begin are marked. If the
 //!   last row has none, its place is behind the end, an index that ONNX Runtime refuses. The guard leaves such places out.
 //!
@@ -87,38 +88,42 @@ fn changes(graph: &Graph) -> std::result::Result<BTreeMap<String, Change>, &'sta
     if !graph.names_are_unique() {
         return Err("several of its values have one name");
     }
-    let mut changes = BTreeMap::new();
     let places = places(graph)?;
-    for node in sizes(graph)? {
-        let casts: Vec<&Node> = node
-            .output()
-            .into_iter()
-            .flat_map(|name| graph.consumers(name))
-            .collect();
-        if casts.is_empty() {
-            return Err("nothing takes the number of tokens of the longest row");
-        }
-        for cast in casts {
-            let element = cast.to.and_then(|to| i32::try_from(to).ok()).map(Element);
-            match (
-                cast.is("Cast"),
-                cast.output(),
-                element.filter(|element| one(*element).is_some()),
-            ) {
-                (true, Some(output), Some(element)) => {
-                    changes.insert(output.to_owned(), Change::AtLeastOne(element));
-                }
-                _ => return Err("the number of tokens of the longest row is used in another way"),
-            }
-        }
-    }
-    changes.insert(
+    let mut changes = BTreeMap::from([(
         places.name,
         Change::Within {
             counts: places.counts,
         },
-    );
+    )]);
+    for size in sizes(graph)? {
+        let bounded = at_least_one(graph, size)
+            .ok_or("the number of tokens of the longest row is used in another way")?;
+        changes.extend(bounded);
+    }
+    for frames in maxima(graph, |value| {
+        graph.origin(value, &SAME_NUMBER) == "speech_lengths"
+    }) {
+        changes.extend(at_least_one(graph, frames).into_iter().flatten());
+    }
     Ok(changes)
+}
+
+/// The changes that make a maximum at least 1, where it is cast to a type that is known; `None` if it is used otherwise.
+fn at_least_one(graph: &Graph, maximum: &Node) -> Option<Vec<(String, Change)>> {
+    let bounded = |cast: &Node| {
+        let element = Element(i32::try_from(cast.to.filter(|_| cast.is("Cast"))?).ok()?);
+        one(element)?;
+        Some((cast.output()?.to_owned(), Change::AtLeastOne(element)))
+    };
+    graph.consumers(maximum.output()?).map(bounded).collect()
+}
+
+/// The nodes that take the maximum of a value that is meant.
+fn maxima(graph: &Graph, meant: impl Fn(&str) -> bool) -> Vec<&Node> {
+    let nodes = graph.nodes.iter().filter(|node| node.is("ReduceMax"));
+    nodes
+        .filter(|node| node.input(0).is_some_and(&meant))
+        .collect()
 }
 
 /// What leaves the number of tokens what it is.
@@ -138,12 +143,7 @@ fn sizes(graph: &Graph) -> std::result::Result<Vec<&Node>, &'static str> {
     let Some(weighed) = token_num.and_then(|name| weights(name)) else {
         return Err("its output token_num is no sum");
     };
-    let maxima: Vec<&Node> = graph
-        .nodes
-        .iter()
-        .filter(|node| node.is("ReduceMax"))
-        .filter(|node| node.input(0).and_then(weights).as_ref() == Some(&weighed))
-        .collect();
+    let maxima = maxima(graph, |value| weights(value).as_ref() == Some(&weighed));
     let of = |branch: Option<&str>| {
         let within = |node: &&&Node| node.within.as_ref().map(|(_, name)| name.as_str()) == branch;
         maxima.iter().filter(within).count()
@@ -433,7 +433,8 @@ mod tests {
         let at = lines.iter().position(|line| line == within[0]).unwrap();
         assert_eq!(lines[at..at + 4], within);
         let maxima = lines.iter().filter(|line| line.starts_with("Max "));
-        assert_eq!((maxima.count(), lines.len()), (3, 13), "{lines:?}");
+        // Two branches and the decoder's mask of tokens; the masks of frames of the encoder, the predictor and the decoder.
+        assert_eq!((maxima.count(), lines.len()), (6, 22), "{lines:?}");
         assert!(matches!(guard(&written), Silence::Guarded));
     }
 
@@ -463,7 +464,7 @@ mod tests {
             .iter()
             .filter(|line| !kept.contains(line))
             .count();
-        assert_eq!(lost, 4);
+        assert_eq!(lost, 7);
     }
 
     #[test]
@@ -471,7 +472,7 @@ mod tests {
         let model = without_branch(&demo("paraformer/model.onnx"));
         let lines = added(&model, &guarded(&model));
         let maxima = lines.iter().filter(|line| line.starts_with("Max "));
-        assert_eq!((maxima.count(), lines.len()), (2, 10), "{lines:?}");
+        assert_eq!((maxima.count(), lines.len()), (5, 19), "{lines:?}");
     }
 
     #[test]
