@@ -17,6 +17,7 @@ from paraformer.repositories import (
     with_idle,
     with_shorter_idle,
 )
+from support.environment import PROJECT
 from support.repository import chain, replaced, with_parameter, with_queue_delay
 
 # How long the patient models wait for company: far longer than a client needs to send it.
@@ -37,6 +38,7 @@ def offline():
     """The offline repository.
 
     - `infer_pipeline` and its steps: as users get them
+    - `exported_encoder`: the model as it is exported, without the guard for recordings without a token
     - `golden_scoring`, `golden_scoring_raw`: a vocabulary of 8404 tokens, words joined or not; both wait for company
     - `yaml_scoring`: a vocabulary of YAML_TOKENS in a config.yaml
     """
@@ -45,6 +47,8 @@ def offline():
     for name, raw in (("golden_scoring", "false"), ("golden_scoring_raw", "true")):
         model = add_model(repository, name, "scoring", chain(with_parameter("raw", raw), patient))
         shutil.copy(DECODE_DATA / "tokens.json", model)
+    model = add_model(repository, "exported_encoder", "encoder")
+    shutil.copy(PROJECT / "demo/paraformer/model.onnx", model / "1/model.onnx")
     model = add_model(
         repository,
         "yaml_scoring",

@@ -3,12 +3,17 @@
 
 mod edit;
 mod error;
+mod graph;
 mod interface;
 mod proto;
 mod prune;
+mod silence;
+mod table;
 mod wire;
 
 pub use edit::Edit;
 pub use error::OnnxError;
 pub use interface::{Element, Interface, Tensor};
 pub use prune::{keep_outputs, output_names};
+pub use silence::{Silence, guard_silence};
+pub use table::table_rows;

@@ -61,6 +61,9 @@ pub fn assemble(options: &Options) -> Result<String> {
             assembly.write(*kind, |model| named(*kind, model), partial)
         })
     })?;
+    for (_, assembly) in &assemblies {
+        assembly.notes.iter().for_each(crate::console::warn);
+    }
     let facts: Vec<_> = assemblies
         .iter()
         .map(|(kind, assembly)| format!("{}: {}", kind.name(), assembly.facts))

@@ -4,6 +4,7 @@ mod all;
 mod caches;
 mod check;
 mod dims;
+mod graph;
 mod interface;
 mod paraformer;
 mod paraformer_online;
@@ -12,11 +13,12 @@ mod search;
 mod sensevoice;
 mod templates;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use onnx_file::Interface;
+use onnx_file::{Edit, Interface};
 
 pub use self::all::{Options as AllOptions, assemble as assemble_all};
 use crate::console;
@@ -138,6 +140,10 @@ struct Assembly {
     replacements: Vec<(String, String)>,
     /// The export's files, and where in the repository they go.
     files: Vec<(PathBuf, String)>,
+    /// What is changed in a file of the export on its way.
+    edits: HashMap<PathBuf, Edit>,
+    /// What a person should know of the repository.
+    notes: Vec<String>,
     /// What the ONNX files of models take and give.
     interfaces: Vec<(&'static str, Interface)>,
     /// What the repository holds, in a few words.
@@ -163,9 +169,13 @@ impl Assembly {
                 fs::write(to, text)?;
             }
         }
-        self.files
-            .iter()
-            .try_for_each(|(from, to)| place::place(from, &target.join(to)))
+        self.files.iter().try_for_each(|(from, to)| {
+            let to = target.join(to);
+            match self.edits.get(from) {
+                Some(edit) => place::edited(from, &to, edit),
+                None => place::place(from, &to),
+            }
+        })
     }
 
     /// A configuration with the dimensions of the model's ONNX file, if it has one.
@@ -190,6 +200,7 @@ pub fn assemble(kind: Kind, options: &Options) -> Result<String> {
     make(&options.to, |partial| {
         assembly.write(kind, str::to_owned, partial)
     })?;
+    assembly.notes.iter().for_each(console::warn);
     Ok(assembly.facts)
 }
 
@@ -246,6 +257,13 @@ fn sibling(target: &Path, what: &str) -> Result<PathBuf> {
         .file_name()
         .with_context(|| format!("{} names no directory", target.display()))?;
     Ok(target.with_file_name(format!(".{}.{what}", name.to_string_lossy())))
+}
+
+/// How the templates write a parameter, and how they are to write it.
+fn parameter(key: &str, from: &str, to: &str) -> (String, String) {
+    let written =
+        |value: &str| format!("key: \"{key}\"\n    value: {{ string_value: \"{value}\" }}");
+    (written(from), written(to))
 }
 
 /// How the templates write the shape of features, and how they are to write it.

@@ -6,7 +6,7 @@ use asr_decode::vocabulary::Vocabulary;
 use super::check::{self, Scores};
 use super::interface::{self, PARAFORMER};
 use super::search::{Piece, Search};
-use super::{Assembly, Kind, Options, feature_dims};
+use super::{Assembly, Kind, Options, feature_dims, graph, parameter};
 
 pub(super) fn plan(options: &Options) -> Result<Assembly> {
     let mut search = Search::new(Kind::Paraformer, options)?;
@@ -44,12 +44,27 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
             format!("scoring/{}", vocabulary.name()),
         ),
     ]);
+    let guarded = graph::guard(&onnx)?;
+    let serves = if guarded.serves_silence {
+        "true"
+    } else {
+        "false"
+    };
     Ok(Assembly {
-        replacements: [feature_dims(feature_dim)]
-            .into_iter()
-            .chain(vocabulary_names(&vocabulary))
-            .collect(),
+        replacements: [
+            feature_dims(feature_dim),
+            parameter("encoder_serves_silence", "false", serves),
+        ]
+        .into_iter()
+        .chain(vocabulary_names(&vocabulary))
+        .collect(),
         files,
+        edits: guarded
+            .edit
+            .map(|edit| (onnx.path, edit))
+            .into_iter()
+            .collect(),
+        notes: guarded.note.into_iter().collect(),
         interfaces: vec![("encoder", onnx.content)],
         facts,
     })

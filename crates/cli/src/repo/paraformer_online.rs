@@ -1,5 +1,7 @@
 //! A repository of Paraformer for streams.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use wav_frontend::online::OnlineFrontend;
 
@@ -94,6 +96,8 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         .chain(decoder_caches(&caches))
         .collect(),
         files,
+        edits: HashMap::new(),
+        notes: Vec::new(),
         interfaces: vec![("encoder", encoder.content), ("decoder", decoder.content)],
         facts,
     })

@@ -1,10 +1,11 @@
 //! Putting files into a repository.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use onnx_file::Edit;
 
 use crate::console;
 
@@ -30,13 +31,30 @@ pub(crate) fn place(from: &Path, to: &Path) -> Result<()> {
     place().with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
+/// Puts an edited copy of the ONNX file `from` at `to`.
+pub(crate) fn edited(from: &Path, to: &Path, edit: &Edit) -> Result<()> {
+    let place = || -> Result<()> {
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let source = File::open(from)?;
+        let bar = console::bytes_bar("Copying", source.metadata()?.len()).with_message(name_of(to));
+        let mut target = BufWriter::new(bar.wrap_write(File::create(to)?));
+        edit.write(source, &mut target)?;
+        target.flush()?;
+        bar.finish_and_clear();
+        Ok(())
+    };
+    place().with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 fn copy_shown(from: &Path, to: &Path, size: u64) -> io::Result<()> {
-    let name = to
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let bar = console::bytes_bar("Copying", size).with_message(name);
+    let bar = console::bytes_bar("Copying", size).with_message(name_of(to));
     let mut target = File::create(to)?;
     io::copy(&mut bar.wrap_read(File::open(from)?), &mut target)?;
     target.flush()?;

@@ -1,14 +1,19 @@
 //! A SenseVoice repository.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 
 use super::check::{self, Scores};
 use super::interface::{self, SENSEVOICE};
 use super::search::Search;
-use super::{Assembly, Kind, Options, feature_dims};
+use super::{Assembly, Kind, Options, feature_dims, graph, parameter};
 
 /// The name the template's configuration gives the tokenizer.
 pub(super) const TOKENIZER: &str = "chn_jpn_yue_eng_ko_spectok.bpe.model";
+
+/// How many languages and ways to write numbers the published model has, as the template says.
+const PROMPT_IDS: &str = "16";
 
 pub(super) fn plan(options: &Options) -> Result<Assembly> {
     let mut search = Search::new(Kind::Sensevoice, options)?;
@@ -49,9 +54,20 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         (config.path, "feature_extractor/config.yaml".to_owned()),
         (tokenizer.path, format!("scoring/{TOKENIZER}")),
     ]);
+    let mut replacements = vec![feature_dims(feature_dim)];
+    let mut notes = Vec::new();
+    match graph::ids(&onnx, &["language", "textnorm"])? {
+        Some(ids) => replacements.push(parameter("prompt_ids", PROMPT_IDS, &ids.to_string())),
+        None => notes.push(format!(
+            "{}: from which ids LANGUAGE and TEXT_NORM may pick cannot be seen; {PROMPT_IDS} are taken, as the published model has",
+            onnx.name()
+        )),
+    }
     Ok(Assembly {
-        replacements: vec![feature_dims(feature_dim)],
+        replacements,
         files,
+        edits: HashMap::new(),
+        notes,
         interfaces: vec![("encoder", onnx.content)],
         facts,
     })

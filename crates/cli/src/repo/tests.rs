@@ -117,6 +117,7 @@ fn the_sensevoice_demo_becomes_a_repository() {
     );
     assert_configs_of_template(Sensevoice, &options, &["encoder"]);
     assert_dims(&options, "encoder", "ctc_logits", "-1, 178", 2);
+    assert_parameter(&options, "sensevoice", "prompt_ids", "16");
 }
 
 #[test]
@@ -127,13 +128,25 @@ fn the_paraformer_demo_becomes_a_repository() {
     assert_placed(
         &options,
         &[
-            ("model.onnx", "encoder/1/model.onnx"),
             ("am.mvn", "feature_extractor/am.mvn"),
             ("config.yaml", "feature_extractor/config.yaml"),
             ("tokens.json", "scoring/tokens.json"),
         ],
     );
-    assert_configs_of_template(Paraformer, &options, &["encoder"]);
+    assert_configs_of_template(Paraformer, &options, &["infer_pipeline", "encoder"]);
+    assert_parameter(&options, "infer_pipeline", "encoder_serves_silence", "true");
+    // With the guard it is another file; with the guard taken as an export, it stays.
+    let guarded = options.to.join("encoder/1/model.onnx");
+    let bytes = fs::read(&guarded).unwrap();
+    assert!(bytes.len() > fs::read(options.from.join("model.onnx")).unwrap().len());
+    fs::copy(guarded, options.from.join("model.onnx")).unwrap();
+    let options = Options {
+        force: true,
+        ..options
+    };
+    assemble(Paraformer, &options).unwrap();
+    assert_placed(&options, &[("model.onnx", "encoder/1/model.onnx")]);
+    assert_parameter(&options, "infer_pipeline", "encoder_serves_silence", "true");
     assert_dims(&options, "encoder", "logits", "-1, 124", 2);
 }
 
@@ -268,6 +281,66 @@ fn pieces_of_different_models_are_told() {
     );
 }
 
+/// A configuration of the model has the parameter with this value, once.
+fn assert_parameter(options: &Options, model: &str, key: &str, value: &str) {
+    let config = config(&options.to, model);
+    let entry = format!("key: \"{key}\"\n    value: {{ string_value: \"{value}\" }}");
+    assert_eq!(config.matches(&entry).count(), 1, "{config}");
+    assert_eq!(config.matches(key).count(), 1, "{config}");
+}
+
+/// Changes the export's model.onnx: one operator's name for another of the same length.
+fn rename_operator(options: &Options, from: &[u8; 6], to: &[u8; 6]) {
+    let path = options.from.join("model.onnx");
+    let mut bytes = fs::read(&path).unwrap();
+    let places: Vec<usize> = (0..bytes.len() - from.len())
+        .filter(|&at| bytes[at..].starts_with(from))
+        .collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_paraformer_of_another_graph_is_taken_as_it_is() {
+    let (_directory, options) = export(Paraformer);
+    rename_operator(&options, b"CumSum", b"CumMax");
+    let notes = Paraformer.plan(&options).unwrap().notes;
+    assert_eq!(
+        notes,
+        [
+            "model.onnx is taken as it is: it does not collect tokens as the known exports do. It fails on recordings without words: in the \
+             ensemble their requests are errors, and spoil those that share a batch with them; the pipeline gives each recording a call \
+             of its own"
+        ]
+    );
+    assemble(Paraformer, &options).unwrap();
+    assert_placed(&options, &[("model.onnx", "encoder/1/model.onnx")]);
+    assert_parameter(
+        &options,
+        "infer_pipeline",
+        "encoder_serves_silence",
+        "false",
+    );
+}
+
+#[test]
+fn a_sensevoice_whose_ids_are_not_seen_is_told() {
+    let (_directory, options) = export(Sensevoice);
+    rename_operator(&options, b"Gather", b"Gothem");
+    let notes = Sensevoice.plan(&options).unwrap().notes;
+    assert_eq!(
+        notes,
+        [
+            "model.onnx: from which ids LANGUAGE and TEXT_NORM may pick cannot be seen; 16 are taken, as the published model has"
+        ]
+    );
+    assemble(Sensevoice, &options).unwrap();
+    assert_parameter(&options, "sensevoice", "prompt_ids", "16");
+}
+
 /// The configurations of a model give a tensor these dimensions, as often as they have it.
 fn assert_dims(options: &Options, model: &str, tensor: &str, dims: &str, count: usize) {
     let config = config(&options.to, model);
@@ -361,12 +434,16 @@ fn the_templates_write_what_is_replaced_as_expected() {
     for (kind, counts) in [
         (
             Sensevoice,
-            vec![vec![("feature_extractor", 1), ("encoder", 2)]],
+            vec![
+                vec![("feature_extractor", 1), ("encoder", 2)],
+                vec![("sensevoice", 1)],
+            ],
         ),
         (
             Paraformer,
             vec![
                 vec![("feature_extractor", 1), ("encoder", 2)],
+                vec![("infer_pipeline", 1)],
                 vec![("scoring", 1)],
                 vec![("infer_pipeline", 1)],
             ],

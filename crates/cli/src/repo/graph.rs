@@ -1,0 +1,59 @@
+//! What is read from, and changed in, the graphs of the export.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use anyhow::{Context, Result};
+use onnx_file::{Edit, Silence, guard_silence, table_rows};
+
+use super::search::Onnx;
+
+/// How a Paraformer comes to serve recordings without words.
+pub(super) struct Guarded {
+    /// It does, with the edit if there is one.
+    pub(super) serves_silence: bool,
+    pub(super) edit: Option<Edit>,
+    /// Why it does not.
+    pub(super) note: Option<String>,
+}
+
+/// Puts the guard of silence into a Paraformer.
+pub(super) fn guard(onnx: &Onnx) -> Result<Guarded> {
+    let (reader, length) = open(onnx)?;
+    let silence = guard_silence(reader, length).with_context(|| onnx.name())?;
+    let (serves_silence, edit, note) = match silence {
+        Silence::Guard(edit) => (true, Some(edit), None),
+        Silence::Guarded => (true, None, None),
+        Silence::Unknown(reason) => {
+            let note = format!(
+                "{} is taken as it is: {reason}. It fails on recordings without words: in the ensemble their requests are errors, and \
+                 spoil those that share a batch with them; the pipeline gives each recording a call of its own",
+                onnx.name()
+            );
+            (false, None, Some(note))
+        }
+    };
+    Ok(Guarded {
+        serves_silence,
+        edit,
+        note,
+    })
+}
+
+/// How many ids a model knows for each of these inputs.
+pub(super) fn ids(onnx: &Onnx, inputs: &[&str]) -> Result<Option<u64>> {
+    let mut fewest = None;
+    for input in inputs {
+        let (reader, length) = open(onnx)?;
+        let rows = table_rows(reader, length, input).with_context(|| onnx.name())?;
+        let Some(rows) = rows else { return Ok(None) };
+        fewest = Some(fewest.map_or(rows, |fewest: u64| fewest.min(rows)));
+    }
+    Ok(fewest)
+}
+
+fn open(onnx: &Onnx) -> Result<(BufReader<File>, u64)> {
+    let file = File::open(&onnx.path)?;
+    let length = file.metadata()?.len();
+    Ok((BufReader::new(file), length))
+}

@@ -1,0 +1,199 @@
+//! The nodes of a model, those within branches and loops too, and the sizes of its weights.
+
+use std::collections::HashMap;
+use std::io::{Read, Seek};
+
+use crate::edit::find_graph;
+use crate::error::{Result, not_onnx};
+use crate::interface::{Initializer, Tensor};
+use crate::proto::{DEEPEST, attribute, graph, model, node, opset};
+use crate::wire::{Field, Walker, fields, named, number, part, string, text};
+
+/// What a model computes.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    /// Where it is in the file.
+    pub(crate) place: Field,
+    /// The version of ONNX's own operators.
+    pub(crate) opset: i64,
+    pub(crate) outputs: Vec<String>,
+    /// The dimensions of weights.
+    pub(crate) initializers: HashMap<String, Vec<i64>>,
+    /// All nodes, each before those of the graphs that it runs.
+    pub(crate) nodes: Vec<Node>,
+    /// Who makes a value, by its name; `None` for names that several nodes use.
+    producers: HashMap<String, Option<usize>>,
+    /// Who takes a value.
+    consumers: HashMap<String, Vec<usize>>,
+}
+
+/// A node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// The operator, if it is one of ONNX's own.
+    pub(crate) operator: Option<String>,
+    pub(crate) inputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
+    /// The node that runs it, and the attribute of that node which holds it; `None` in the model's own graph.
+    pub(crate) within: Option<(usize, String)>,
+    /// The attribute `to`.
+    pub(crate) to: Option<i64>,
+    /// Where it is in the file, if it is in the model's own graph.
+    pub(crate) start: Option<u64>,
+}
+
+impl Graph {
+    /// Reads the graph in the `length` bytes of an ONNX file.
+    pub(crate) fn read(reader: impl Read + Seek, length: u64) -> Result<Self> {
+        let mut walker = Walker::new(reader)?;
+        let opset = opset_version(&mut walker, length)?;
+        walker.go_to(0)?;
+        let place = find_graph(&mut walker, length)?;
+        let mut read = Self {
+            place: place.clone(),
+            opset,
+            outputs: Vec::new(),
+            initializers: HashMap::new(),
+            nodes: Vec::new(),
+            producers: HashMap::new(),
+            consumers: HashMap::new(),
+        };
+        while let Some(field) = walker.field(place.body.end)? {
+            if field.is(graph::NODE) {
+                let node = walker.bytes(&field)?;
+                read.add(&node, None, Some(field.start), DEEPEST)?;
+            } else if field.is(graph::INITIALIZER) {
+                let initializer = Initializer::read(&mut walker, &field)?;
+                read.initializers.insert(initializer.name, initializer.dims);
+            } else if field.is(graph::OUTPUT) {
+                let output = Tensor::decode(&walker.bytes(&field)?)?;
+                read.outputs.push(output.name);
+            }
+            walker.skip(&field)?;
+        }
+        Ok(read)
+    }
+
+    /// Adds a node and what it runs.
+    fn add(
+        &mut self,
+        bytes: &[u8],
+        within: Option<(usize, String)>,
+        start: Option<u64>,
+        depth: usize,
+    ) -> Result<()> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return not_onnx("its graphs are nested too deep");
+        };
+        let names = |number| named(bytes, number).map(|name| name.map(text));
+        let domain = string(bytes, node::DOMAIN)?.unwrap_or_default();
+        let number = self.nodes.len();
+        let node = Node {
+            operator: string(bytes, node::OP_TYPE)?.filter(|_| matches!(&*domain, "" | "ai.onnx")),
+            inputs: names(node::INPUT).collect::<Result<_>>()?,
+            outputs: names(node::OUTPUT).collect::<Result<_>>()?,
+            within,
+            to: to(bytes)?,
+            start,
+        };
+        for name in node.outputs.iter().filter(|name| !name.is_empty()) {
+            let producer = self.producers.entry(name.clone());
+            producer
+                .and_modify(|other| *other = None)
+                .or_insert(Some(number));
+        }
+        for name in &node.inputs {
+            self.consumers.entry(name.clone()).or_default().push(number);
+        }
+        self.nodes.push(node);
+        for attribute in named(bytes, node::ATTRIBUTE) {
+            let attribute = attribute?;
+            let name = string(attribute, attribute::NAME)?.unwrap_or_default();
+            for field in fields(attribute) {
+                let field = field?;
+                if field.is(attribute::GRAPH) || field.is(attribute::GRAPHS) {
+                    for inner in named(part(attribute, field.body)?, graph::NODE) {
+                        self.add(inner?, Some((number, name.clone())), None, depth)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The node that makes a value, if there is exactly one.
+    pub(crate) fn producer(&self, value: &str) -> Option<&Node> {
+        self.nodes.get((*self.producers.get(value)?)?)
+    }
+
+    /// The nodes that take a value.
+    pub(crate) fn consumers(&self, value: &str) -> impl Iterator<Item = &Node> {
+        let numbers = self.consumers.get(value).into_iter().flatten();
+        numbers.filter_map(|number| self.nodes.get(*number))
+    }
+
+    /// The value at the end of a chain of nodes that leave a tensor's meaning as it is, going up from `value`.
+    pub(crate) fn origin<'a>(&'a self, value: &'a str, passing: &[&str]) -> &'a str {
+        let mut value = value;
+        // A file may go round in circles.
+        for _ in 0..self.nodes.len() {
+            match self.producer(value) {
+                Some(node) if node.is_any(passing) => match node.inputs.first() {
+                    Some(input) => value = input,
+                    None => break,
+                },
+                _ => break,
+            }
+        }
+        value
+    }
+
+    /// Whether each value has a name of its own, wherever it is made.
+    pub(crate) fn names_are_unique(&self) -> bool {
+        self.producers.values().all(Option::is_some)
+    }
+}
+
+impl Node {
+    pub(crate) fn is(&self, operator: &str) -> bool {
+        self.operator.as_deref() == Some(operator)
+    }
+
+    pub(crate) fn is_any(&self, operators: &[&str]) -> bool {
+        operators.iter().any(|operator| self.is(operator))
+    }
+
+    pub(crate) fn input(&self, number: usize) -> Option<&str> {
+        self.inputs.get(number).map(String::as_str)
+    }
+
+    pub(crate) fn output(&self) -> Option<&str> {
+        self.outputs.first().map(String::as_str)
+    }
+}
+
+/// A node's attribute `to`.
+fn to(node: &[u8]) -> Result<Option<i64>> {
+    for attribute in named(node, node::ATTRIBUTE) {
+        let attribute = attribute?;
+        if string(attribute, attribute::NAME)?.as_deref() == Some("to") {
+            return number(attribute, attribute::INT);
+        }
+    }
+    Ok(None)
+}
+
+fn opset_version(walker: &mut Walker<impl Read + Seek>, length: u64) -> Result<i64> {
+    let mut version = 0;
+    while let Some(field) = walker.field(length)? {
+        if field.is(model::OPSET_IMPORT) {
+            let import = walker.bytes(&field)?;
+            let domain = string(&import, opset::DOMAIN)?.unwrap_or_default();
+            if matches!(&*domain, "" | "ai.onnx") {
+                version = number(&import, opset::VERSION)?.unwrap_or(0);
+            }
+        }
+        walker.skip(&field)?;
+    }
+    Ok(version)
+}
