@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use super::{Assembly, Kind, check_target, make};
+use super::assembly::Assembly;
+use super::kind::Kind;
+use super::plan::plan;
+use super::target::{check_target, make};
 
 /// What to assemble from what.
 #[derive(Debug, clap::Args)]
@@ -40,13 +43,13 @@ pub fn assemble(options: &Options) -> Result<String> {
         if assemblies.iter().any(|(other, _)| other == kind) {
             bail!("--from names two exports of {}", kind.name());
         }
-        let own = super::Options {
+        let own = super::options::Options {
             from: from.clone(),
             to: options.to.clone(),
             quantized: options.quantized,
             force: options.force,
         };
-        let assembly = kind.plan(&own).with_context(|| kind.name())?;
+        let assembly = plan(*kind, &own).with_context(|| kind.name())?;
         assemblies.push((*kind, renamed(assembly, *kind)));
     }
     let part = |name: &str| {

@@ -3,10 +3,13 @@
 use anyhow::Result;
 use asr_decode::vocabulary::Vocabulary;
 
+use super::assembly::{Assembly, feature_dims, parameter};
 use super::check::{self, Scores};
+use super::graph;
 use super::interface::{self, PARAFORMER};
+use super::kind::Kind;
+use super::options::Options;
 use super::search::{Piece, Search};
-use super::{Assembly, Kind, Options, feature_dims, graph, parameter};
 
 pub(super) fn plan(options: &Options) -> Result<Assembly> {
     let mut search = Search::new(Kind::Paraformer, options)?;

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use anyhow::Result;
 use wav_frontend::online::OnlineFrontend;
 
+use super::assembly::{Assembly, feature_dims};
 use super::caches::{self, Cache};
 use super::check::{self, Hidden, Mismatch};
 use super::interface::{self, STREAMING_DECODER, STREAMING_ENCODER};
+use super::kind::Kind;
+use super::options::Options;
 use super::paraformer::{scores_of, vocabulary_names};
 use super::search::{ModelConfig, Piece, Search};
-use super::{Assembly, Kind, Options, feature_dims};
 
 /// What the template's feature_extractor has for `chunk_size_s`.
 const CHUNK_SECONDS: f64 = 0.6;

@@ -10,7 +10,8 @@ use asr_decode::vocabulary::{Vocabulary, VocabularyError};
 use onnx_file::Interface;
 use wav_frontend::{Cmvn, FrontendOptions, OptionsError, yaml};
 
-use super::{Kind, Options};
+use super::kind::Kind;
+use super::options::Options;
 
 /// A file of the export, and what it says.
 #[derive(Debug, Clone)]

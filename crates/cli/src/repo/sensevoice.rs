@@ -4,10 +4,13 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 
+use super::assembly::{Assembly, feature_dims, parameter};
 use super::check::{self, Scores};
+use super::graph;
 use super::interface::{self, SENSEVOICE};
+use super::kind::Kind;
+use super::options::Options;
 use super::search::Search;
-use super::{Assembly, Kind, Options, feature_dims, graph, parameter};
 
 /// The name the template's configuration gives the tokenizer.
 pub(super) const TOKENIZER: &str = "chn_jpn_yue_eng_ko_spectok.bpe.model";

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use include_dir::{Dir, include_dir};
 
-use super::Kind;
+use super::kind::Kind;
 
 static SENSEVOICE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../model_repo_sense_voice_small");
 static PARAFORMER: Dir<'_> =

@@ -3,6 +3,9 @@
 use super::sensevoice::TOKENIZER;
 use super::*;
 use Kind::{Paraformer, ParaformerOnline, Sensevoice};
+use onnx_file::Interface;
+use std::fs;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// The project's directory.
@@ -307,7 +310,7 @@ fn rename_operator(options: &Options, from: &[u8; 6], to: &[u8; 6]) {
 fn a_paraformer_of_another_graph_is_taken_as_it_is() {
     let (_directory, options) = export(Paraformer);
     rename_operator(&options, b"CumSum", b"CumMax");
-    let notes = Paraformer.plan(&options).unwrap().notes;
+    let notes = plan(Paraformer, &options).unwrap().notes;
     assert_eq!(
         notes,
         [
@@ -330,7 +333,7 @@ fn a_paraformer_of_another_graph_is_taken_as_it_is() {
 fn a_sensevoice_whose_ids_are_not_seen_is_told() {
     let (_directory, options) = export(Sensevoice);
     rename_operator(&options, b"Gather", b"Gothem");
-    let notes = Sensevoice.plan(&options).unwrap().notes;
+    let notes = plan(Sensevoice, &options).unwrap().notes;
     assert_eq!(
         notes,
         [
@@ -358,7 +361,7 @@ fn published(kind: Kind) -> Vec<(&'static str, Interface)> {
         Paraformer => ((124, 8404), None),
         ParaformerOnline => ((124, 8404), Some((128, 512))),
     };
-    let mut interfaces = kind.plan(&options).unwrap().interfaces;
+    let mut interfaces = plan(kind, &options).unwrap().interfaces;
     for (_, interface) in &mut interfaces {
         let tensors = interface.inputs.iter_mut().chain(&mut interface.outputs);
         for dim in tensors.filter_map(|tensor| tensor.dims.as_mut()).flatten() {
@@ -463,7 +466,7 @@ fn the_templates_write_what_is_replaced_as_expected() {
         ),
     ] {
         let (_directory, options) = export(kind);
-        let assembly = kind.plan(&options).unwrap();
+        let assembly = plan(kind, &options).unwrap();
         assert_eq!(assembly.replacements.len(), counts.len());
         for ((from, _), counts) in assembly.replacements.iter().zip(&counts) {
             assert_in_template(kind, from, counts);
