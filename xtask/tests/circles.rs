@@ -30,11 +30,14 @@ fn modules(directory: &Path, module: &Module, found: &mut BTreeMap<Module, PathB
 
 /// The paths into the crate that the code of a file names, tests left out.
 fn named(module: &Module, text: &str) -> Vec<Module> {
-    let code: String = text
-        .split("#[cfg(test)]\nmod tests")
-        .next()
-        .unwrap()
-        .lines()
+    let lines: Vec<&str> = text.lines().collect();
+    // Tests, which come last, know everything.
+    let is_test = |line: &str| line.starts_with("#[cfg(") && line.contains("test");
+    let tests =
+        |pair: &[&str]| is_test(pair[0]) && pair[1].contains("mod ") && pair[1].ends_with('{');
+    let end = lines.windows(2).position(tests).unwrap_or(lines.len());
+    let code: String = lines[..end]
+        .iter()
         .map(|line| line.split("//").next().unwrap())
         .collect::<Vec<_>>()
         .join("\n");
