@@ -8,6 +8,7 @@ use crate::cif_search::CifSearch;
 use crate::feature_extractor::FeatureExtractor;
 use crate::lfr_cmvn_pe::LfrCmvnPe;
 use crate::online_feature_extractor::OnlineFeatureExtractor;
+use crate::pipeline::warmup;
 use crate::{
     audio, ctc_scoring, options, paraformer, paraformer_scoring, pipeline, sensevoice, streaming,
 };
@@ -54,6 +55,7 @@ const COMPONENTS: &[(&str, Load, &[&[&str]])] = &[
             audio::PARAMETERS,
             pipeline::PARAMETERS,
             ctc_scoring::PARAMETERS,
+            sensevoice::PARAMETERS,
         ],
     ),
     (
@@ -64,6 +66,7 @@ const COMPONENTS: &[(&str, Load, &[&[&str]])] = &[
             audio::PARAMETERS,
             pipeline::PARAMETERS,
             paraformer_scoring::PARAMETERS,
+            paraformer::PARAMETERS,
         ],
     ),
     (
@@ -101,7 +104,28 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
             );
         }
     }
+    let calls_others = known.iter().any(|keys| keys.contains(&warmup::PARAMETER));
+    refuse_warmup(context, calls_others)?;
     load(context)
+}
+
+/// Refuses a `model_warmup` that cannot work. In tritonserver 2.51.0 one that fails can end the server.
+fn refuse_warmup(context: &ModelContext, calls_others: bool) -> Result<(), Error> {
+    let given = context.config_json["model_warmup"].as_array();
+    if given.is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    let remedy = if calls_others {
+        "the server warms this model up before the models that it calls are ready; remove it and list what to run in parameter 'warmup', \
+         or put it into the config of the encoder that this model calls"
+    } else if context.config.sequence_batching.is_some() {
+        "what the server warms up with belongs to no sequence, which this model refuses; remove it, it belongs into the config of the encoder"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Config(format!(
+        "model_warmup cannot work here: {remedy}"
+    )))
 }
 
 fn names() -> String {

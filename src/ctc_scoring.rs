@@ -60,14 +60,16 @@ impl Decoder for CtcDecoder {
         self.tokenizer.len()
     }
 
-    fn text(&self, scores: &[f32], frames: usize, ids: &mut Vec<u32>) -> Result<String, Error> {
+    fn text(
+        &self,
+        scores: &[f32],
+        frames: usize,
+        ids: &mut Vec<u32>,
+    ) -> Result<String, Box<dyn std::error::Error>> {
         if frames <= self.prompt_frames {
             return Ok(String::new());
         }
-        ctc::greedy(scores, self.width(), self.blank, ids)
-            .map_err(|error| Error::internal(error.to_string()))?;
-        self.tokenizer
-            .decode(ids)
-            .map_err(|error| Error::internal(error.to_string()))
+        ctc::greedy(scores, self.width(), self.blank, ids)?;
+        Ok(self.tokenizer.decode(ids)?)
     }
 }

@@ -13,6 +13,7 @@ mod component;
 mod ctc_scoring;
 mod feature_extractor;
 mod lfr_cmvn_pe;
+mod memory;
 mod online_feature_extractor;
 mod options;
 mod paraformer;

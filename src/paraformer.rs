@@ -4,25 +4,44 @@
 
 use std::sync::Arc;
 
-use triton_backend::{Call, Error, ModelContext, Reply, Request};
+use triton_backend::{Call, Error, ModelContext, Reply, Request, info};
 
 use crate::component::Component;
 use crate::paraformer_scoring::TokenDecoder;
 use crate::pipeline::{Pipeline, Recogniser};
-use crate::scoring::{Decoder, Scores};
+use crate::scoring::Decoder;
+
+/// The parameters of this component alone.
+pub(crate) const PARAMETERS: &[&str] = &[SERVES_SILENCE];
+
+/// Whether the encoder answers a row in which it finds no token with a `token_num` of 0; as exported, it fails.
+const SERVES_SILENCE: &str = "encoder_serves_silence";
 
 /// Loads the component.
 pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
+    let serves_silence = context.config.parameters.flag(SERVES_SILENCE)?;
+    let serves_silence = serves_silence.unwrap_or(false);
+    info!(
+        "model '{}': {SERVES_SILENCE} is {serves_silence}: {}",
+        context.name,
+        if serves_silence {
+            "rows share calls of the encoder"
+        } else {
+            "each row is a call of the encoder of its own, since one without words fails the others of its call"
+        }
+    );
     Pipeline::load(
         context,
         Paraformer {
             decoder: TokenDecoder::load(context)?,
+            serves_silence,
         },
     )
 }
 
 struct Paraformer {
     decoder: TokenDecoder,
+    serves_silence: bool,
 }
 
 impl Recogniser for Paraformer {
@@ -39,16 +58,16 @@ impl Recogniser for Paraformer {
             .output(TokenDecoder::COUNTS)
     }
 
-    fn texts(&self, reply: &Reply) -> Result<Vec<String>, Error> {
-        self.decoder
-            .texts(&Scores::of_reply::<TokenDecoder>(reply)?)
+    fn texts(&self, reply: &Reply, encoder: &str) -> Result<Vec<Result<String, Error>>, Error> {
+        self.decoder.texts_of_reply(reply, encoder)
     }
 
-    /// ONNX Runtime refuses to decode no tokens; that is how the model says that it heard nothing.
+    fn rows_go_alone(&self) -> bool {
+        !self.serves_silence
+    }
+
+    /// ONNX Runtime refuses to decode no tokens: that is how an encoder as it was exported says that it heard nothing.
     fn means_silence(&self, error: &Error) -> bool {
-        let message = error.to_string();
-        ["Invalid input shape: {0}"]
-            .iter()
-            .any(|words| message.contains(words))
+        !self.serves_silence && error.to_string().contains("Invalid input shape: {0}")
     }
 }

@@ -60,10 +60,13 @@ impl Decoder for TokenDecoder {
         self.vocabulary.len()
     }
 
-    fn text(&self, scores: &[f32], tokens: usize, ids: &mut Vec<u32>) -> Result<String, Error> {
-        paraformer::greedy(scores, self.width(), tokens, ids)
-            .map_err(|error| Error::internal(error.to_string()))?;
-        paraformer::text(ids, &self.vocabulary, self.join)
-            .map_err(|error| Error::internal(error.to_string()))
+    fn text(
+        &self,
+        scores: &[f32],
+        tokens: usize,
+        ids: &mut Vec<u32>,
+    ) -> Result<String, Box<dyn std::error::Error>> {
+        paraformer::greedy(scores, self.width(), tokens, ids)?;
+        Ok(paraformer::text(ids, &self.vocabulary, self.join)?)
     }
 }

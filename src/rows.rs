@@ -48,14 +48,14 @@ impl Layout {
             .collect()
     }
 
-    /// One `i32` a row; the tensor may have a dimension of 1 behind the rows.
-    pub(crate) fn ids(
+    /// One value a row; the tensor may have a dimension of 1 behind the rows.
+    pub(crate) fn ids<T: Clone>(
         self,
         name: &str,
         shape: &[i64],
-        values: &[i32],
+        values: &[T],
         rows: usize,
-    ) -> Result<Vec<i32>, Error> {
+    ) -> Result<Vec<T>, Error> {
         if values.len() == rows {
             return Ok(values.to_vec());
         }

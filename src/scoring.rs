@@ -23,10 +23,15 @@ pub(crate) trait Decoder: Send + Sync + 'static {
     fn width(&self) -> usize;
 
     /// The text of the steps that count, `[steps, width]`; `ids` is scratch memory.
-    fn text(&self, scores: &[f32], steps: usize, ids: &mut Vec<u32>) -> Result<String, Error>;
+    fn text(
+        &self,
+        scores: &[f32],
+        steps: usize,
+        ids: &mut Vec<u32>,
+    ) -> Result<String, Box<dyn std::error::Error>>;
 
-    /// The texts of all rows.
-    fn texts(&self, scores: &Scores<'_>) -> Result<Vec<String>, Error> {
+    /// The text of each row, or what is wrong with it.
+    fn texts(&self, scores: &Scores<'_>) -> Result<Vec<Result<String, Error>>, Error> {
         if scores.width != self.width() {
             return Err(Error::Shape {
                 name: Self::SCORES.to_owned(),
@@ -41,13 +46,49 @@ pub(crate) trait Decoder: Send + Sync + 'static {
         }
         let mut ids = Vec::new();
         let rows = scores.counts.iter().enumerate();
-        rows.map(|(row, &count)| self.text(scores.own(row), count, &mut ids))
-            .collect()
+        let texts = rows.map(|(row, &count)| {
+            self.text(scores.own(row), count, &mut ids)
+                .map_err(|error| {
+                    let (of, name) = (&scores.of, Self::SCORES);
+                    Error::internal(format!("{of} '{name}', row {row}: {error}"))
+                })
+        });
+        Ok(texts.collect())
     }
+
+    /// The same for what the model called `encoder` answered. What does not fit is that model's fault and no client's.
+    fn texts_of_reply(
+        &self,
+        reply: &Reply,
+        encoder: &str,
+    ) -> Result<Vec<Result<String, Error>>, Error>
+    where
+        Self: Sized,
+    {
+        let texts = Scores::of_reply::<Self>(reply, encoder).and_then(|scores| self.texts(&scores));
+        texts.map_err(|error| {
+            let of = output_of(encoder);
+            Error::internal(match error {
+                Error::Shape {
+                    name,
+                    got,
+                    expected,
+                } => format!("{of} '{name}' has shape {got:?}, expected {expected}"),
+                Error::Input { name, message } => format!("{of} '{name}': {message}"),
+                other => return other,
+            })
+        })
+    }
+}
+
+fn output_of(encoder: &str) -> String {
+    format!("model '{encoder}': output")
 }
 
 /// The scores of some rows.
 pub(crate) struct Scores<'a> {
+    /// Whose they are, for errors.
+    of: String,
     shape: &'a [i64],
     /// Where the server put them, unless that is several buffers, GPU memory or an address that no `f32` has: then a copy,
     /// since a row is looked at as one slice.
@@ -60,17 +101,23 @@ pub(crate) struct Scores<'a> {
 
 impl<'a> Scores<'a> {
     /// What a request brings.
-    fn of_request<D: Decoder>(request: &'a Request, layout: Layout) -> Result<Self, Error> {
+    fn of_request<D: Decoder>(
+        request: &'a Request,
+        layout: Layout,
+        model: &str,
+    ) -> Result<Self, Error> {
         let (scores, counts) = (request.input(D::SCORES)?, request.input(D::COUNTS)?);
         let counts = (counts.shape(), counts.read::<i32>()?);
-        Self::new::<D>(layout, scores.shape(), scores.read::<f32>()?, counts)
+        let of = format!("model '{model}': input");
+        Self::new::<D>(of, layout, scores.shape(), scores.read::<f32>()?, counts)
     }
 
     /// What a called model answered.
-    pub(crate) fn of_reply<D: Decoder>(reply: &'a Reply) -> Result<Self, Error> {
+    fn of_reply<D: Decoder>(reply: &'a Reply, encoder: &str) -> Result<Self, Error> {
         let (scores, counts) = (reply.output(D::SCORES)?, reply.output(D::COUNTS)?);
         let counts = (counts.shape, counts.read::<i32>()?);
         Self::new::<D>(
+            output_of(encoder),
             Layout { batched: true },
             scores.shape,
             scores.read::<f32>()?,
@@ -79,6 +126,7 @@ impl<'a> Scores<'a> {
     }
 
     fn new<D: Decoder>(
+        of: String,
         layout: Layout,
         shape: &'a [i64],
         values: Cow<'a, [f32]>,
@@ -89,6 +137,7 @@ impl<'a> Scores<'a> {
         let what = format!("{} in the row of '{}'", D::STEPS, D::SCORES);
         let counts = layout.lengths(D::COUNTS, counts_shape, &counts, rows, (0, steps), &what)?;
         Ok(Self {
+            of,
             shape,
             values,
             steps,
@@ -110,6 +159,8 @@ impl<'a> Scores<'a> {
 
 /// A scoring component: a decoder's texts as the output `OUTPUT0` STRING `[rows, 1]`.
 pub(crate) struct Scoring<D> {
+    /// The model's name.
+    model: String,
     decoder: D,
     layout: Layout,
 }
@@ -128,6 +179,7 @@ impl<D: Decoder> Scoring<D> {
         check_type(config.input(D::COUNTS)?, DataType::Int32)?;
         check_tensor(config.output("OUTPUT0")?, DataType::String, &[Some(1)])?;
         Ok(Arc::new(Self {
+            model: context.name.clone(),
             layout: Layout {
                 batched: config.batches(),
             },
@@ -136,9 +188,10 @@ impl<D: Decoder> Scoring<D> {
     }
 
     fn score(&self, request: &Request) -> Result<Response, Error> {
-        let scores = Scores::of_request::<D>(request, self.layout)?;
+        let scores = Scores::of_request::<D>(request, self.layout, &self.model)?;
         // Texts are copied into the response once: the server gives memory for them when their size is known.
         let texts = self.decoder.texts(&scores)?;
+        let texts: Vec<String> = texts.into_iter().collect::<Result<_, _>>()?;
         let mut response = request.response()?;
         if request.wants("OUTPUT0") {
             response.output_strings("OUTPUT0", &self.layout.shape(scores.rows(), &[1]), &texts)?;

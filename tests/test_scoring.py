@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from support.client import GRPC, HTTP
+from support.client import GRPC, HTTP, InferenceServerException
 from support.load import at_once, shared_executions
 from support.variants import SCORING_DATA
 
@@ -94,3 +94,30 @@ def test_bad_requests_beside_a_good_one(sensevoice):
     assert "encoder_out_lens" in answers[1] and str(len(ids) + 1) in answers[1]
     assert "encoder_out_lens" in answers[3] and "-1" in answers[3]
     assert "ctc_logits" in answers[5] and "100" in answers[5]
+
+
+@pytest.mark.parametrize("protocol", [HTTP, GRPC])
+def test_frames_of_nothing_but_nan_are_an_error_and_no_silence(sensevoice, protocol):
+    """NaN beside numbers, or behind a row's frames, is none."""
+    ids = CASES[0]["frame_ids"]
+    broken, some, behind = logits_of(ids), logits_of(ids), logits_of(ids, len(ids) + 2)
+    broken[3:] = np.nan
+    some[3, np.arange(PIECES) != ids[3]] = np.nan
+    behind[len(ids) :] = np.nan
+    for row, frames in ((some, len(ids)), (behind, len(ids))):
+        assert score(sensevoice, [row], [frames], protocol=protocol) == [CASES[0]["text"]]
+    good = partial(score, sensevoice, [logits_of(ids)], [len(ids)], protocol=protocol)
+
+    def error(rows):
+        with pytest.raises(InferenceServerException) as caught:
+            score(sensevoice, rows, [len(ids)] * len(rows), protocol=protocol)
+        return caught.value.message()
+
+    for answer, row, frame in (
+        (error([np.full_like(broken, np.nan)]), 0, 0),
+        (error([logits_of(ids), broken]), 1, 3),
+    ):
+        words = f"model 'golden_scoring': input 'ctc_logits', row {row}: frame {frame} has no score but NaN"
+        assert words in answer, answer
+    told, *well = at_once(sensevoice, [partial(error, [broken]), *[good] * 6])
+    assert "NaN" in told and well == [[CASES[0]["text"]]] * 6

@@ -8,6 +8,7 @@ mod grouping;
 pub(crate) mod lane;
 pub(crate) mod pool;
 mod ticket;
+pub(crate) mod warmup;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -18,11 +19,13 @@ use triton_backend::{
 use wav_frontend::{Frontend, Row as FeatureRow};
 
 use self::grouping::{Limits, choose};
-use self::lane::Lane;
+use self::lane::{Group, Lane, Settled, an_item_may_be_at_fault};
 use self::pool::Pool;
 use self::ticket::Ticket;
+use self::warmup::{Rehearsal, Shape, Warm};
 use crate::audio::{self, AudioReader};
 use crate::component::{Component, Worker, check_tensor};
+use crate::memory::{room, zeros};
 use crate::options::threads;
 use crate::rows::Layout;
 
@@ -34,26 +37,35 @@ pub(crate) const PARAMETERS: &[&str] = &[
     "max_rows_per_call",
     "calls_in_flight",
     "threads",
+    warmup::PARAMETER,
 ];
 
 /// What tells one offline model from another.
 pub(crate) trait Recogniser: Send + Sync + Sized + 'static {
-    /// What a row has beside its audio.
-    type Extra: Copy + Send + Sync;
+    /// What a row has beside its audio; the default is good for a warm-up.
+    type Extra: Copy + Default + Send + Sync;
     /// Padding that is allowed if the config does not say.
     const PADDING_PERCENT: f64;
 
-    /// Reads what each of the `rows` rows of a request has beside its audio.
+    /// Reads what each of the `rows` rows of a request has beside its audio, and checks it: the encoder sees nothing that
+    /// a client can get wrong.
     fn extras(&self, request: &Request, rows: usize) -> Result<Vec<Self::Extra>, Error>;
 
     /// Completes the encoder's call, which has `speech` and `speech_lengths` already.
     fn complete(&self, call: Call, extras: &[Self::Extra]) -> Call;
 
-    /// The texts of the rows of the encoder's answer.
-    fn texts(&self, reply: &Reply) -> Result<Vec<String>, Error>;
+    /// The texts of the rows of an answer of the encoder called `encoder`: each row's own, or what is wrong with it.
+    fn texts(&self, reply: &Reply, encoder: &str) -> Result<Vec<Result<String, Error>>, Error>;
+
+    /// Whether every row has a call of the encoder to itself.
+    fn rows_go_alone(&self) -> bool {
+        false
+    }
 
     /// Whether the encoder's failure with a row alone means that there is nothing to hear in it.
-    fn means_silence(&self, error: &Error) -> bool;
+    fn means_silence(&self, _: &Error) -> bool {
+        false
+    }
 }
 
 /// What the encoder is to be given of a row.
@@ -70,8 +82,6 @@ struct Row<E> {
     /// Which of the request's rows.
     place: usize,
     input: Input<E>,
-    /// It failed in company and is tried alone.
-    alone: bool,
 }
 
 /// A loaded pipeline.
@@ -101,15 +111,17 @@ impl<R: Recogniser> Pipeline<R> {
                 .get::<NonZeroUsize>(key)
                 .map(|count| count.map(NonZeroUsize::get))
         };
+        let rows = count("max_rows_per_call")?.unwrap_or(rows);
         let limits = Limits {
-            rows: count("max_rows_per_call")?.unwrap_or(rows),
+            rows: if recogniser.rows_go_alone() { 1 } else { rows },
             frames: count("max_frames_per_call")?.unwrap_or(usize::MAX),
             padding_percent: parameters
                 .get("max_padding_percent")?
                 .unwrap_or(R::PADDING_PERCENT),
         };
         let threads = threads(context)?;
-        Ok(Arc::new(Self {
+        let shapes = warmup::shapes(context, limits.rows)?;
+        let pipeline = Arc::new(Self {
             reader: AudioReader::new(context, frontend.options().sample_rate, "WAV", "WAV_LENS")?,
             layout: Layout {
                 batched: config.batches(),
@@ -122,7 +134,8 @@ impl<R: Recogniser> Pipeline<R> {
             lane: Lane::new(count("calls_in_flight")?.unwrap_or(4)),
             recogniser,
             frontend,
-        }))
+        });
+        warmup::start(context, pipeline, shapes)
     }
 
     /// The rows of a request, their features computed. Those too short for a frame are answered here.
@@ -141,7 +154,6 @@ impl<R: Recogniser> Pipeline<R> {
                     ticket: Arc::clone(&ticket),
                     place,
                     input,
-                    alone: false,
                 };
                 heard.into_iter().map(row).collect()
             }
@@ -155,24 +167,25 @@ impl<R: Recogniser> Pipeline<R> {
     /// Checks a request and computes its features.
     fn inputs(&self, request: &Request) -> Result<Vec<Input<R::Extra>>, Error> {
         if request.is_cancelled() {
-            return Err(Error::new(
-                ErrorCode::Cancelled,
-                "the client cancelled the request",
-            ));
+            return Err(cancelled());
         }
         let audio = self.reader.read(request)?;
         let extras = self.recogniser.extras(request, audio.lengths.len())?;
         let dim = self.frontend.feature_dim();
         let empty = |(&length, extra): (&usize, R::Extra)| {
             let frames = self.frontend.output_frames(length);
-            Input {
-                features: vec![0.0; frames * dim],
+            Ok(Input {
+                features: zeros(frames.saturating_mul(dim), "features")?,
                 frames,
                 extra,
-            }
+            })
         };
-        let mut inputs: Vec<Input<R::Extra>> =
-            audio.lengths.iter().zip(extras).map(empty).collect();
+        let mut inputs: Vec<Input<R::Extra>> = audio
+            .lengths
+            .iter()
+            .zip(extras)
+            .map(empty)
+            .collect::<Result<_, Error>>()?;
         let rows = audio.rows().zip(&mut inputs);
         let mut rows: Vec<FeatureRow<'_>> = rows
             .map(|(samples, input)| FeatureRow {
@@ -188,91 +201,142 @@ impl<R: Recogniser> Pipeline<R> {
 
     /// Sends calls as long as rows wait and the encoder may have more.
     fn pump(self: &Arc<Self>) {
-        while let Some(group) = self.next_group() {
+        while self.lane.has_room() {
+            for row in self.lane.remove(|row| row.ticket.is_over()) {
+                // Where the request has its answer already, this is no second one.
+                row.ticket.deliver(row.place, Err(cancelled()));
+            }
+            let Some(group) = self.lane.next(|waiting| self.company(waiting)) else {
+                return;
+            };
             self.send(group);
         }
     }
 
-    fn next_group(&self) -> Option<Vec<Row<R::Extra>>> {
-        self.lane.next(
-            |row| row.ticket.is_over(),
-            |waiting| match waiting.first() {
-                Some(row) if row.alone => vec![0],
-                _ => {
-                    let company = waiting.iter().take_while(|row| !row.alone);
-                    let frames: Vec<usize> = company.map(|row| row.input.frames).collect();
-                    choose(&frames, &self.limits)
-                }
-            },
-        )
+    fn company(&self, waiting: &[Row<R::Extra>]) -> Vec<usize> {
+        let frames: Vec<usize> = waiting.iter().map(|row| row.input.frames).collect();
+        choose(&frames, &self.limits)
     }
 
-    fn send(self: &Arc<Self>, group: Vec<Row<R::Extra>>) {
-        let call = self.call(&group);
+    fn send(self: &Arc<Self>, group: Group<Row<R::Extra>>) {
+        let inputs: Vec<&Input<R::Extra>> = group.items.iter().map(|row| &row.input).collect();
+        let call = guard(|| self.call(&inputs));
         let pipeline = Arc::clone(self);
-        self.caller.call(call, move |reply| {
+        let answered = move |reply| {
             let scoring = Arc::clone(&pipeline);
             pipeline.pool.run(move || scoring.score(group, reply));
-        });
+        };
+        match call {
+            Ok(call) => {
+                self.caller.call(call, answered);
+            }
+            Err(error) => answered(Err(error)),
+        }
     }
 
-    fn call(&self, group: &[Row<R::Extra>]) -> Call {
+    fn call(&self, inputs: &[&Input<R::Extra>]) -> Result<Call, Error> {
         let dim = self.frontend.feature_dim();
-        let longest = group.iter().map(|row| row.input.frames).max().unwrap_or(0);
-        let mut speech = Vec::with_capacity(group.len() * longest * dim);
-        for (index, row) in group.iter().enumerate() {
-            speech.extend_from_slice(&row.input.features);
+        let longest = inputs.iter().map(|input| input.frames).max().unwrap_or(0);
+        let size = inputs.len().saturating_mul(longest).saturating_mul(dim);
+        let mut speech = room(size, "an encoder's call")?;
+        for (index, input) in inputs.iter().enumerate() {
+            speech.extend_from_slice(&input.features);
             speech.resize((index + 1) * longest * dim, 0.0);
         }
-        let lengths: Vec<i32> = group
+        let lengths: Vec<i32> = inputs
             .iter()
-            .map(|row| i32::try_from(row.input.frames).unwrap_or(i32::MAX))
+            .map(|input| i32::try_from(input.frames).unwrap_or(i32::MAX))
             .collect();
-        let extras: Vec<R::Extra> = group.iter().map(|row| row.input.extra).collect();
+        let extras: Vec<R::Extra> = inputs.iter().map(|input| input.extra).collect();
         let batch = Layout { batched: true };
         let call = Call::new(&self.encoder)
-            .input("speech", &batch.shape(group.len(), &[longest, dim]), speech)
-            .input("speech_lengths", &batch.shape(group.len(), &[1]), lengths);
-        self.recogniser.complete(call, &extras)
+            .input(
+                "speech",
+                &batch.shape(inputs.len(), &[longest, dim]),
+                speech,
+            )
+            .input("speech_lengths", &batch.shape(inputs.len(), &[1]), lengths);
+        Ok(self.recogniser.complete(call, &extras))
     }
 
-    /// Hands out what a call answered. Rows that failed together are tried one by one, to find whose fault it was.
-    fn score(self: Arc<Self>, group: Vec<Row<R::Extra>>, reply: Result<Reply, Error>) {
-        // First of all the next call, so that the encoder is not idle meanwhile.
-        self.lane.done();
-        self.pump();
-        let rows = group.len();
-        let texts = guard(|| {
-            let texts = self.recogniser.texts(&reply?)?;
-            if texts.len() == rows {
-                return Ok(texts);
-            }
-            let (encoder, answered) = (&self.encoder, texts.len());
-            Err(Error::internal(format!(
-                "model '{encoder}' answered {answered} rows of {rows}"
-            )))
+    /// Hands out what came of a call.
+    fn score(self: &Arc<Self>, group: Group<Row<R::Extra>>, reply: Result<Reply, Error>) {
+        let settled = self.lane.settle(group, reply, |error| {
+            an_item_may_be_at_fault(error) || self.recogniser.means_silence(error)
         });
-        match texts {
-            Ok(texts) => {
-                for (row, text) in group.into_iter().zip(texts) {
-                    row.ticket.deliver(row.place, Ok(text));
+        // First of all the next call, so that the encoder is not idle meanwhile.
+        self.pump();
+        match settled {
+            Settled::Repeated => {}
+            Settled::Answered(rows, reply) => match guard(|| self.texts(&reply, rows.len())) {
+                Ok(texts) => {
+                    for (row, text) in rows.into_iter().zip(texts) {
+                        row.ticket.deliver(row.place, text);
+                    }
+                }
+                Err(error) => fail(rows, &error),
+            },
+            // A row that was not alone would be repeated.
+            Settled::Failed(rows, error) if self.recogniser.means_silence(&error) => {
+                for row in rows {
+                    row.ticket.deliver(row.place, Ok(String::new()));
                 }
             }
-            Err(error) if rows == 1 => {
-                let text = match self.recogniser.means_silence(&error) {
-                    true => Ok(String::new()),
-                    false => Err(error),
-                };
-                for (row, text) in group.into_iter().zip([text]) {
-                    row.ticket.deliver(row.place, text);
-                }
-            }
-            Err(_) => {
-                self.lane
-                    .push_front(group.into_iter().map(|row| Row { alone: true, ..row }));
-                self.pump();
-            }
+            Settled::Failed(rows, error) => fail(rows, &error),
         }
+    }
+
+    fn texts(&self, reply: &Reply, rows: usize) -> Result<Vec<Result<String, Error>>, Error> {
+        let encoder = &self.encoder;
+        let texts = self.recogniser.texts(reply, encoder)?;
+        if texts.len() == rows {
+            return Ok(texts);
+        }
+        let answered = texts.len();
+        Err(Error::internal(format!(
+            "model '{encoder}' answered {answered} rows of {rows}"
+        )))
+    }
+}
+
+fn fail<E>(rows: Vec<Row<E>>, error: &Error) {
+    for row in rows {
+        row.ticket.deliver(row.place, Err(error.clone()));
+    }
+}
+
+fn cancelled() -> Error {
+    Error::new(ErrorCode::Cancelled, "the client cancelled the request")
+}
+
+impl<R: Recogniser> Warm for Pipeline<R> {
+    fn callees(&self) -> Vec<&str> {
+        vec![&self.encoder]
+    }
+
+    fn rehearse(&self, shape: &Shape, stage: &Rehearsal) -> Result<(), Error> {
+        let samples = shape.samples(self.frontend.options().sample_rate);
+        let frames = self.frontend.output_frames(samples).max(1);
+        let input = Input {
+            features: warmup::noise(frames.saturating_mul(self.frontend.feature_dim()))?,
+            frames,
+            extra: R::Extra::default(),
+        };
+        let inputs = vec![&input; shape.rows];
+        let outcome = stage.call(&self.encoder, || self.call(&inputs));
+        match outcome {
+            Err(error) if !self.recogniser.means_silence(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn close(&self) {
+        self.lane.close();
+    }
+
+    fn open(self: Arc<Self>) {
+        self.lane.open();
+        self.pump();
     }
 }
 

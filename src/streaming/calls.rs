@@ -13,7 +13,7 @@ use crate::rows::dim;
 /// The decoder's caches: `count` tensors `[hidden, frames]`.
 pub(super) struct CacheShape {
     count: usize,
-    frames: usize,
+    pub(super) frames: usize,
 }
 
 impl CacheShape {
@@ -41,6 +41,11 @@ impl Models {
         for turn in turns {
             speech.extend_from_slice(&turn.needs.speech);
         }
+        self.encoder_message(count, frames, speech)
+    }
+
+    /// `count` windows of `frames` frames each, as the encoder takes them.
+    pub(super) fn encoder_message(&self, count: usize, frames: usize, speech: Vec<f32>) -> Call {
         let shape = [dim(count), dim(frames), dim(self.frontend.feature_dim())];
         Call::new(&self.encoder)
             .input("speech", &shape, speech)
@@ -71,25 +76,7 @@ impl Models {
                 .copied()
                 .collect()
         };
-        let call = Call::new(&self.decoder)
-            .input(
-                "enc",
-                &[dim(rows), dim(frames), dim(hidden)],
-                gather(|tokens| &tokens.enc),
-            )
-            .input("enc_len", &[dim(rows), 1], vec![length(frames); rows])
-            .input(
-                "acoustic_embeds",
-                &[dim(rows), dim(tokens), dim(hidden)],
-                gather(|tokens| &tokens.embeddings),
-            )
-            .input(
-                "acoustic_embeds_len",
-                &[dim(rows), 1],
-                vec![length(tokens); rows],
-            )
-            .output("sample_ids");
-        (0..self.caches.count).fold(call, |call, index| {
+        let cache = |index: usize| {
             let size = hidden * self.caches.frames;
             let mut cache = Vec::with_capacity(rows * size);
             for (row, turn) in turns.iter().enumerate() {
@@ -98,14 +85,70 @@ impl Models {
                 }
                 cache.resize((row + 1) * size, 0.0);
             }
+            cache
+        };
+        let sizes = DecoderSizes {
+            rows,
+            frames,
+            tokens,
+            hidden,
+        };
+        self.decoder_message(
+            &sizes,
+            gather(|tokens| &tokens.enc),
+            gather(|tokens| &tokens.embeddings),
+            cache,
+        )
+    }
+
+    /// Tokens, as the decoder takes them; `cache` makes the cache of each number, of all rows.
+    pub(super) fn decoder_message(
+        &self,
+        sizes: &DecoderSizes,
+        enc: Vec<f32>,
+        embeddings: Vec<f32>,
+        cache: impl Fn(usize) -> Vec<f32>,
+    ) -> Call {
+        let &DecoderSizes {
+            rows,
+            frames,
+            tokens,
+            hidden,
+        } = sizes;
+        let call = Call::new(&self.decoder)
+            .input("enc", &[dim(rows), dim(frames), dim(hidden)], enc)
+            .input("enc_len", &[dim(rows), 1], vec![length(frames); rows])
+            .input(
+                "acoustic_embeds",
+                &[dim(rows), dim(tokens), dim(hidden)],
+                embeddings,
+            )
+            .input(
+                "acoustic_embeds_len",
+                &[dim(rows), 1],
+                vec![length(tokens); rows],
+            )
+            .output("sample_ids");
+        (0..self.caches.count).fold(call, |call, index| {
             call.input(
                 format!("in_cache_{index}"),
                 &[dim(rows), dim(hidden), dim(self.caches.frames)],
-                cache,
+                cache(index),
             )
             .output(format!("out_cache_{index}"))
         })
     }
+}
+
+/// Sizes of a call of the decoder.
+pub(super) struct DecoderSizes {
+    pub(super) rows: usize,
+    /// Frames of the window that the tokens ended in.
+    pub(super) frames: usize,
+    /// Tokens of each row.
+    pub(super) tokens: usize,
+    /// Values of a frame, and of a token.
+    pub(super) hidden: usize,
 }
 
 /// The encoder's answer.

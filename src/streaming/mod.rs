@@ -7,6 +7,7 @@
 //! takes its turn, and is looked at again by [`Pipeline::go_on`] until the stream needs nothing more.
 
 mod calls;
+mod rehearsal;
 mod stream;
 
 use std::num::NonZeroUsize;
@@ -28,8 +29,9 @@ use crate::cif_search::cif_options;
 use crate::component::{Component, Worker, check_tensor};
 use crate::options::{self, option, threads};
 use crate::paraformer_scoring::{self, TokenDecoder};
-use crate::pipeline::lane::Lane;
+use crate::pipeline::lane::{Group, Lane, Settled, an_item_may_be_at_fault};
 use crate::pipeline::pool::Pool;
+use crate::pipeline::warmup;
 use crate::streams::Streams;
 
 /// The parameters that this component reads.
@@ -51,6 +53,7 @@ pub(crate) const PARAMETERS: &[&[&str]] = &[
         "max_rows_per_call",
         "calls_in_flight",
         "threads",
+        warmup::PARAMETER,
     ],
 ];
 
@@ -86,8 +89,6 @@ pub(crate) struct Pipeline {
 struct Turn<N> {
     work: Box<Work>,
     needs: N,
-    /// It failed in company and is tried alone.
-    alone: bool,
 }
 
 /// Loads the component.
@@ -105,17 +106,19 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
     };
     let calls = count("calls_in_flight")?.unwrap_or(2);
     let sample_rate = models.frontend.frontend().options().sample_rate;
-    Ok(Arc::new(Pipeline {
+    let most_rows = count("max_rows_per_call")?
+        .unwrap_or(usize::try_from(config.max_batch_size).unwrap_or(0).max(1));
+    let pipeline = Arc::new(Pipeline {
         reader: AudioReader::of_chunks(context, sample_rate, usize::MAX, "WAV", "WAV_LENS")?,
         streams: Streams::new(config)?,
         encoding: Lane::new(calls),
         decoding: Lane::new(calls),
-        most_rows: count("max_rows_per_call")?
-            .unwrap_or(usize::try_from(config.max_batch_size).unwrap_or(0).max(1)),
+        most_rows,
         caller: Caller::new(context)?,
         pool: Pool::new(threads(context)?.get())?,
         models,
-    }))
+    });
+    warmup::start(context, pipeline, warmup::shapes(context, most_rows)?)
 }
 
 impl Models {
@@ -197,16 +200,8 @@ impl Pipeline {
             return work.promise.fail(cancelled());
         }
         match guard(|| work.need(&self.models, workspace)) {
-            Ok(Need::Encoder(needs)) => self.encoding.push([Turn {
-                work,
-                needs,
-                alone: false,
-            }]),
-            Ok(Need::Decoder(needs)) => self.decoding.push([Turn {
-                work,
-                needs,
-                alone: false,
-            }]),
+            Ok(Need::Encoder(needs)) => self.encoding.push([Turn { work, needs }]),
+            Ok(Need::Decoder(needs)) => self.decoding.push([Turn { work, needs }]),
             Ok(Need::Nothing) => self.answer(*work),
             Err(error) => self.fail(*work, error),
         }
@@ -251,22 +246,16 @@ impl Pipeline {
 
     /// Sends calls as long as streams wait and the models may have more.
     fn pump(self: &Arc<Self>) {
-        while let Some(turns) = self
-            .encoding
-            .next(|_| false, |waiting| self.encoder_company(waiting))
-        {
-            let call = self.models.encoder_call(&turns);
+        while let Some(turns) = self.encoding.next(|waiting| self.encoder_company(waiting)) {
+            let call = self.models.encoder_call(&turns.items);
             let pipeline = Arc::clone(self);
             self.caller.call(call, move |reply| {
                 let next = Arc::clone(&pipeline);
                 pipeline.pool.run(move || next.encoded(turns, reply));
             });
         }
-        while let Some(turns) = self
-            .decoding
-            .next(|_| false, |waiting| self.decoder_company(waiting))
-        {
-            let call = self.models.decoder_call(&turns);
+        while let Some(turns) = self.decoding.next(|waiting| self.decoder_company(waiting)) {
+            let call = self.models.decoder_call(&turns.items);
             let pipeline = Arc::clone(self);
             self.caller.call(call, move |reply| {
                 let next = Arc::clone(&pipeline);
@@ -296,15 +285,12 @@ impl Pipeline {
     }
 
     /// The encoder has answered.
-    fn encoded(self: Arc<Self>, turns: Vec<Turn<Windows>>, reply: Result<Reply, Error>) {
-        let encoded = guard(|| calls::Encoded::read(&reply?, &turns));
+    fn encoded(self: Arc<Self>, turns: Group<Turn<Windows>>, reply: Result<Reply, Error>) {
+        let encoded = guard(|| calls::Encoded::read(&reply?, &turns.items));
         if let Some((turns, encoded)) = self.settle(&self.encoding, turns, encoded) {
             let mut workspace = Workspace::new();
             let mut first = 0;
-            for Turn {
-                mut work, needs, ..
-            } in turns
-            {
+            for Turn { mut work, needs } in turns {
                 let (enc, alphas) = encoded.rows(first, needs.count());
                 first += needs.count();
                 match guard(|| work.integrate(&self.models, &needs, encoded.hidden, enc, alphas)) {
@@ -317,8 +303,8 @@ impl Pipeline {
     }
 
     /// The decoder has answered.
-    fn decoded(self: Arc<Self>, turns: Vec<Turn<Tokens>>, reply: Result<Reply, Error>) {
-        let decoded = guard(|| calls::Decoded::read(&self.models, &reply?, &turns));
+    fn decoded(self: Arc<Self>, turns: Group<Turn<Tokens>>, reply: Result<Reply, Error>) {
+        let decoded = guard(|| calls::Decoded::read(&self.models, &reply?, &turns.items));
         if let Some((turns, decoded)) = self.settle(&self.decoding, turns, decoded) {
             let mut workspace = Workspace::new();
             for (row, Turn { mut work, .. }) in turns.into_iter().enumerate() {
@@ -331,38 +317,27 @@ impl Pipeline {
         self.pump();
     }
 
-    /// Ends a call. Streams that failed together are tried one by one, to find whose fault it was; one that failed alone has
-    /// its error.
+    /// Ends a call. Streams that wait again have their call by itself; those that failed have their error.
     fn settle<N, A>(
         &self,
         lane: &Lane<Turn<N>>,
-        turns: Vec<Turn<N>>,
+        turns: Group<Turn<N>>,
         answer: Result<A, Error>,
     ) -> Option<(Vec<Turn<N>>, A)> {
-        let alone = turns.len() == 1;
-        let settled = match answer {
-            Ok(answer) => Some((turns, answer)),
-            Err(error) if alone => {
-                turns
-                    .into_iter()
-                    .zip([error])
-                    .for_each(|(turn, error)| self.fail(*turn.work, error));
+        match lane.settle(turns, answer, an_item_may_be_at_fault) {
+            Settled::Answered(turns, answer) => Some((turns, answer)),
+            Settled::Failed(turns, error) => {
+                for turn in turns {
+                    self.fail(*turn.work, error.clone());
+                }
                 None
             }
-            Err(_) => {
-                lane.push_front(turns.into_iter().map(|turn| Turn {
-                    alone: true,
-                    ..turn
-                }));
-                None
-            }
-        };
-        lane.done();
-        settled
+            Settled::Repeated => None,
+        }
     }
 }
 
-/// The oldest turn, and those after it with the same key, up to `most_rows` rows. A turn that failed in company goes alone.
+/// The oldest turn, and those after it with the same key, up to `most_rows` rows.
 fn company<N, K: PartialEq>(
     waiting: &[Turn<N>],
     most_rows: usize,
@@ -372,13 +347,10 @@ fn company<N, K: PartialEq>(
     let Some(first) = waiting.first() else {
         return Vec::new();
     };
-    if first.alone {
-        return vec![0];
-    }
     let mut taken = 0;
     let others = waiting.iter().enumerate();
     others
-        .filter(|(_, turn)| !turn.alone && key(&turn.needs) == key(&first.needs))
+        .filter(|(_, turn)| key(&turn.needs) == key(&first.needs))
         .take_while(|(place, turn)| {
             taken += rows(&turn.needs);
             *place == 0 || taken <= most_rows

@@ -92,6 +92,7 @@ def pipelines(gate):
         poison_input="acoustic_embeds",
         poison=", ".join(f"{value:.6f}" for value in embedding[:16]),
         delay_ms=20,
+        code="INVALID_ARGUMENT",
     )
     for new, like, edit in (
         ("sensevoice_third", "sensevoice", with_parameter("encoder", "sensevoice_encoder_third")),

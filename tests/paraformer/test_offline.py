@@ -17,11 +17,11 @@ SAMPLE_RATE = 16000
 EACH_PROTOCOL = pytest.mark.parametrize("protocol", PROTOCOLS)
 
 
-def ask(client, wavs, lengths=None, protocol=HTTP, **padding):
+def ask(client, wavs, lengths=None, protocol=HTTP, model=MODEL, **padding):
     """The texts of a batch."""
     lengths = [len(wav) for wav in wavs] if lengths is None else lengths
     tensors = {"WAV": padded(wavs, **padding), "WAV_LENS": np.int32(lengths).reshape(-1, 1)}
-    answer = client.infer(MODEL, tensors, ["TRANSCRIPTS"], protocol)["TRANSCRIPTS"]
+    answer = client.infer(model, tensors, ["TRANSCRIPTS"], protocol)["TRANSCRIPTS"]
     assert answer.shape == (len(wavs), 1)
     return list(answer[:, 0])
 

@@ -144,3 +144,21 @@ def test_bad_requests_harm_no_others(offline):
     fine = partial(score, offline, [logits(good["argmax_ids"])], [good["token_num"]], "golden_scoring_raw")
     answers = at_once(offline, [fine, bad] * 8)
     assert answers == [[[good["text"]]], "400"] * 8
+
+
+@pytest.mark.parametrize("protocol", [HTTP, GRPC])
+def test_tokens_of_nothing_but_nan_are_an_error_and_no_silence(offline, protocol):
+    """NaN beside numbers, or behind a row's tokens, is none."""
+    case = CASES[2]
+    ids, count = case["argmax_ids"], case["token_num"]
+    some, broken = logits(ids), logits(ids)
+    some[0, np.arange(len(TOKENS)) != ids[0]] = np.nan
+    some[count:] = np.nan
+    assert score(offline, [some], [count], protocol=protocol) == [[joined(ids, count)]]
+    broken[1] = np.nan
+    for rows, row, token in (([np.full_like(broken, np.nan)], 0, 0), ([logits(ids), broken], 1, 1)):
+        with pytest.raises(InferenceServerException) as caught:
+            score(offline, rows, [count] * len(rows), protocol=protocol)
+        words = f"model 'golden_scoring': input 'logits', row {row}: token {token} has no score but NaN"
+        assert words in caught.value.message(), caught.value
+    assert score(offline, [logits(ids)], [count], protocol=protocol) == [[joined(ids, count)]]

@@ -7,12 +7,13 @@ from functools import partial
 import numpy as np
 import pytest
 
+from faults.traffic import SPOKEN
 from paraformer.test_offline import ask, assert_right_up_to_the_last_token
 from paraformer.texts import recordings as paraformer_recordings
 from pipelines.audio import noise, of_many_lengths
-from pipelines.variants import NOBODY
+from pipelines.variants import FEW_IDS, NOBODY
 from support.client import GRPC, HTTP, PROTOCOLS, InferenceServerException
-from support.load import at_once, counted, many_at_a_time, shared_executions
+from support.load import counted, many_at_a_time, shared_executions
 from support.recordings import WITH_ITN, WITHOUT_ITN, padded, recordings
 
 SENSEVOICE_ENCODER = "sensevoice_encoder"
@@ -52,60 +53,72 @@ def test_rows_of_different_lengths_in_one_paraformer_request(offline, protocol):
 def test_paraformer_rows_share_calls_when_their_lengths_are_equal(offline):
     batch = paraformer_recordings()[:4] * 4
     before = offline.statistics_at_rest(PARAFORMER_ENCODER)
-    assert ask(offline, [each.samples for each in batch]) == [each.text for each in batch]
+    answers = ask(offline, [each.samples for each in batch], model="infer_sharing")
+    assert answers == [each.text for each in batch]
     after = offline.statistics_after(before, PARAFORMER_ENCODER, 16)
     assert shared_executions(before, after) == {4: 4}
 
 
 def test_padding_is_allowed_where_the_config_says_so(offline):
     """Then Paraformer's rows of different lengths share calls, and the last token of shorter ones may differ."""
-    batch = paraformer_recordings()
-    tensors = {
-        "WAV": padded([each.samples for each in batch]),
-        "WAV_LENS": np.int32([len(each.samples) for each in batch]).reshape(-1, 1),
-    }
+    batch = paraformer_recordings()[:SPOKEN]
     before = offline.statistics_at_rest(PARAFORMER_ENCODER)
-    answers = offline.infer("infer_padded", tensors, ["TRANSCRIPTS"])["TRANSCRIPTS"][:, 0]
+    answers = ask(offline, [each.samples for each in batch], model="infer_padded")
     after = offline.statistics_after(before, PARAFORMER_ENCODER, len(batch))
-    # One row has nothing to say: it may fail with its company, which is then tried row by row.
-    assert counted(before, after, "inference_count") >= len(batch)
+    assert counted(before, after, "inference_count") == len(batch)
     assert max(shared_executions(before, after)) >= 3
     for recording, answer in zip(batch, answers):
         assert_right_up_to_the_last_token(answer, recording.text)
 
 
-def test_a_bad_row_fails_its_own_request_alone(sensevoice):
-    """It shares a call of the encoder with good ones, which are computed again without it."""
-    calls = []
-    for number in range(48):
-        recording = recordings()[number % 5]
-        language = 99 if number % 8 == 3 else 0
-        calls.append(partial(_text_or_error, sensevoice, recording, language, "sensevoice_patient"))
-    before = sensevoice.statistics_at_rest(SENSEVOICE_ENCODER)
-    answers = at_once(sensevoice, calls)
-    after = sensevoice.statistics_at_rest(SENSEVOICE_ENCODER)
-    for number, answer in enumerate(answers):
-        if number % 8 == 3:
-            assert "language" in answer and "99" in answer, answer
-        else:
-            assert answer == recordings()[number % 5].texts[WITH_ITN]
-    failed = after["inference_stats"]["fail"]["count"] - before["inference_stats"]["fail"].get("count", 0)
-    # The six alone, and at least one group that held one of them.
-    assert failed > 6
-
-
-def _text_or_error(client, recording, language, model):
+def prompted(client, model, protocol, languages, norms):
+    """The texts of a recording with these prompts, one a row; or what the client is told."""
+    rows = len(languages)
+    kind = object if isinstance(languages[0], str) else np.int32
+    tensors = {
+        "WAV": np.tile(GOOD.samples, (rows, 1)),
+        "WAV_LENS": np.full((rows, 1), len(GOOD.samples), np.int32),
+        "LANGUAGE": np.array(languages, kind).reshape(rows, 1),
+        "TEXT_NORM": np.array(norms, kind).reshape(rows, 1),
+    }
     try:
-        return client.transcribe([recording.samples], WITH_ITN, language=language, model=model)[0]
+        return list(client.infer(model, tensors, ["TRANSCRIPTS"], protocol)["TRANSCRIPTS"][:, 0])
     except InferenceServerException as error:
         return error.message()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_bad_row_fails_its_request(sensevoice, protocol):
-    with pytest.raises(InferenceServerException) as caught:
-        sensevoice.transcribe([GOOD.samples] * 3, WITH_ITN, language=[0, 99, 0], protocol=protocol)
-    assert "99" in caught.value.message() and "language" in caught.value.message()
+def test_an_id_that_the_model_lacks_is_named(sensevoice, protocol):
+    for languages, norms, words in (
+        ([0, 99, 0], [14, 14, 14], "input 'LANGUAGE': row 1 is 99, expected 0 to 15"),
+        ([-1], [14], "input 'LANGUAGE': row 0 is -1, expected 0 to 15"),
+        ([16], [14], "input 'LANGUAGE': row 0 is 16, expected 0 to 15"),
+        ([0, 0], [15, 16], "input 'TEXT_NORM': row 1 is 16, expected 0 to 15"),
+        ([0], [-(2**31)], "input 'TEXT_NORM': row 0 is -2147483648, expected 0 to 15"),
+    ):
+        assert prompted(sensevoice, "sensevoice", protocol, languages, norms) == words
+    words = f"input 'TEXT_NORM': row 0 is 14, expected 0 to {FEW_IDS - 1}"
+    assert prompted(sensevoice, "sensevoice_few_ids", protocol, [0], [14]) == words
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_languages_and_norms_by_name(sensevoice, protocol):
+    """Each as by its number, which may be written as a text, too."""
+    ids = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12, "nospeech": 13, "5": 5}
+    norms = {"withitn": WITH_ITN, "woitn": WITHOUT_ITN, "14": WITH_ITN}
+    for norm, number in norms.items():
+        by_number = prompted(sensevoice, "sensevoice", protocol, list(ids.values()), [number] * len(ids))
+        assert len(set(by_number)) > 1
+        assert prompted(sensevoice, "sensevoice_named", protocol, list(ids), [norm] * len(ids)) == by_number
+    known = "auto, zh, en, yue, ja, ko, nospeech, or a number from 0 to 15"
+    for languages, norms, words in (
+        (["zh", "de"], ["woitn"] * 2, f"input 'LANGUAGE': row 1 is 'de', expected {known}"),
+        (["16"], ["woitn"], f"input 'LANGUAGE': row 0 is '16', expected {known}"),
+        (["zh"], ["itn"], "input 'TEXT_NORM': row 0 is 'itn', expected withitn, woitn, or a number from 0 to 15"),
+        (["zh"], ["x" * 5000], "input 'TEXT_NORM': row 0 is 'xxx"),
+    ):
+        told = prompted(sensevoice, "sensevoice_named", protocol, languages, norms)
+        assert words in told and len(told) < 300, told
 
 
 @pytest.mark.parametrize("model", ["sensevoice_lost", "infer_lost"])

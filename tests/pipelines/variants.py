@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from support.environment import variable
-from support.repository import edit_config, fresh_directory, replaced, with_parameter, with_queue_delay
+from support.repository import chain, edit_config, fresh_directory, replaced, with_parameter, with_queue_delay
 from support.variants import PATIENCE_MICROSECONDS, SHORT_LIMIT_SECONDS
 
 PIPELINE = "--model-config-name=pipeline"
@@ -13,6 +13,8 @@ PIPELINE = "--model-config-name=pipeline"
 SOON = "--exit-timeout-secs=2"
 SHORT_IDLE_SECONDS = 0.5
 PADDING_PERCENT = 30
+FEW_IDS = 14
+SHARING = with_parameter("encoder_serves_silence", "true")
 NOBODY = "model_of_nobody"
 
 
@@ -37,8 +39,10 @@ def repository():
     - `sensevoice_patient`: requests wait for company
     - `sensevoice_short`: takes SHORT_LIMIT_SECONDS of audio at most
     - `sensevoice_single`: one row per call of the encoder
+    - `sensevoice_named`: LANGUAGE and TEXT_NORM are texts
+    - `sensevoice_few_ids`: its encoder knows FEW_IDS ids
     - `sensevoice_lost`, `infer_lost`, `streaming_deaf`, `streaming_mute`: their encoder, or decoder, is not there
-    - `infer_padded`: rows of different lengths share calls
+    - `infer_sharing`: rows share calls. `infer_padded`: also those of different lengths
     - `streaming_plain`: without silence at the end of a stream
     - `streaming_short`: streams may be idle for SHORT_IDLE_SECONDS
     """
@@ -47,9 +51,12 @@ def repository():
         ("sensevoice_patient", "sensevoice", with_queue_delay(PATIENCE_MICROSECONDS)),
         ("sensevoice_short", "sensevoice", with_parameter("max_audio_seconds", SHORT_LIMIT_SECONDS)),
         ("sensevoice_single", "sensevoice", with_parameter("max_rows_per_call", 1)),
+        ("sensevoice_named", "sensevoice", _with_texts),
+        ("sensevoice_few_ids", "sensevoice", with_parameter("prompt_ids", FEW_IDS)),
         ("sensevoice_lost", "sensevoice", with_parameter("encoder", NOBODY)),
         ("infer_lost", "infer_pipeline", with_parameter("encoder", NOBODY)),
-        ("infer_padded", "infer_pipeline", with_parameter("max_padding_percent", PADDING_PERCENT)),
+        ("infer_sharing", "infer_pipeline", SHARING),
+        ("infer_padded", "infer_pipeline", chain(SHARING, with_parameter("max_padding_percent", PADDING_PERCENT))),
         ("streaming_deaf", "streaming_paraformer", with_parameter("encoder", NOBODY)),
         ("streaming_mute", "streaming_paraformer", with_parameter("decoder", NOBODY)),
         ("streaming_plain", "streaming_paraformer", with_parameter("tail_padding_ms", 0)),
@@ -57,6 +64,12 @@ def repository():
     ):
         add_pipeline(repository, new, like, edit)
     return repository
+
+
+def _with_texts(text):
+    for name in ("LANGUAGE", "TEXT_NORM"):
+        text = replaced(f'name: "{name}"\n    data_type: TYPE_INT32', f'name: "{name}"\n    data_type: TYPE_STRING')(text)
+    return text
 
 
 def with_idle(seconds):

@@ -15,25 +15,26 @@ const BLOCK: usize = 5 * MAXIMA * 16;
 /// Vectors looked at together when an index is looked up.
 const GROUP: usize = 4;
 
-/// Index of the largest value of `scores`, or `None` if there are no scores.
+/// Index of the largest value of `scores`, or `None` if there are none, or nothing but NaN.
 ///
-/// Of equal values the first wins, as in NumPy. A NaN never wins, unless there is nothing but NaN: then the index is 0.
+/// Of equal values the first wins, as in NumPy. A NaN never wins.
 ///
 /// ```
 /// use asr_decode::argmax;
 /// assert_eq!(argmax(&[0.5, 2.0, 2.0]), Some(1));
 /// assert_eq!(argmax(&[f32::NAN, -3.0]), Some(1));
+/// assert_eq!(argmax(&[f32::NAN; 2]), None);
 /// assert_eq!(argmax(&[]), None);
 /// ```
 #[must_use]
 pub fn argmax(scores: &[f32]) -> Option<usize> {
     let mut best = None;
-    each_argmax(scores, scores.len().max(1), |index| best = Some(index));
+    each_argmax(scores, scores.len().max(1), |index| best = index);
     best
 }
 
 /// Gives `each` the [`argmax`] of every row of `scores` `[rows, width]`, one after the other; `width` is at least 1.
-pub(crate) fn each_argmax(scores: &[f32], width: usize, each: impl FnMut(usize)) {
+pub(crate) fn each_argmax(scores: &[f32], width: usize, each: impl FnMut(Option<usize>)) {
     Arch::new().dispatch(EachArgmax {
         scores,
         width,
@@ -47,7 +48,7 @@ struct EachArgmax<'a, F> {
     each: F,
 }
 
-impl<F: FnMut(usize)> WithSimd for EachArgmax<'_, F> {
+impl<F: FnMut(Option<usize>)> WithSimd for EachArgmax<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -59,7 +60,7 @@ impl<F: FnMut(usize)> WithSimd for EachArgmax<'_, F> {
 }
 
 #[inline(always)]
-fn row_argmax<S: Simd>(simd: S, row: &[f32]) -> usize {
+fn row_argmax<S: Simd>(simd: S, row: &[f32]) -> Option<usize> {
     let mut best = f32::NEG_INFINITY;
     let mut best_block = None;
     for (index, block) in row.chunks(BLOCK).enumerate() {
@@ -75,10 +76,10 @@ fn row_argmax<S: Simd>(simd: S, row: &[f32]) -> usize {
     match best_block {
         Some(start) => {
             let block = &row[start..row.len().min(start + BLOCK)];
-            start + first_equal(simd, block, best)
+            Some(start + first_equal(simd, block, best))
         }
         // Only -inf and NaN: the first -inf, if any, is the largest value.
-        None => row.iter().position(|score| !score.is_nan()).unwrap_or(0),
+        None => row.iter().position(|score| !score.is_nan()),
     }
 }
 

@@ -21,13 +21,21 @@ pub enum CtcError {
         /// Scores per frame.
         vocab: usize,
     },
+    /// A frame has nothing but NaN: the model that computed it is broken, as exports to half precision can be.
+    #[error(
+        "frame {frame} has no score but NaN; the model that computed it is broken (half precision can be the cause)"
+    )]
+    NotANumber {
+        /// The first such frame.
+        frame: usize,
+    },
 }
 
 /// Decodes one row greedily and puts its ids into `ids`, replacing what was there.
 ///
 /// `scores` are `[frames, vocab]`, row-major, and only the frames that belong to the row: a caller with a padded
 /// batch cuts the row's slice at its length. Logits, log-probabilities and probabilities give the same ids. Ties and
-/// NaN are settled as in [`argmax`](crate::argmax()): a frame of nothing but NaN counts as id 0.
+/// NaN beside numbers are settled as in [`argmax`](crate::argmax()).
 ///
 /// ```
 /// use asr_decode::ctc;
@@ -45,7 +53,7 @@ pub enum CtcError {
 /// ```
 ///
 /// # Errors
-/// `vocab` is 0 or above 2^32, or `scores` is not a multiple of it; `ids` is then empty.
+/// `vocab` is 0 or above 2^32, `scores` is not a multiple of it, or a frame has nothing but NaN; `ids` is then empty.
 pub fn greedy(
     scores: &[f32],
     vocab: usize,
@@ -64,9 +72,20 @@ pub fn greedy(
         });
     }
     let mut collapse = collapser(blank, ids);
-    // Not a lossy cast: every index is below `vocab`, whose last id was just seen to fit.
-    each_argmax(scores, vocab, |id| collapse(id as u32));
-    Ok(())
+    let (mut frame, mut broken) = (0, None);
+    each_argmax(scores, vocab, |id| {
+        match id {
+            // Not a lossy cast: every index is below `vocab`, whose last id was just seen to fit.
+            Some(id) => collapse(id as u32),
+            None => broken = broken.or(Some(frame)),
+        }
+        frame += 1;
+    });
+    drop(collapse);
+    broken.map_or(Ok(()), |frame| {
+        ids.clear();
+        Err(CtcError::NotANumber { frame })
+    })
 }
 
 /// Collapses repeats of `frame_ids` (the best id of each frame), drops `blank` and appends the rest to `ids`.
@@ -121,11 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_of_nan_is_id_0() {
+    fn a_frame_of_nothing_but_nan_is_an_error() {
         let nan = f32::NAN;
         let mut ids = Vec::new();
-        greedy(&[nan, 1.0, nan, nan, 0.0, 1.0], 2, 0, &mut ids).unwrap();
+        greedy(&[nan, 1.0, 1.0, nan, 0.0, 1.0], 2, 0, &mut ids).unwrap();
         assert_eq!(ids, [1, 1]);
+        let error = greedy(&[0.0, 1.0, nan, nan, nan, nan], 2, 0, &mut ids).unwrap_err();
+        assert_eq!(error, CtcError::NotANumber { frame: 1 });
+        assert_eq!(ids, [0; 0]);
     }
 
     #[test]

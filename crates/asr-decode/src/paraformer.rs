@@ -27,6 +27,14 @@ pub enum ScoreError {
         /// Scores given.
         len: usize,
     },
+    /// A token has nothing but NaN: the model that computed it is broken, as exports to half precision can be.
+    #[error(
+        "token {token} has no score but NaN; the model that computed it is broken (half precision can be the cause)"
+    )]
+    NotANumber {
+        /// The place of the first such token.
+        token: usize,
+    },
 }
 
 /// An id outside of the vocabulary.
@@ -45,7 +53,7 @@ pub struct UnknownToken {
 /// Puts the best id of each of the first `token_num` rows of `scores` into `ids`, replacing what was there.
 ///
 /// `scores` are `[rows, vocab]`, row-major, with at least `token_num` rows; the others are padding. Ids 0, 1 and 2 are
-/// left out. Ties and NaN are settled as in [`argmax`](crate::argmax()).
+/// left out. Ties and NaN beside numbers are settled as in [`argmax`](crate::argmax()).
 ///
 /// ```
 /// use asr_decode::paraformer;
@@ -61,7 +69,7 @@ pub struct UnknownToken {
 /// ```
 ///
 /// # Errors
-/// `vocab` is 0 or above 2^32, or there are fewer than `token_num` rows; `ids` is then empty.
+/// `vocab` is 0 or above 2^32, there are fewer than `token_num` rows, or one of them has nothing but NaN; `ids` is then empty.
 pub fn greedy(
     scores: &[f32],
     vocab: usize,
@@ -84,14 +92,20 @@ pub fn greedy(
         vocab,
         len: scores.len(),
     })?;
-    // Not a lossy cast: every index is below `vocab`, whose last id was just seen to fit.
+    let (mut token, mut broken) = (0, None);
     each_argmax(rows, vocab, |id| {
-        let id = id as u32;
-        if id > LAST_SPECIAL {
-            ids.push(id);
+        // Not a lossy cast: every index is below `vocab`, whose last id was just seen to fit.
+        match id.map(|id| id as u32) {
+            Some(id) if id > LAST_SPECIAL => ids.push(id),
+            Some(_) => {}
+            None => broken = broken.or(Some(token)),
         }
+        token += 1;
     });
-    Ok(())
+    broken.map_or(Ok(()), |token| {
+        ids.clear();
+        Err(ScoreError::NotANumber { token })
+    })
 }
 
 /// The text of `ids`.
@@ -160,6 +174,17 @@ mod tests {
         assert!(greedy(&[0.0; 8], 4, usize::MAX, &mut ids).is_err());
         assert_eq!(ids, [0; 0]);
         assert_eq!(greedy(&[1.0; 8], 4, 0, &mut ids), Ok(()));
+        assert_eq!(ids, [0; 0]);
+    }
+
+    #[test]
+    fn a_token_of_nothing_but_nan_is_an_error() {
+        let nan = f32::NAN;
+        let mut ids = Vec::new();
+        greedy(&[nan, nan, nan, 1.0, nan, nan, nan, nan], 4, 1, &mut ids).unwrap();
+        assert_eq!(ids, [3]);
+        let error = greedy(&[nan, nan, nan, 1.0, nan, nan, nan, nan], 4, 2, &mut ids).unwrap_err();
+        assert_eq!(error, ScoreError::NotANumber { token: 1 });
         assert_eq!(ids, [0; 0]);
     }
 

@@ -58,7 +58,7 @@ impl ErrorCode {
 
 /// What can go wrong in a backend. One request's error is that request's answer; an error while a model loads is why it
 /// does not.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The request lacks an input.

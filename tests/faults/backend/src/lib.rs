@@ -6,6 +6,9 @@
 //! | `target` | the model that does the work |
 //! | `fail_every` | every so many requests, counted over the model's life, one fails |
 //! | `poison_input`, `poison` | a request fails when a row of this input holds these numbers, comma-separated, in any place that begins a vector of the row |
+//! | `error`, `code` | what poisoned requests are told: a message, and `INVALID_ARGUMENT` or `INTERNAL`, the default |
+//! | `whole_batches` | true: a poisoned request fails all others of its execution, too |
+//! | `spoil` | poisoned rows, or all rows if nothing is called poison, do not fail: this output of theirs is NaN |
 //! | `hold_while` | a file: as long as it is there, requests wait. Each that does has an empty file beside it, `FILE.TARGET.NUMBER` |
 //! | `delay_ms` | how long each request waits anyway |
 #![forbid(unsafe_code)]
@@ -20,7 +23,7 @@ use std::thread;
 use std::time::Duration;
 
 use triton_backend::{
-    Backend, BackendContext, Batch, Call, Caller, DataType, Error, Input, Instance,
+    Backend, BackendContext, Batch, Call, Caller, DataType, Error, ErrorCode, Instance,
     InstanceContext, Model, ModelContext, Reply, Request, Response,
 };
 
@@ -36,6 +39,10 @@ struct FaultyModel {
     outputs: Vec<String>,
     fail_every: Option<u64>,
     poison: Option<(String, Vec<f32>)>,
+    /// What poisoned requests are told.
+    error: Error,
+    whole_batches: bool,
+    spoil: Option<String>,
     hold_while: Option<PathBuf>,
     delay: Duration,
     seen: AtomicU64,
@@ -64,7 +71,15 @@ impl Model for FaultyModel {
             (Some(input), Some(numbers)) => Some((input.to_owned(), parsed(numbers)?)),
             _ => None,
         };
+        let code = match parameters.text("code") {
+            Some("INVALID_ARGUMENT") => ErrorCode::InvalidArgument,
+            _ => ErrorCode::Internal,
+        };
+        let error = parameters.text("error").unwrap_or("a row is poisoned");
         Ok(Self {
+            error: Error::new(code, error),
+            whole_batches: parameters.flag("whole_batches")?.unwrap_or(false),
+            spoil: parameters.text("spoil").map(str::to_owned),
             target: parameters.require("target")?.to_owned(),
             outputs: outputs.iter().map(|output| output.name.clone()).collect(),
             fail_every: parameters.get("fail_every")?,
@@ -86,6 +101,17 @@ impl Instance for FaultyInstance {
     }
 
     fn execute(&mut self, batch: Batch) {
+        if self.0.whole_batches {
+            let failed = batch
+                .requests()
+                .iter()
+                .find_map(|request| self.0.rows_to_spoil(request).err());
+            if let Some(error) = failed {
+                return batch
+                    .into_iter()
+                    .for_each(|request| request.fail(error.clone()));
+            }
+        }
         for request in batch {
             let model = Arc::clone(&self.0);
             if model.hold_while.is_none() && model.delay.is_zero() {
@@ -119,17 +145,18 @@ impl FaultyModel {
     /// Answers a request with what the target makes of it, unless it is one of those that fail.
     fn pass_on(self: Arc<Self>, request: Request) {
         match self.call(&request) {
-            Ok(call) => {
+            Ok((call, spoiled)) => {
                 let model = Arc::clone(&self);
                 self.caller.call(call, move |reply| {
-                    request.answer(|request| model.answer(request, &reply?));
+                    request.answer(|request| model.answer(request, &reply?, &spoiled));
                 });
             }
             Err(error) => request.fail(error),
         }
     }
 
-    fn call(&self, request: &Request) -> Result<Call, Error> {
+    /// The call, and the rows whose answer is to be spoiled.
+    fn call(&self, request: &Request) -> Result<(Call, Vec<usize>), Error> {
         let number = self.seen.fetch_add(1, Ordering::Relaxed) + 1;
         if self
             .fail_every
@@ -137,9 +164,9 @@ impl FaultyModel {
         {
             return Err(Error::internal(format!("request {number} was to fail")));
         }
+        let spoiled = self.rows_to_spoil(request)?;
         let mut call = Call::new(&self.target);
         for input in request.inputs()? {
-            self.check(&input)?;
             call = match input.data_type() {
                 DataType::Fp32 => call.input(input.name(), input.shape(), input.read::<f32>()?),
                 DataType::Int32 => call.input(input.name(), input.shape(), input.read::<i32>()?),
@@ -147,20 +174,46 @@ impl FaultyModel {
             };
         }
         call = self.outputs.iter().fold(call, Call::output);
-        Ok(match request.sequence() {
+        let call = match request.sequence() {
             Ok(sequence) => call.sequence(sequence),
             Err(_) => call,
-        })
+        };
+        Ok((call, spoiled))
     }
 
-    /// Whether the input is free of poison.
-    fn check(&self, input: &Input<'_>) -> Result<(), Error> {
+    /// The rows whose answer is to be spoiled; an error if poison is to fail the request.
+    fn rows_to_spoil(&self, request: &Request) -> Result<Vec<usize>, Error> {
+        let rows = self.poisoned(request)?;
+        match self.spoil.is_some() || rows.is_empty() {
+            true => Ok(rows),
+            false => Err(self.error.clone()),
+        }
+    }
+
+    fn poisoned(&self, request: &Request) -> Result<Vec<usize>, Error> {
         let Some((name, poison)) = &self.poison else {
-            return Ok(());
+            let inputs = request.inputs()?;
+            let rows = inputs.first().and_then(|input| input.batch_size());
+            return Ok(match self.spoil {
+                Some(_) => (0..rows.unwrap_or(1) as usize).collect(),
+                None => Vec::new(),
+            });
         };
-        let vector = input.shape().last().map_or(0, |&size| size.cast_unsigned()) as usize;
-        if name != input.name() || vector < poison.len() {
-            return Ok(());
+        let input = request.input(name)?;
+        let values = match input.data_type() {
+            DataType::Int32 => input
+                .read::<i32>()?
+                .iter()
+                .map(|&value| value as f32)
+                .collect(),
+            _ => input.read::<f32>()?.into_owned(),
+        };
+        let (Some(rows), Some(&vector)) = (input.batch_size(), input.shape().last()) else {
+            return Ok(Vec::new());
+        };
+        let vector = vector.cast_unsigned() as usize;
+        if vector < poison.len() {
+            return Ok(Vec::new());
         }
         let near = |vector: &[f32]| {
             vector
@@ -168,13 +221,19 @@ impl FaultyModel {
                 .zip(poison)
                 .all(|(value, poison)| (value - poison).abs() < NEARNESS)
         };
-        match input.read::<f32>()?.chunks(vector).any(near) {
-            true => Err(Error::internal(format!("a row of '{name}' is poisoned"))),
-            false => Ok(()),
-        }
+        let rows = values.chunks(values.len() / rows as usize).enumerate();
+        Ok(rows
+            .filter(|(_, row)| row.chunks(vector).any(near))
+            .map(|(place, _)| place)
+            .collect())
     }
 
-    fn answer(&self, request: &Request, reply: &Reply) -> Result<Response, Error> {
+    fn answer(
+        &self,
+        request: &Request,
+        reply: &Reply,
+        spoiled: &[usize],
+    ) -> Result<Response, Error> {
         let mut response = request.response()?;
         for name in &self.outputs {
             if !request.wants(name) {
@@ -183,9 +242,14 @@ impl FaultyModel {
             let output = reply.output(name)?;
             let shape = output.shape;
             match output.data_type {
-                DataType::Fp32 => response
-                    .output::<f32>(name, shape)?
-                    .copy_from_slice(&output.read()?),
+                DataType::Fp32 => {
+                    let values = response.output::<f32>(name, shape)?;
+                    values.copy_from_slice(&output.read()?);
+                    let row = values.len() / shape.first().map_or(1, |&rows| rows as usize);
+                    for &place in spoiled.iter().filter(|_| self.spoil.as_ref() == Some(name)) {
+                        values[place * row..][..row].fill(f32::NAN);
+                    }
+                }
                 DataType::Int32 => response
                     .output::<i32>(name, shape)?
                     .copy_from_slice(&output.read()?),

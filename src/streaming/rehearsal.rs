@@ -1,0 +1,65 @@
+//! What a warm-up of the streaming pipeline runs through encoder and decoder.
+
+use std::sync::Arc;
+
+use triton_backend::Error;
+
+use super::Pipeline;
+use super::calls::DecoderSizes;
+use crate::memory::zeros;
+use crate::pipeline::warmup::{Rehearsal, Shape, Warm, noise};
+
+/// Tokens that a row of the decoder's calls has: speech has two or three in the 600 ms of a window.
+const TOKENS: std::ops::RangeInclusive<usize> = 1..=4;
+
+impl Warm for Pipeline {
+    fn callees(&self) -> Vec<&str> {
+        vec![&self.models.encoder, &self.models.decoder]
+    }
+
+    /// The windows of chunks of so many seconds of so many streams, and what they may give the decoder to do.
+    fn rehearse(&self, shape: &Shape, stage: &Rehearsal) -> Result<(), Error> {
+        let models = &self.models;
+        let rows = shape.rows;
+        let sample_rate = models.frontend.frontend().options().sample_rate;
+        let per_window = models.samples_per_turn() / models.windows_per_turn;
+        let windows = shape.samples(sample_rate).div_ceil(per_window.max(1));
+        let windows = windows.clamp(1, models.windows_per_turn);
+        let count = (rows * windows).min(self.most_rows.max(windows));
+        let frames = models.cif.chunk_size.iter().sum();
+        let values = count * frames * models.frontend.feature_dim();
+        let reply = stage.call(&models.encoder, || {
+            Ok(models.encoder_message(count, frames, noise(values)?))
+        })?;
+        let hidden = reply.output("enc")?.shape.last().copied();
+        let hidden = hidden
+            .and_then(|hidden| usize::try_from(hidden).ok())
+            .unwrap_or(0);
+        for tokens in TOKENS {
+            let sizes = DecoderSizes {
+                rows,
+                frames,
+                tokens,
+                hidden,
+            };
+            stage.call(&models.decoder, || {
+                let enc = noise(rows * frames * hidden)?;
+                let embeddings = noise(rows * tokens * hidden)?;
+                let cache = zeros(rows * hidden * models.caches.frames, "a warm-up")?;
+                Ok(models.decoder_message(&sizes, enc, embeddings, |_| cache.clone()))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn close(&self) {
+        self.encoding.close();
+        self.decoding.close();
+    }
+
+    fn open(self: Arc<Self>) {
+        self.encoding.open();
+        self.decoding.open();
+        self.pump();
+    }
+}
