@@ -129,6 +129,25 @@ pub(super) unsafe extern "C" fn allocate(
     ptr::null_mut()
 }
 
+/// Says where [`allocate`] puts outputs. Without an answer the server has an error for a callee that asks, once for each
+/// output of each call, which the official ONNX Runtime backend never frees.
+pub(super) unsafe extern "C" fn query(
+    _allocator: *mut sys::TRITONSERVER_ResponseAllocator,
+    _userp: *mut c_void,
+    _name: *const c_char,
+    _byte_size: *mut usize,
+    memory_type: *mut c_int,
+    memory_type_id: *mut i64,
+) -> sys::ErrorPtr {
+    // SAFETY: valid out pointers; name and size, which may be null, are not looked at.
+    unsafe {
+        *memory_type = sys::MEMORY_CPU;
+        *memory_type_id = 0;
+    }
+    ptr::null_mut()
+}
+
+/// Takes an output's memory back.
 pub(super) unsafe extern "C" fn release(
     _allocator: *mut sys::TRITONSERVER_ResponseAllocator,
     buffer: *mut c_void,

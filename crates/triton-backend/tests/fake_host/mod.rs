@@ -39,6 +39,8 @@ pub static STOPPING: AtomicBool = AtomicBool::new(false);
 pub static KEPT: Mutex<Option<triton_backend::Reply>> = Mutex::new(None);
 /// What calls told the callee: correlation id and flags.
 pub static CALLS: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
+/// Where a callee was told that its outputs will be: memory type and id.
+pub static PLACES: Mutex<Vec<(i32, i64)>> = Mutex::new(Vec::new());
 /// States set: name and bytes.
 pub static STATES: Mutex<Vec<(String, Vec<u8>)>> = Mutex::new(Vec::new());
 /// What was logged.
@@ -259,6 +261,7 @@ impl<B: Backend> Host<B> {
         let lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         LOG.lock().unwrap().clear();
         CALLS.lock().unwrap().clear();
+        PLACES.lock().unwrap().clear();
         STATES.lock().unwrap().clear();
         BATCHES.lock().unwrap().clear();
         *BROKEN.lock().unwrap() = None;
