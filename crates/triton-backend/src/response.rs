@@ -165,27 +165,33 @@ impl Response {
             .ok_or_else(|| Error::internal("no staged output"))
     }
 
-    /// Sends the response or, on a new one, the error.
+    /// Sends the response or, on a new one, the error. True if that was a response without an error, and it went out.
     pub(crate) fn send_outcome(
         outcome: Result<Self, Error>,
         new: impl FnOnce() -> Result<Self, Error>,
-    ) {
-        let sent = match outcome {
-            Ok(response) => response.send(None),
-            Err(error) => new().and_then(|response| response.send(Some(error))),
+    ) -> bool {
+        let (response, error) = match outcome {
+            Ok(mut response) => {
+                let staged = response.deliver_staged();
+                (Ok(response), staged.err())
+            }
+            Err(error) => (new(), Some(error)),
         };
-        if let Err(error) = sent {
-            crate::error!("a response could not be sent: {error}");
+        let delivered = error.is_none();
+        match response.and_then(|response| response.send(error)) {
+            Ok(()) => delivered,
+            Err(error) => {
+                crate::error!("a response could not be sent: {error}");
+                false
+            }
         }
     }
 
     /// Sends the response, with `error` in place of the outputs if there is one.
     fn send(mut self, error: Option<Error>) -> Result<(), Error> {
-        let outcome = match error {
-            Some(error) => Err(error),
-            None => self.deliver_staged(),
-        };
-        let error = outcome.map_or_else(Error::into_raw, |()| ptr::null_mut());
+        // All of it was delivered, or the error is sent in its place.
+        drop(std::mem::take(&mut self.staged));
+        let error = error.map_or(ptr::null_mut(), Error::into_raw);
         let raw = self.raw;
         std::mem::forget(self);
         // SAFETY: sending takes the response; `self` is forgotten, so it is not deleted as well. The error stays ours.

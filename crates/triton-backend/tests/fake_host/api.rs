@@ -284,9 +284,19 @@ unsafe extern "C" fn TRITONBACKEND_ModelInstanceModel(
     ptr::null_mut()
 }
 
+/// Reads an instance, as the server does when it is told statistics, and ends the test if it was finalised: under
+/// AddressSanitizer with a report of its own.
+unsafe fn use_instance(instance: *mut FakeInstance) {
+    let _ = (&raw const (*instance).model).read_volatile();
+    if !INSTANCES.lock().unwrap().contains(&instance.addr()) {
+        eprintln!("an instance was used after it was finalised");
+        std::process::abort();
+    }
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn TRITONBACKEND_ModelInstanceReportStatistics(
-    _instance: *mut FakeInstance,
+    instance: *mut FakeInstance,
     request: *mut FakeRequest,
     success: bool,
     exec_start: u64,
@@ -294,23 +304,28 @@ unsafe extern "C" fn TRITONBACKEND_ModelInstanceReportStatistics(
     compute_end: u64,
     exec_end: u64,
 ) -> ErrorPtr {
+    use_instance(instance);
     let times = [exec_start, compute_start, compute_end, exec_end];
     assert!(times[0] > 0 && times.is_sorted(), "{times:?}");
     let mut record = (*request).record.lock().unwrap();
     assert_eq!(record.releases, 0, "statistics of a released request");
     record.reports.push(success);
+    record.phases.push(times);
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn TRITONBACKEND_ModelInstanceReportBatchStatistics(
-    _instance: *mut FakeInstance,
+    instance: *mut FakeInstance,
     batch_size: u64,
-    _exec_start: u64,
-    _compute_start: u64,
-    _compute_end: u64,
-    _exec_end: u64,
+    exec_start: u64,
+    compute_start: u64,
+    compute_end: u64,
+    exec_end: u64,
 ) -> ErrorPtr {
+    use_instance(instance);
+    let times = [exec_start, compute_start, compute_end, exec_end];
+    BATCH_PHASES.lock().unwrap().push(times);
     BATCHES.lock().unwrap().push(batch_size);
     ptr::null_mut()
 }
@@ -630,15 +645,14 @@ unsafe extern "C" fn TRITONBACKEND_ResponseSend(
         "an answer to a released request"
     );
     let after_release = record.releases > 0;
+    if is_broken("TRITONBACKEND_ResponseSend") {
+        return error(1, "TRITONBACKEND_ResponseSend is broken");
+    }
     record.answers.push(Answer {
         error: reason,
         outputs: response.outputs.into_iter().map(|output| *output).collect(),
         is_final: flags == 1,
         after_release,
     });
-    drop(record);
-    if is_broken("TRITONBACKEND_ResponseSend") {
-        return error(1, "TRITONBACKEND_ResponseSend is broken");
-    }
     ptr::null_mut()
 }

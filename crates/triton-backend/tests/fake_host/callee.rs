@@ -336,7 +336,10 @@ unsafe fn serve(request: *mut CallRequest) {
 /// ONNX Runtime backend: they are seen when the host counts those that still exist.
 unsafe fn ask_for_places(allocator: *const Allocator) {
     let mut size = 12;
-    for (name, byte_size) in [(c"y".as_ptr(), &raw mut size), (ptr::null(), ptr::null_mut())] {
+    for (name, byte_size) in [
+        (c"y".as_ptr(), &raw mut size),
+        (ptr::null(), ptr::null_mut()),
+    ] {
         let (mut memory_type, mut memory_type_id) = (2, 3);
         let Some(query) = (*allocator).query else {
             let _leaked = error(4, "Output properties are not available");

@@ -50,6 +50,14 @@ pub static BROKEN: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
 /// What `ReportBatchStatistics` was told: rows of each batch.
 pub static BATCHES: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
+/// What `ReportBatchStatistics` was told: the phases of each batch.
+pub static BATCH_PHASES: Mutex<Vec<Phases>> = Mutex::new(Vec::new());
+/// The addresses of instances that are not finalised.
+static INSTANCES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+/// When an execution started, its inputs were read, its results were there, and it was over; in nanoseconds.
+pub type Phases = [u64; 4];
+
 /// What became of a request.
 #[derive(Default)]
 pub struct Record {
@@ -57,6 +65,7 @@ pub struct Record {
     pub releases: usize,
     /// Success or failure, as reported for the statistics.
     pub reports: Vec<bool>,
+    pub phases: Vec<Phases>,
 }
 
 /// A response that was sent.
@@ -231,7 +240,7 @@ pub struct FakeInstance {
 pub struct Host<B: Backend> {
     backend: Box<FakeBackend>,
     pub model: Box<FakeModel>,
-    instance: Box<FakeInstance>,
+    instance: Option<Box<FakeInstance>>,
     _lock: MutexGuard<'static, ()>,
     _backend: std::marker::PhantomData<B>,
 }
@@ -264,6 +273,8 @@ impl<B: Backend> Host<B> {
         PLACES.lock().unwrap().clear();
         STATES.lock().unwrap().clear();
         BATCHES.lock().unwrap().clear();
+        BATCH_PHASES.lock().unwrap().clear();
+        INSTANCES.lock().unwrap().clear();
         *BROKEN.lock().unwrap() = None;
         STOPPING.store(false, Ordering::SeqCst);
         let mut backend = Box::new(FakeBackend {
@@ -272,7 +283,7 @@ impl<B: Backend> Host<B> {
             config: c"{\"cmdline\":{\"color\":\"blue\"}}".to_owned(),
             state: ptr::null_mut(),
         });
-        let mut model = Box::new(FakeModel {
+        let model = Box::new(FakeModel {
             name: c"model".to_owned(),
             directory: c"/".to_owned(),
             config: CString::new(config).unwrap(),
@@ -280,15 +291,10 @@ impl<B: Backend> Host<B> {
             backend: &mut *backend,
             state: ptr::null_mut(),
         });
-        let instance = Box::new(FakeInstance {
-            name: c"model_0".to_owned(),
-            model: &mut *model,
-            state: ptr::null_mut(),
-        });
         Self {
             backend,
             model,
-            instance,
+            instance: None,
             _lock: lock,
             _backend: std::marker::PhantomData,
         }
@@ -299,10 +305,36 @@ impl<B: Backend> Host<B> {
             outcome(entry::initialize::<B>((&raw mut *self.backend).cast()))?;
         }
         self.initialize_model()?;
-        unsafe {
-            outcome(entry::instance_initialize::<B>(
-                (&raw mut *self.instance).cast(),
-            ))
+        self.instance = Some(self.new_instance()?);
+        Ok(())
+    }
+
+    fn new_instance(&mut self) -> Result<Box<FakeInstance>, (i32, String)> {
+        let mut instance = Box::new(FakeInstance {
+            name: c"model_0".to_owned(),
+            model: &mut *self.model,
+            state: ptr::null_mut(),
+        });
+        let raw = &raw mut *instance;
+        INSTANCES.lock().unwrap().push(raw.addr());
+        unsafe { outcome(entry::instance_initialize::<B>(raw.cast()))? };
+        Ok(instance)
+    }
+
+    /// Puts a new instance in the place of the old one, as the server does when `instance_group` changes: it waits until
+    /// the old one executes nothing, but not for what it has yet to answer.
+    pub fn replace_instance(&mut self) {
+        let new = self.new_instance().unwrap();
+        self.finalize_instance();
+        self.instance = Some(new);
+    }
+
+    /// Finalises and frees the instance.
+    pub fn finalize_instance(&mut self) {
+        if let Some(mut instance) = self.instance.take() {
+            let raw = &raw mut *instance;
+            outcome(unsafe { entry::instance_finalize::<B>(raw.cast()) }).unwrap();
+            INSTANCES.lock().unwrap().retain(|live| *live != raw.addr());
         }
     }
 
@@ -326,7 +358,7 @@ impl<B: Backend> Host<B> {
             })
             .collect();
         let count = u32::try_from(raw.len()).unwrap();
-        let instance = (&raw mut *self.instance).cast();
+        let instance = (&raw mut **self.instance.as_mut().unwrap()).cast();
         outcome(unsafe { entry::execute::<B>(instance, raw.as_mut_ptr(), count) }).unwrap();
         // The array belongs to the server and is gone after the call.
         raw.fill(ptr::null_mut());
@@ -350,11 +382,8 @@ impl<B: Backend> Host<B> {
 impl<B: Backend> Drop for Host<B> {
     fn drop(&mut self) {
         *BROKEN.lock().unwrap() = None;
+        self.finalize_instance();
         unsafe {
-            outcome(entry::instance_finalize::<B>(
-                (&raw mut *self.instance).cast(),
-            ))
-            .unwrap();
             outcome(entry::model_finalize::<B>((&raw mut *self.model).cast())).unwrap();
             outcome(entry::finalize::<B>((&raw mut *self.backend).cast())).unwrap();
         }
