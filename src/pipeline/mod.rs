@@ -129,6 +129,7 @@ impl<R: Recogniser> Pipeline<R> {
     fn rows(&self, request: Request) -> Vec<Row<R::Extra>> {
         match guard(|| self.inputs(&request)) {
             Ok(inputs) => {
+                request.compute_starts();
                 let ticket = Ticket::new(request, inputs.len(), self.layout, "TRANSCRIPTS");
                 let (heard, unheard): (Vec<_>, Vec<_>) = inputs
                     .into_iter()
@@ -238,6 +239,7 @@ impl<R: Recogniser> Pipeline<R> {
 
     /// Hands out what a call answered. Rows that failed together are tried one by one, to find whose fault it was.
     fn score(self: Arc<Self>, group: Vec<Row<R::Extra>>, reply: Result<Reply, Error>) {
+        group.iter().for_each(|row| row.ticket.compute_ends());
         // First of all the next call, so that the encoder is not idle meanwhile.
         self.lane.done();
         self.pump();
@@ -284,7 +286,6 @@ impl<R: Recogniser> Component for Pipeline<R> {
 
 impl<R: Recogniser> Worker for Arc<Pipeline<R>> {
     fn execute(&mut self, batch: Batch) {
-        batch.compute_starts();
         for request in batch {
             let rows = self.rows(request);
             self.lane.push(rows);

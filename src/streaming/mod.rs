@@ -196,7 +196,10 @@ impl Pipeline {
             // The server ends the whole sequence; dropping the state frees it.
             return work.promise.fail(cancelled());
         }
-        match guard(|| work.need(&self.models, workspace)) {
+        let need = guard(|| work.need(&self.models, workspace));
+        // The first time: what a request needs later is found while others wait for the models.
+        work.promise.compute_starts();
+        match need {
             Ok(Need::Encoder(needs)) => self.encoding.push([Turn {
                 work,
                 needs,
@@ -298,6 +301,7 @@ impl Pipeline {
     /// The encoder has answered.
     fn encoded(self: Arc<Self>, turns: Vec<Turn<Windows>>, reply: Result<Reply, Error>) {
         let encoded = guard(|| calls::Encoded::read(&reply?, &turns));
+        turns.iter().for_each(|turn| turn.work.promise.compute_ends());
         if let Some((turns, encoded)) = self.settle(&self.encoding, turns, encoded) {
             let mut workspace = Workspace::new();
             let mut first = 0;
@@ -319,6 +323,7 @@ impl Pipeline {
     /// The decoder has answered.
     fn decoded(self: Arc<Self>, turns: Vec<Turn<Tokens>>, reply: Result<Reply, Error>) {
         let decoded = guard(|| calls::Decoded::read(&self.models, &reply?, &turns));
+        turns.iter().for_each(|turn| turn.work.promise.compute_ends());
         if let Some((turns, decoded)) = self.settle(&self.decoding, turns, decoded) {
             let mut workspace = Workspace::new();
             for (row, Turn { mut work, .. }) in turns.into_iter().enumerate() {
@@ -408,7 +413,6 @@ struct Extractor {
 
 impl Worker for Extractor {
     fn execute(&mut self, batch: Batch) {
-        batch.compute_starts();
         for request in batch {
             if let Some(work) = self.pipeline.take(request) {
                 self.pipeline.go_on(work, &mut self.workspace);
