@@ -63,8 +63,9 @@ def test_every_phase_of_every_component(counted):
             assert total[phase]["count"] == total["success"]["count"], (model, phase)
             assert total[phase]["ns"] > 0, (model, phase)
         parts = total["queue"]["ns"] + sum(total[phase]["ns"] for phase in PHASES)
-        # What is left is the server's: before its queue, and after the report.
-        assert total["success"]["ns"] / 2 < parts <= total["success"]["ns"], (model, total)
+        assert parts <= total["success"]["ns"], (model, total)
+        # Of an ensemble's time, what its steps wait in their queues is in no phase. Elsewhere little is left.
+        assert parts > total["success"]["ns"] / 2 or (form == "ensembles" and model in TOPS), (model, total)
 
 
 def test_every_phase_of_every_batch_size(counted):

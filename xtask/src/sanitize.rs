@@ -51,10 +51,11 @@ enum Tool {
 
 /// The package with the project's FFI, and those of its tests that drive it through the fake host.
 const PACKAGE: [&str; 2] = ["--package", "triton-backend"];
-const FAKE_HOST: [&str; 6] = [
+const FAKE_HOST: [&str; 7] = [
     "calls",
     "gpu_memory",
     "instances",
+    "memory",
     "ownership",
     "phases",
     "promises",

@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 
 use crate::element::{Element, element_count};
 use crate::error::{Error, c_string, check};
-use crate::{DataType, cuda, sys};
+use crate::{DataType, cuda, sys, zeroed};
 
 /// A response under construction. [`Request::finish`](crate::Request::finish) sends it.
 pub struct Response {
@@ -43,16 +43,13 @@ impl Response {
     /// # Errors
     /// If the shape is impossible or the server refuses the output or has no memory for it.
     pub fn output<T: Element>(&mut self, name: &str, shape: &[i64]) -> Result<&mut [T], Error> {
-        let count = element_count(shape).ok_or_else(|| {
-            Error::internal(format!("output '{name}' of impossible shape {shape:?}"))
-        })?;
-        let bytes = self.raw_output(
-            name,
-            T::DATA_TYPE,
-            shape,
-            count * size_of::<T>(),
-            align_of::<T>(),
-        )?;
+        let count = element_count(shape);
+        let size = count.and_then(|count| count.checked_mul(size_of::<T>()));
+        let (Some(count), Some(size)) = (count, size) else {
+            let message = format!("output '{name}' of impossible shape {shape:?}");
+            return Err(Error::internal(message));
+        };
+        let bytes = self.raw_output(name, T::DATA_TYPE, shape, size, align_of::<T>())?;
         // SAFETY: `raw_output` returns aligned memory of that many bytes, borrowed from `self`; every bit pattern is a
         // `T`.
         Ok(unsafe { std::slice::from_raw_parts_mut(bytes.cast(), count) })
@@ -153,7 +150,10 @@ impl Response {
             return Ok(target_bytes);
         }
         self.staged.push(Staged {
-            data: vec![0; byte_size.div_ceil(size_of::<u64>())],
+            data: zeroed(
+                byte_size.div_ceil(size_of::<u64>()),
+                format_args!("output '{name}'"),
+            )?,
             size: byte_size,
             target,
             on_gpu,

@@ -322,6 +322,7 @@ unsafe fn serve(request: *mut CallRequest) {
     match model.as_str() {
         "late_release" => {}
         "failing" => complete(fail(allocator).cast(), 1, userp),
+        "huge" => complete(outgrow(allocator).cast(), 1, userp),
         "silent" => complete(ptr::null_mut(), 1, userp),
         "talkative" => {
             answer(0);
@@ -387,6 +388,28 @@ unsafe fn respond(allocator: *const Allocator, values: &[f32]) -> *mut CallRespo
         buffer_userp,
         byte_size: bytes.len(),
     }))
+}
+
+/// Asks for more memory than there is, and answers what it is told.
+unsafe fn outgrow(allocator: *const Allocator) -> *mut CallResponse {
+    let (mut buffer, mut buffer_userp) = (ptr::null_mut(), ptr::null_mut());
+    let (mut memory_type, mut memory_type_id) = (0, 0);
+    let refused = ((*allocator).alloc)(
+        ptr::null_mut(),
+        c"y".as_ptr(),
+        usize::MAX - 7,
+        0,
+        0,
+        ptr::null_mut(),
+        &mut buffer,
+        &mut buffer_userp,
+        &mut memory_type,
+        &mut memory_type_id,
+    );
+    assert!(!refused.is_null() && buffer.is_null());
+    let response = respond(allocator, &[]);
+    (*response).error = refused.cast();
+    response
 }
 
 unsafe fn fail(allocator: *const Allocator) -> *mut CallResponse {

@@ -10,6 +10,7 @@
 )]
 
 mod api;
+mod block;
 mod callee;
 
 use std::collections::HashSet;
@@ -20,6 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use triton_backend::{Backend, DataType, entry};
+
+use block::Block;
 
 /// `TRITONSERVER_Error`s that exist.
 pub static LIVE_ERRORS: AtomicI64 = AtomicI64::new(0);
@@ -97,16 +100,13 @@ pub struct FakeOutput {
     pub name: String,
     pub data_type: i32,
     pub shape: Vec<i64>,
-    memory: Vec<u64>,
-    offset: usize,
-    size: usize,
-    memory_type: i32,
+    memory: Memory,
+    block: Block,
 }
 
 impl FakeOutput {
-    pub fn bytes(&self) -> &[u8] {
-        let base: *const u8 = self.memory.as_ptr().cast();
-        unsafe { std::slice::from_raw_parts(base.add(self.offset), self.size) }
+    pub fn bytes(&self) -> Vec<u8> {
+        self.block.bytes()
     }
 }
 
@@ -117,7 +117,7 @@ pub enum Memory {
     Aligned,
     /// CPU memory that starts at an odd address.
     Odd,
-    /// Said to be on a GPU (it is not).
+    /// On a GPU, as far as anyone can tell who touches it: it must be copied.
     Gpu,
 }
 
@@ -133,8 +133,7 @@ pub struct FakeInput {
     shape: Vec<i64>,
     /// Size as declared.
     byte_size: u64,
-    /// Each with one byte of leeway in front, so that it can start at an odd address.
-    buffers: Vec<(Vec<u64>, usize)>,
+    buffers: Vec<Block>,
     memory: Memory,
 }
 
@@ -148,13 +147,7 @@ impl FakeInput {
     ) -> Self {
         let buffers = chunks
             .iter()
-            .map(|chunk| {
-                let mut buffer = vec![0_u64; chunk.len().div_ceil(8) + 1];
-                let offset = usize::from(memory == Memory::Odd);
-                let base: *mut u8 = buffer.as_mut_ptr().cast();
-                unsafe { ptr::copy_nonoverlapping(chunk.as_ptr(), base.add(offset), chunk.len()) };
-                (buffer, chunk.len())
-            })
+            .map(|chunk| Block::holding(chunk, memory))
             .collect();
         Self {
             name: CString::new(name).unwrap(),
