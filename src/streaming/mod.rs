@@ -301,7 +301,6 @@ impl Pipeline {
     /// The encoder has answered.
     fn encoded(self: Arc<Self>, turns: Vec<Turn<Windows>>, reply: Result<Reply, Error>) {
         let encoded = guard(|| calls::Encoded::read(&reply?, &turns));
-        turns.iter().for_each(|turn| turn.work.promise.compute_ends());
         if let Some((turns, encoded)) = self.settle(&self.encoding, turns, encoded) {
             let mut workspace = Workspace::new();
             let mut first = 0;
@@ -323,7 +322,6 @@ impl Pipeline {
     /// The decoder has answered.
     fn decoded(self: Arc<Self>, turns: Vec<Turn<Tokens>>, reply: Result<Reply, Error>) {
         let decoded = guard(|| calls::Decoded::read(&self.models, &reply?, &turns));
-        turns.iter().for_each(|turn| turn.work.promise.compute_ends());
         if let Some((turns, decoded)) = self.settle(&self.decoding, turns, decoded) {
             let mut workspace = Workspace::new();
             for (row, Turn { mut work, .. }) in turns.into_iter().enumerate() {
@@ -344,6 +342,9 @@ impl Pipeline {
         turns: Vec<Turn<N>>,
         answer: Result<A, Error>,
     ) -> Option<(Vec<Turn<N>>, A)> {
+        for turn in &turns {
+            turn.work.promise.compute_ends();
+        }
         let alone = turns.len() == 1;
         let settled = match answer {
             Ok(answer) => Some((turns, answer)),
