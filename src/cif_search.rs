@@ -113,7 +113,9 @@ impl CifSearch {
 
     /// Starts the work on a request; what ends it may come later, from the decoder's callback.
     fn start(self: &Arc<Self>, request: Request) {
-        match guard(|| self.integrate(&request)) {
+        let step = guard(|| self.integrate(&request));
+        request.compute_starts();
+        match step {
             Ok(Step::Done(response)) => request.finish(Ok(response)),
             Ok(Step::Decode(work)) => self.decode(request, *work),
             Err(error) => request.fail(error),
@@ -195,6 +197,7 @@ impl CifSearch {
         stream.decoding = !call.end;
         let component = Arc::clone(self);
         self.decoder.caller.call(message, move |reply| {
+            request.compute_ends();
             request.answer(|request| component.decoded(request, sequence, stream, call, reply));
         });
     }

@@ -142,6 +142,7 @@ impl<R: Recogniser> Pipeline<R> {
     fn rows(&self, request: Request) -> Vec<Row<R::Extra>> {
         match guard(|| self.inputs(&request)) {
             Ok(inputs) => {
+                request.compute_starts();
                 let ticket = Ticket::new(request, inputs.len(), self.layout, "TRANSCRIPTS");
                 let (heard, unheard): (Vec<_>, Vec<_>) = inputs
                     .into_iter()
@@ -261,6 +262,7 @@ impl<R: Recogniser> Pipeline<R> {
 
     /// Hands out what came of a call.
     fn score(self: &Arc<Self>, group: Group<Row<R::Extra>>, reply: Result<Reply, Error>) {
+        group.items.iter().for_each(|row| row.ticket.compute_ends());
         let settled = self.lane.settle(group, reply, |error| {
             an_item_may_be_at_fault(error) || self.recogniser.means_silence(error)
         });
@@ -348,7 +350,6 @@ impl<R: Recogniser> Component for Pipeline<R> {
 
 impl<R: Recogniser> Worker for Arc<Pipeline<R>> {
     fn execute(&mut self, batch: Batch) {
-        batch.compute_starts();
         for request in batch {
             let rows = self.rows(request);
             self.lane.push(rows);

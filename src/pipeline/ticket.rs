@@ -44,6 +44,13 @@ impl Ticket {
             .is_none_or(|open| open.request.is_cancelled())
     }
 
+    /// Marks for the statistics that what was computed of a row is there.
+    pub(crate) fn compute_ends(&self) {
+        if let Some(open) = &*self.lock() {
+            open.request.compute_ends();
+        }
+    }
+
     /// Says what came of a row.
     pub(crate) fn deliver(&self, row: usize, text: Result<String, Error>) {
         let mut open = self.lock();

@@ -199,7 +199,10 @@ impl Pipeline {
             // The server ends the whole sequence; dropping the state frees it.
             return work.promise.fail(cancelled());
         }
-        match guard(|| work.need(&self.models, workspace)) {
+        let need = guard(|| work.need(&self.models, workspace));
+        // The first time: what a request needs later is found while others wait for the models.
+        work.promise.compute_starts();
+        match need {
             Ok(Need::Encoder(needs)) => self.encoding.push([Turn { work, needs }]),
             Ok(Need::Decoder(needs)) => self.decoding.push([Turn { work, needs }]),
             Ok(Need::Nothing) => self.answer(*work),
@@ -324,6 +327,9 @@ impl Pipeline {
         turns: Group<Turn<N>>,
         answer: Result<A, Error>,
     ) -> Option<(Vec<Turn<N>>, A)> {
+        for turn in &turns.items {
+            turn.work.promise.compute_ends();
+        }
         match lane.settle(turns, answer, an_item_may_be_at_fault) {
             Settled::Answered(turns, answer) => Some((turns, answer)),
             Settled::Failed(turns, error) => {
@@ -380,7 +386,6 @@ struct Extractor {
 
 impl Worker for Extractor {
     fn execute(&mut self, batch: Batch) {
-        batch.compute_starts();
         for request in batch {
             if let Some(work) = self.pipeline.take(request) {
                 self.pipeline.go_on(work, &mut self.workspace);

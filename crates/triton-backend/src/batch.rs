@@ -1,56 +1,54 @@
 //! The requests of one execution, and what the server's statistics want to know of it.
 
-use std::ffi::c_int;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::error::check;
+use crate::instances::{Instance, Instances};
+use crate::phases::{Marks, now};
 use crate::{Error, Input, Request, Response, sys};
 
 /// The requests of one call of [`Instance::execute`](crate::Instance::execute).
 ///
 /// Two marks divide the time between taking the requests and answering them for the server's statistics: everything
-/// before [`Batch::compute_starts`] counts as input, everything after [`Batch::compute_ends`] as output.
+/// before [`Batch::compute_starts`] counts as input, everything after [`Batch::compute_ends`] as output. They are set
+/// for all requests here, or for each [where it is](Request::compute_starts). The phases of the batch end with those of
+/// its last request.
 pub struct Batch {
     requests: Vec<Request>,
-    execution: Arc<Execution>,
 }
 
 /// What the requests of one execution share.
 pub(crate) struct Execution {
-    instance: *mut sys::TRITONBACKEND_ModelInstance,
+    instance: Instance,
+    instances: Arc<Instances>,
     rows: AtomicU64,
     unanswered: AtomicUsize,
     start: u64,
-    compute_start: AtomicU64,
-    compute_end: AtomicU64,
+    marks: Marks,
 }
-
-// SAFETY: the instance pointer is only passed back to the server, whose reporting functions may be called from any
-// thread; the server keeps the instance until its last request is released.
-unsafe impl Send for Execution {}
-// SAFETY: as above.
-unsafe impl Sync for Execution {}
 
 impl Batch {
     /// Takes over the requests of an execution.
     ///
     /// # Safety
-    /// `requests` points to `count` requests that the server hands over (null ones are skipped) to `instance`.
+    /// `requests` points to `count` requests that the server hands over (null ones are skipped) to `instance`, one of
+    /// `instances`.
     pub(crate) unsafe fn take(
-        instance: *mut sys::TRITONBACKEND_ModelInstance,
+        instance: Instance,
+        instances: Arc<Instances>,
         requests: *mut *mut sys::TRITONBACKEND_Request,
         count: u32,
         batches: bool,
     ) -> Self {
         let execution = Arc::new(Execution {
             instance,
+            instances,
             rows: AtomicU64::new(0),
             unanswered: AtomicUsize::new(0),
             start: now(),
-            compute_start: AtomicU64::new(0),
-            compute_end: AtomicU64::new(0),
+            marks: Marks::default(),
         });
         let requests: Vec<Request> = (0..count as usize)
             // SAFETY: within the array.
@@ -63,10 +61,7 @@ impl Batch {
         execution
             .unanswered
             .store(requests.len(), Ordering::Relaxed);
-        Self {
-            requests,
-            execution,
-        }
+        Self { requests }
     }
 
     /// The requests, to look at.
@@ -81,12 +76,16 @@ impl Batch {
 
     /// Marks that the inputs are read and the work begins.
     pub fn compute_starts(&self) {
-        self.execution.compute_start.store(now(), Ordering::Relaxed);
+        let now = now();
+        let marks = self.requests.iter().map(Request::marks);
+        marks.for_each(|marks| marks.compute_starts(now));
     }
 
     /// Marks that the work is done and the outputs are to be handed over.
     pub fn compute_ends(&self) {
-        self.execution.compute_end.store(now(), Ordering::Relaxed);
+        let now = now();
+        let marks = self.requests.iter().map(Request::marks);
+        marks.for_each(|marks| marks.compute_ends(now));
     }
 
     /// Ends every request with its own outcome.
@@ -109,49 +108,46 @@ impl IntoIterator for Batch {
 }
 
 impl Execution {
-    fn marks(&self, end: u64) -> (u64, u64) {
-        let compute_start = match self.compute_start.load(Ordering::Relaxed) {
-            0 => self.start,
-            marked => marked,
-        };
-        let compute_end = match self.compute_end.load(Ordering::Relaxed) {
-            0 => end,
-            marked => marked,
-        };
-        (compute_start, compute_end)
-    }
-
-    /// Reports one answered request, which is not released yet, and with the last one the batch: until that release
-    /// the server keeps the instance.
-    pub(crate) fn report(&self, request: *mut sys::TRITONBACKEND_Request, success: bool) {
-        let end = now();
-        let (compute_start, compute_end) = self.marks(end);
-        // SAFETY: a live request, hence a live instance. Statistics that cannot be reported are no request's fault.
-        let _ = unsafe {
-            check(sys::TRITONBACKEND_ModelInstanceReportStatistics(
-                self.instance,
-                request,
-                success,
-                self.start,
-                compute_start,
-                compute_end,
-                end,
-            ))
-        };
-        if self.unanswered.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
-        }
-        // SAFETY: as above.
-        let _ = unsafe {
-            check(sys::TRITONBACKEND_ModelInstanceReportBatchStatistics(
-                self.instance,
-                self.rows.load(Ordering::Relaxed),
-                self.start,
-                compute_start,
-                compute_end,
-                end,
-            ))
-        };
+    /// Reports one answered request, which is not released yet, and with the last one the batch: the server may let an
+    /// instance go before its requests, but not the model.
+    pub(crate) fn report(
+        &self,
+        request: *mut sys::TRITONBACKEND_Request,
+        marks: &Marks,
+        success: bool,
+    ) {
+        self.marks.include(marks);
+        let last = self.unanswered.fetch_sub(1, Ordering::AcqRel) == 1;
+        self.instances.with(self.instance, |instance| {
+            let phases = marks.phases(self.start, now());
+            // SAFETY: a live request and a live instance. Statistics that cannot be reported are no request's fault.
+            let _ = unsafe {
+                check(sys::TRITONBACKEND_ModelInstanceReportStatistics(
+                    instance.raw(),
+                    request,
+                    success,
+                    phases.start,
+                    phases.compute_start,
+                    phases.compute_end,
+                    phases.end,
+                ))
+            };
+            if !last {
+                return;
+            }
+            let phases = self.marks.phases(self.start, now());
+            // SAFETY: as above.
+            let _ = unsafe {
+                check(sys::TRITONBACKEND_ModelInstanceReportBatchStatistics(
+                    instance.raw(),
+                    self.rows.load(Ordering::Relaxed),
+                    phases.start,
+                    phases.compute_start,
+                    phases.compute_end,
+                    phases.end,
+                ))
+            };
+        });
     }
 }
 
@@ -165,17 +161,4 @@ fn rows(request: &Request, batches: bool) -> u64 {
         .ok()
         .and_then(|inputs| inputs.first().and_then(Input::batch_size))
         .unwrap_or(1)
-}
-
-/// The monotonic clock in nanoseconds, the clock of the server's own time stamps.
-fn now() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let clock: c_int = libc::CLOCK_MONOTONIC;
-    // SAFETY: a valid out pointer. This clock exists on every Linux.
-    unsafe { libc::clock_gettime(clock, &mut time) };
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
-        + u64::try_from(time.tv_nsec).unwrap_or(0)
 }

@@ -10,15 +10,25 @@ use std::sync::Arc;
 use crate::context::{BackendContext, InstanceContext, ModelContext};
 use crate::error::{Error, check};
 use crate::factory::ResponseFactory;
-use crate::{Backend, Batch, Instance, Model, guard, sys};
+use crate::instances::Instances;
+use crate::{Backend, Batch, Instance, Model, guard, instances, sys};
 
 /// The oldest backend API with everything we link: NGC 23.01's.
 const API: (u32, u32) = (1, 10);
 
+struct ModelState<M> {
+    model: Arc<M>,
+    instances: Arc<Instances>,
+}
+
 struct InstanceState<I> {
     instance: I,
+    instances: Arc<Instances>,
     batches: bool,
 }
+
+/// The state of an instance of `B`.
+type StateOf<B> = InstanceState<<<B as Backend>::Model as Model>::Instance>;
 
 fn enter(body: impl FnOnce() -> Result<(), Error>) -> sys::ErrorPtr {
     match guard(body) {
@@ -124,7 +134,10 @@ pub unsafe fn model_initialize<B: Backend>(model: *mut sys::TRITONBACKEND_Model)
                 set_config(model, &config)?;
                 context = ModelContext::new(model)?;
             }
-            let state = Box::new(Arc::new(B::Model::new(backend, &context)?));
+            let state = Box::new(ModelState {
+                model: Arc::new(B::Model::new(backend, &context)?),
+                instances: Arc::default(),
+            });
             check(sys::TRITONBACKEND_ModelSetState(
                 model,
                 Box::into_raw(state).cast(),
@@ -163,7 +176,7 @@ pub unsafe fn model_finalize<B: Backend>(model: *mut sys::TRITONBACKEND_Model) -
         // SAFETY: the state is null or what `model_initialize` stored.
         unsafe {
             let state = state(|state| sys::TRITONBACKEND_ModelState(model, state))?;
-            drop_state::<Arc<B::Model>>(state);
+            drop_state::<ModelState<B::Model>>(state);
             check(sys::TRITONBACKEND_ModelSetState(model, ptr::null_mut()))
         }
     })
@@ -183,18 +196,21 @@ pub unsafe fn instance_initialize<B: Backend>(
         unsafe {
             check(sys::TRITONBACKEND_ModelInstanceModel(instance, &mut model))?;
             let state = state(|state| sys::TRITONBACKEND_ModelState(model, state))?;
+            let of_model = &*state.cast::<ModelState<B::Model>>();
             let batches = ModelContext::new(model)?.config.batches();
             let context = InstanceContext::new(instance)?;
-            let made =
-                <B::Model as Model>::Instance::new(&*state.cast::<Arc<B::Model>>(), &context)?;
+            let made = <B::Model as Model>::Instance::new(&of_model.model, &context)?;
             let state = Box::new(InstanceState {
                 instance: made,
+                instances: Arc::clone(&of_model.instances),
                 batches,
             });
             check(sys::TRITONBACKEND_ModelInstanceSetState(
                 instance,
                 Box::into_raw(state).cast(),
-            ))
+            ))?;
+            of_model.instances.add(instances::Instance::new(instance));
+            Ok(())
         }
     })
 }
@@ -202,7 +218,7 @@ pub unsafe fn instance_initialize<B: Backend>(
 /// `TRITONBACKEND_ModelInstanceFinalize`.
 ///
 /// # Safety
-/// Called by the server, once, when the instance executes nothing any more.
+/// Called by the server, once, when the instance executes nothing any more. Requests that were handed to it may be open.
 pub unsafe fn instance_finalize<B: Backend>(
     instance: *mut sys::TRITONBACKEND_ModelInstance,
 ) -> sys::ErrorPtr {
@@ -210,7 +226,11 @@ pub unsafe fn instance_finalize<B: Backend>(
         // SAFETY: the state is null or what `instance_initialize` stored.
         unsafe {
             let state = state(|state| sys::TRITONBACKEND_ModelInstanceState(instance, state))?;
-            drop_state::<InstanceState<<B::Model as Model>::Instance>>(state);
+            if let Some(state) = state.cast::<StateOf<B>>().as_ref() {
+                // Requests of this instance may be answered after it is gone; they must not touch it then.
+                state.instances.remove(instances::Instance::new(instance));
+            }
+            drop_state::<StateOf<B>>(state);
             check(sys::TRITONBACKEND_ModelInstanceSetState(
                 instance,
                 ptr::null_mut(),
@@ -231,11 +251,10 @@ pub unsafe fn execute<B: Backend>(
     requests: *mut *mut sys::TRITONBACKEND_Request,
     count: u32,
 ) -> sys::ErrorPtr {
-    type State<B> = InstanceState<<<B as Backend>::Model as Model>::Instance>;
     // SAFETY: the state is what `instance_initialize` stored.
     let state =
         match unsafe { state(|state| sys::TRITONBACKEND_ModelInstanceState(instance, state)) } {
-            Ok(state) if !state.is_null() => state.cast::<State<B>>(),
+            Ok(state) if !state.is_null() => state.cast::<StateOf<B>>(),
             Ok(_) => return Error::internal("the instance is not initialised").into_raw(),
             Err(error) => return error.into_raw(),
         };
@@ -243,7 +262,13 @@ pub unsafe fn execute<B: Backend>(
         // SAFETY: one thread at a time per instance, so the state is ours until we return; the requests are handed over.
         unsafe {
             let state = &mut *state;
-            let batch = Batch::take(instance, requests, count, state.batches);
+            let batch = Batch::take(
+                instances::Instance::new(instance),
+                Arc::clone(&state.instances),
+                requests,
+                count,
+                state.batches,
+            );
             // When an unloaded model's last request is released, the server stops this thread, and may crash if it still
             // executes (docs/triton-notes.md). A factory keeps the model until it does not.
             let _model = batch.requests().first().map(ResponseFactory::new);

@@ -8,6 +8,7 @@ use std::ptr;
 use crate::element::{Element, element_count};
 use crate::error::{Error, check};
 use crate::excerpt::shape_excerpt;
+use crate::memory::with_room;
 use crate::{DataType, cuda, sys};
 
 /// One input tensor of a request.
@@ -102,7 +103,8 @@ impl<'r> Input<'r> {
     /// The elements: borrowed where they stand if that is one properly aligned buffer in CPU memory, else gathered.
     ///
     /// # Errors
-    /// If the tensor is not of type `T`, its bytes are not what its shape says, or GPU memory cannot be copied.
+    /// If the tensor is not of type `T`, its bytes are not what its shape says, GPU memory cannot be copied, or there is no
+    /// memory for a copy.
     pub fn read<T: Element>(&self) -> Result<Cow<'r, [T]>, Error> {
         if self.data_type != T::DATA_TYPE {
             return Err(Error::DataType {
@@ -120,7 +122,7 @@ impl<'r> Input<'r> {
             let values = unsafe { std::slice::from_raw_parts(buffer.base.cast::<T>(), count) };
             return Ok(Cow::Borrowed(values));
         }
-        let mut values = Vec::<T>::with_capacity(count);
+        let mut values = with_room::<T>(count, self.place())?;
         // SAFETY: the capacity is what `gather` fills, every bit pattern is a `T`, and the length is set only after
         // the bytes are there.
         unsafe {
@@ -133,14 +135,14 @@ impl<'r> Input<'r> {
     /// The bytes as they stand, whatever the type.
     ///
     /// # Errors
-    /// If GPU memory cannot be copied, or the buffers are not as large as declared.
+    /// If GPU memory cannot be copied, there is no memory for a copy, or the buffers are not as large as declared.
     pub fn bytes(&self) -> Result<Cow<'r, [u8]>, Error> {
         if let Some(buffer) = self.only_buffer(self.byte_size)? {
             // SAFETY: `byte_size` bytes in CPU memory, not written to while the request lives.
             let bytes = unsafe { std::slice::from_raw_parts(buffer.base.cast(), self.byte_size) };
             return Ok(Cow::Borrowed(bytes));
         }
-        let mut bytes = Vec::with_capacity(self.byte_size);
+        let mut bytes = with_room(self.byte_size, self.place())?;
         // SAFETY: as in `read`.
         unsafe {
             self.gather(bytes.as_mut_ptr(), self.byte_size)?;
@@ -152,7 +154,7 @@ impl<'r> Input<'r> {
     /// The elements of a string tensor.
     ///
     /// # Errors
-    /// If the tensor holds no strings, or their lengths do not add up to its size.
+    /// If the tensor holds no strings, their lengths do not add up to its size, or there is no memory for them.
     pub fn strings(&self) -> Result<Vec<Vec<u8>>, Error> {
         if self.data_type != DataType::String {
             return Err(Error::DataType {
@@ -162,18 +164,30 @@ impl<'r> Input<'r> {
             });
         }
         let bytes = self.bytes()?;
-        let strings = split_strings(&bytes).ok_or_else(|| {
+        let count = strings_in(&bytes).ok_or_else(|| {
             Error::input(self.name, "its string lengths do not add up to its size")
         })?;
-        if Some(strings.len()) != element_count(self.shape) {
+        if Some(count) != element_count(self.shape) {
             let message = format!(
-                "holds {} strings, but its shape is {}",
-                strings.len(),
+                "holds {count} strings, but its shape is {}",
                 shape_excerpt(self.shape)
             );
             return Err(Error::input(self.name, message));
         }
+        let mut strings = with_room(count, self.place())?;
+        let mut rest = &*bytes;
+        while let Some((string, others)) = split_string(rest) {
+            let mut own = with_room(string.len(), self.place())?;
+            own.extend_from_slice(string);
+            strings.push(own);
+            rest = others;
+        }
         Ok(strings)
+    }
+
+    /// The input in messages.
+    fn place(&self) -> String {
+        format!("input '{}'", self.name)
     }
 
     fn checked_count(&self, element_size: usize) -> Result<usize, Error> {
@@ -248,7 +262,7 @@ impl<'r> Input<'r> {
                 let to = to.add(filled);
                 if buffer.on_gpu {
                     cuda::copy(to.cast(), buffer.base, buffer.size)
-                        .map_err(|error| error.context(format!("input '{}'", self.name)))?;
+                        .map_err(|error| error.context(self.place()))?;
                 } else {
                     ptr::copy_nonoverlapping(buffer.base.cast(), to, buffer.size);
                 }
@@ -263,15 +277,19 @@ impl<'r> Input<'r> {
     }
 }
 
-/// Takes a string tensor's bytes apart; `None` if the lengths do not add up.
-fn split_strings(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut strings = Vec::new();
+/// The number of strings in a string tensor's bytes; `None` if the lengths do not add up.
+fn strings_in(mut bytes: &[u8]) -> Option<usize> {
+    let mut count = 0;
     while !bytes.is_empty() {
-        let (length, rest) = bytes.split_first_chunk::<4>()?;
-        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-        let (string, rest) = rest.split_at_checked(length)?;
-        strings.push(string.to_vec());
-        bytes = rest;
+        bytes = split_string(bytes)?.1;
+        count += 1;
     }
-    Some(strings)
+    Some(count)
+}
+
+/// The first string, and what is behind it.
+fn split_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    rest.split_at_checked(length)
 }

@@ -38,6 +38,8 @@ impl Request {
     pub fn release_early(mut self) -> Promise {
         match Released::new(&self) {
             Ok(released) => {
+                // Reading was all that was done while the server had it with us.
+                self.compute_starts();
                 self.hand_back(true);
                 Promise(Owed::Released(released))
             }
@@ -63,6 +65,20 @@ impl Promise {
         match &self.0 {
             Owed::Held(request) => request.is_cancelled(),
             Owed::Released(released) => released.factory.is_cancelled(),
+        }
+    }
+
+    /// As [`Request::compute_starts`]; a request that was released is reported already.
+    pub fn compute_starts(&self) {
+        if let Owed::Held(request) = &self.0 {
+            request.compute_starts();
+        }
+    }
+
+    /// As [`Request::compute_ends`].
+    pub fn compute_ends(&self) {
+        if let Owed::Held(request) = &self.0 {
+            request.compute_ends();
         }
     }
 

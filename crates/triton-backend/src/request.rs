@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::batch::Execution;
 use crate::error::{Error, check};
+use crate::phases::{Marks, now};
 use crate::{Input, Response, guard, optional, sys};
 
 /// An inference request, owned.
@@ -15,6 +16,7 @@ use crate::{Input, Response, guard, optional, sys};
 pub struct Request {
     raw: NonNull<sys::TRITONBACKEND_Request>,
     execution: Arc<Execution>,
+    marks: Marks,
     ended: bool,
 }
 
@@ -34,12 +36,28 @@ impl Request {
         Self {
             raw,
             execution,
+            marks: Marks::default(),
             ended: false,
         }
     }
 
     pub(crate) fn raw(&self) -> *mut sys::TRITONBACKEND_Request {
         self.raw.as_ptr()
+    }
+
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Marks for the statistics that this request's inputs are read and the work, or the wait for other models, begins.
+    /// The first such mark counts.
+    pub fn compute_starts(&self) {
+        self.marks.compute_starts(now());
+    }
+
+    /// Marks that the results are there and the output begins. The last such mark counts.
+    pub fn compute_ends(&self) {
+        self.marks.compute_ends(now());
     }
 
     /// The id the client gave, or an empty string.
@@ -148,7 +166,8 @@ impl Request {
         }
     }
 
-    /// Ends the request: sends the response or the error, reports statistics and hands the request back.
+    /// Ends the request: sends the response or the error, reports statistics (a success, if the response was sent as it was
+    /// meant to be) and hands the request back.
     pub fn finish(mut self, outcome: Result<Response, Error>) {
         self.end(outcome);
     }
@@ -165,15 +184,15 @@ impl Request {
     }
 
     fn end(&mut self, outcome: Result<Response, Error>) {
-        let success = outcome.is_ok();
-        Response::send_outcome(outcome, || self.response());
-        self.hand_back(success);
+        let delivered = Response::send_outcome(outcome, || self.response());
+        self.hand_back(delivered);
     }
 
     /// The one end of every request; nothing touches the server's request after it.
     pub(crate) fn hand_back(&mut self, success: bool) {
         self.ended = true;
-        self.execution.report(self.raw.as_ptr(), success);
+        self.execution
+            .report(self.raw.as_ptr(), &self.marks, success);
         // SAFETY: the request is ours, answered, and not used after this.
         let released = unsafe {
             check(sys::TRITONBACKEND_RequestRelease(

@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 
 use crate::element::{Element, element_count};
 use crate::error::{Error, c_string, check};
-use crate::{DataType, cuda, sys};
+use crate::{DataType, cuda, sys, zeroed};
 
 /// A response under construction. [`Request::finish`](crate::Request::finish) sends it.
 pub struct Response {
@@ -43,16 +43,13 @@ impl Response {
     /// # Errors
     /// If the shape is impossible or the server refuses the output or has no memory for it.
     pub fn output<T: Element>(&mut self, name: &str, shape: &[i64]) -> Result<&mut [T], Error> {
-        let count = element_count(shape).ok_or_else(|| {
-            Error::internal(format!("output '{name}' of impossible shape {shape:?}"))
-        })?;
-        let bytes = self.raw_output(
-            name,
-            T::DATA_TYPE,
-            shape,
-            count * size_of::<T>(),
-            align_of::<T>(),
-        )?;
+        let count = element_count(shape);
+        let size = count.and_then(|count| count.checked_mul(size_of::<T>()));
+        let (Some(count), Some(size)) = (count, size) else {
+            let message = format!("output '{name}' of impossible shape {shape:?}");
+            return Err(Error::internal(message));
+        };
+        let bytes = self.raw_output(name, T::DATA_TYPE, shape, size, align_of::<T>())?;
         // SAFETY: `raw_output` returns aligned memory of that many bytes, borrowed from `self`; every bit pattern is a
         // `T`.
         Ok(unsafe { std::slice::from_raw_parts_mut(bytes.cast(), count) })
@@ -153,7 +150,10 @@ impl Response {
             return Ok(target_bytes);
         }
         self.staged.push(Staged {
-            data: vec![0; byte_size.div_ceil(size_of::<u64>())],
+            data: zeroed(
+                byte_size.div_ceil(size_of::<u64>()),
+                format_args!("output '{name}'"),
+            )?,
             size: byte_size,
             target,
             on_gpu,
@@ -165,27 +165,33 @@ impl Response {
             .ok_or_else(|| Error::internal("no staged output"))
     }
 
-    /// Sends the response or, on a new one, the error.
+    /// Sends the response or, on a new one, the error. True if that was a response without an error, and it went out.
     pub(crate) fn send_outcome(
         outcome: Result<Self, Error>,
         new: impl FnOnce() -> Result<Self, Error>,
-    ) {
-        let sent = match outcome {
-            Ok(response) => response.send(None),
-            Err(error) => new().and_then(|response| response.send(Some(error))),
+    ) -> bool {
+        let (response, error) = match outcome {
+            Ok(mut response) => {
+                let staged = response.deliver_staged();
+                (Ok(response), staged.err())
+            }
+            Err(error) => (new(), Some(error)),
         };
-        if let Err(error) = sent {
-            crate::error!("a response could not be sent: {error}");
+        let delivered = error.is_none();
+        match response.and_then(|response| response.send(error)) {
+            Ok(()) => delivered,
+            Err(error) => {
+                crate::error!("a response could not be sent: {error}");
+                false
+            }
         }
     }
 
     /// Sends the response, with `error` in place of the outputs if there is one.
     fn send(mut self, error: Option<Error>) -> Result<(), Error> {
-        let outcome = match error {
-            Some(error) => Err(error),
-            None => self.deliver_staged(),
-        };
-        let error = outcome.map_or_else(Error::into_raw, |()| ptr::null_mut());
+        // All of it was delivered, or the error is sent in its place.
+        drop(std::mem::take(&mut self.staged));
+        let error = error.map_or(ptr::null_mut(), Error::into_raw);
         let raw = self.raw;
         std::mem::forget(self);
         // SAFETY: sending takes the response; `self` is forgotten, so it is not deleted as well. The error stays ours.

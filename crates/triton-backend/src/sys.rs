@@ -60,6 +60,16 @@ pub type AllocFn = unsafe extern "C" fn(
     actual_memory_type_id: *mut i64,
 ) -> ErrorPtr;
 
+/// Says where an [`AllocFn`] would put an output. `tensor_name` and `byte_size` may be null: not known yet.
+pub type QueryFn = unsafe extern "C" fn(
+    allocator: *mut TRITONSERVER_ResponseAllocator,
+    userp: *mut c_void,
+    tensor_name: *const c_char,
+    byte_size: *mut usize,
+    memory_type: *mut c_int,
+    memory_type_id: *mut i64,
+) -> ErrorPtr;
+
 /// Takes back what an [`AllocFn`] gave.
 pub type ReleaseFn = unsafe extern "C" fn(
     allocator: *mut TRITONSERVER_ResponseAllocator,
@@ -112,6 +122,10 @@ unsafe extern "C" {
         alloc: AllocFn,
         release: ReleaseFn,
         start: *const c_void,
+    ) -> ErrorPtr;
+    pub fn TRITONSERVER_ResponseAllocatorSetQueryFunction(
+        allocator: *mut TRITONSERVER_ResponseAllocator,
+        query: QueryFn,
     ) -> ErrorPtr;
     pub fn TRITONSERVER_ResponseAllocatorDelete(
         allocator: *mut TRITONSERVER_ResponseAllocator,

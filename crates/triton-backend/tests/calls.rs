@@ -6,10 +6,11 @@ mod fake_host;
 
 use std::ffi::CString;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use fake_host::{
-    CALLS, FakeInput, FakeRequest, Host, KEPT, LOG, STATES, awaited_answer, break_function,
-    bytes_of, only_answer,
+    CALLS, FakeInput, FakeRequest, Host, KEPT, LIVE_ERRORS, LOG, PLACES, STATES, awaited_answer,
+    break_function, bytes_of, only_answer,
 };
 use triton_backend::{
     Backend, BackendContext, Batch, Call, Caller, CorrelationId, Error, Instance, InstanceContext,
@@ -130,6 +131,19 @@ fn an_answer_comes_from_the_callback() {
             "{callee}"
         );
     }
+}
+
+#[test]
+fn a_callee_that_asks_where_outputs_go_is_told_where_they_are_put() {
+    let mut host = host("asking");
+    for _ in 0..3 {
+        let records = host.execute(vec![Some(request(&[1.0]))]);
+        assert_eq!(awaited_answer(&records[0]).output::<f32>("y"), [2.0]);
+    }
+    host.settle();
+    // In CPU memory, as the callee's outputs are indeed (`respond` looks), with and without name and size.
+    assert_eq!(*PLACES.lock().unwrap(), [(0, 0); 6]);
+    assert_eq!(LIVE_ERRORS.load(SeqCst), 0, "errors made and not freed");
 }
 
 #[test]

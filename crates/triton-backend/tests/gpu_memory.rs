@@ -1,4 +1,5 @@
-//! Tensors in GPU memory, with a stand-in for the CUDA runtime. Never run on a GPU.
+//! Tensors in GPU memory, with a stand-in for the CUDA runtime: pages that end the test when anything but a copy touches
+//! them. Never run on a GPU.
 #![allow(clippy::unwrap_used)]
 
 mod fake_host;
@@ -7,12 +8,13 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use fake_host::{FP32, FakeInput, FakeRequest, Host, Memory, bytes_of};
+use fake_host::{FP32, FakeInput, FakeRequest, Host, Memory, STATES, bytes_of};
 use triton_backend::{
-    Backend, BackendContext, Batch, Error, Instance, InstanceContext, Model, ModelContext,
+    Backend, BackendContext, Batch, DataType, Error, Instance, InstanceContext, Model,
+    ModelContext, Request, Response,
 };
 
-/// Copies `x` to `y`.
+/// Copies `x` to `y`, and to the state `r_x`.
 struct Copy;
 struct CopyModel;
 struct CopyInstance;
@@ -42,29 +44,42 @@ impl Instance for CopyInstance {
     }
 
     fn execute(&mut self, batch: Batch) {
-        for request in batch {
-            request.answer(|request| {
-                let x = request.input("x")?;
-                let bytes = x.bytes()?;
-                let mut response = request.response()?;
-                response
-                    .output_bytes("y", x.data_type(), x.shape(), bytes.len())?
-                    .copy_from_slice(&bytes);
-                Ok(response)
-            });
+        for mut request in batch {
+            let outcome = copy(&mut request);
+            request.finish(outcome);
         }
     }
 }
 
-fn gpu_request(values: &[f32]) -> FakeRequest {
+fn copy(request: &mut Request) -> Result<Response, Error> {
+    let x = request.input("x")?;
+    let (data_type, shape) = (x.data_type(), x.shape().to_vec());
+    let bytes = x.bytes()?.into_owned();
+    let mut response = request.response()?;
+    if data_type == DataType::Fp32 {
+        let values = x.read::<f32>()?;
+        response
+            .output::<f32>("y", &shape)?
+            .copy_from_slice(&values);
+    } else {
+        response
+            .output_bytes("y", data_type, &shape, bytes.len())?
+            .copy_from_slice(&bytes);
+    }
+    request.set_state_bytes("r_x", data_type, &shape, &bytes)?;
+    Ok(response)
+}
+
+/// A request whose values are in that many buffers on the GPU.
+fn gpu_request(values: &[f32], buffers: usize) -> FakeRequest {
     let bytes = bytes_of(values);
-    let (first, second) = bytes.split_at(bytes.len() / 2);
+    let chunks: Vec<&[u8]> = bytes.chunks(bytes.len().div_ceil(buffers)).collect();
     let shape = [1, values.len() as i64];
     FakeRequest::new(vec![FakeInput::new(
         "x",
         FP32,
         &shape,
-        &[first, second],
+        &chunks,
         Memory::Gpu,
     )])
 }
@@ -72,7 +87,7 @@ fn gpu_request(values: &[f32]) -> FakeRequest {
 #[test]
 fn without_a_cuda_runtime_the_error_says_what_to_do() {
     let mut host = Host::<Copy>::load("{}").unwrap();
-    let (code, message) = host.answer(gpu_request(&[1.0, 2.0])).error.unwrap();
+    let (code, message) = host.answer(gpu_request(&[1.0, 2.0], 2)).error.unwrap();
     assert_eq!(code, 4);
     assert!(
         message.contains("input 'x'") && message.contains("libcudart"),
@@ -98,7 +113,8 @@ fn with_a_cuda_runtime_in_reach_tensors_are_copied() {
         .unwrap();
     assert!(
         output.status.success(),
-        "{}",
+        "{}: {}",
+        output.status,
         String::from_utf8_lossy(&output.stdout)
     );
 }
@@ -107,9 +123,17 @@ fn with_a_cuda_runtime_in_reach_tensors_are_copied() {
 #[ignore = "needs the library path that the test above sets"]
 fn copies() {
     let mut host = Host::<Copy>::load("{}").unwrap();
-    let answer = host.answer(gpu_request(&[1.0, 2.0, 3.0]).output_memory(Memory::Gpu));
-    assert_eq!(answer.error, None);
-    assert_eq!(answer.output::<f32>("y"), [1.0, 2.0, 3.0]);
+    let values = [1.0, 2.0, 3.0];
+    for buffers in [1, 2, 3] {
+        for output in [Memory::Gpu, Memory::Aligned] {
+            STATES.lock().unwrap().clear();
+            let answer = host.answer(gpu_request(&values, buffers).output_memory(output));
+            assert_eq!(answer.error, None);
+            assert_eq!(answer.output::<f32>("y"), values);
+            let states = STATES.lock().unwrap();
+            assert_eq!(*states, [("r_x".to_owned(), bytes_of(&values))]);
+        }
+    }
 
     let unlucky = FakeInput::new("x", 2, &[1, 13], &[&[1; 13]], Memory::Gpu);
     let (_, message) = host.answer(FakeRequest::new(vec![unlucky])).error.unwrap();

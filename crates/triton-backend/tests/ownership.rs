@@ -208,7 +208,13 @@ fn a_server_that_fails_us_leaks_nothing() {
     }
     let mut host = host();
     break_function("TRITONBACKEND_ResponseSend");
-    assert_eq!(host.answer(request(&[1.0])).error, None);
+    let records = host.execute(vec![Some(request(&[1.0])), Some(request(&[-4.0]))]);
+    for record in records {
+        let record = record.lock().unwrap();
+        // What was not delivered is no success.
+        assert_eq!((record.answers.len(), record.releases), (0, 1));
+        assert_eq!(record.reports, [false]);
+    }
     assert!(
         LOG.lock()
             .unwrap()

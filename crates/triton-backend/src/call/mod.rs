@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 
 pub use reply::{Reply, ReplyOutput};
 
-use self::callbacks::{Parcel, Pending, RawRequest, allocate, completed, lock, release, released};
+use self::callbacks::{
+    Parcel, Pending, RawRequest, allocate, completed, lock, query, release, released,
+};
 use crate::element::{Element, as_bytes};
 use crate::error::{Error, c_string, check};
 use crate::{DataType, ModelContext, Sequence, optional, sys};
@@ -138,6 +140,13 @@ impl Caller {
         let allocator = NonNull::new(allocator)
             .ok_or_else(|| Error::internal("the server made no response allocator"))?;
         let allocator = Arc::new(Allocator(allocator));
+        // SAFETY: a live allocator and a callback of the right signature.
+        unsafe {
+            check(sys::TRITONSERVER_ResponseAllocatorSetQueryFunction(
+                allocator.0.as_ptr(),
+                query,
+            ))?;
+        }
         Ok(Self {
             server: context.server,
             allocator,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::Allocator;
 use crate::element::{Element, element_count};
 use crate::error::{Error, check};
+use crate::memory::with_room;
 use crate::{DataType, cuda, sys};
 
 /// What a model answered.
@@ -125,7 +126,8 @@ impl<'r> ReplyOutput<'r> {
     /// The elements.
     ///
     /// # Errors
-    /// If the output is not of type `T`, its bytes are not what its shape says, or GPU memory cannot be copied.
+    /// If the output is not of type `T`, its bytes are not what its shape says, GPU memory cannot be copied, or there is no
+    /// memory for a copy.
     pub fn read<T: Element>(&self) -> Result<Cow<'r, [T]>, Error> {
         let Self {
             name,
@@ -156,7 +158,8 @@ impl<'r> ReplyOutput<'r> {
             let values = unsafe { std::slice::from_raw_parts(self.base.cast::<T>(), count) };
             return Ok(Cow::Borrowed(values));
         }
-        let mut values = Vec::<T>::with_capacity(count);
+        let what = format_args!("output '{name}' of the called model");
+        let mut values = with_room::<T>(count, what)?;
         // SAFETY: room for `count` elements, all of which are copied before the length is set.
         unsafe {
             if self.on_gpu {

@@ -284,9 +284,19 @@ unsafe extern "C" fn TRITONBACKEND_ModelInstanceModel(
     ptr::null_mut()
 }
 
+/// Reads an instance, as the server does when it is told statistics, and ends the test if it was finalised: under
+/// AddressSanitizer with a report of its own.
+unsafe fn use_instance(instance: *mut FakeInstance) {
+    let _ = (&raw const (*instance).model).read_volatile();
+    if !INSTANCES.lock().unwrap().contains(&instance.addr()) {
+        eprintln!("an instance was used after it was finalised");
+        std::process::abort();
+    }
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn TRITONBACKEND_ModelInstanceReportStatistics(
-    _instance: *mut FakeInstance,
+    instance: *mut FakeInstance,
     request: *mut FakeRequest,
     success: bool,
     exec_start: u64,
@@ -294,23 +304,28 @@ unsafe extern "C" fn TRITONBACKEND_ModelInstanceReportStatistics(
     compute_end: u64,
     exec_end: u64,
 ) -> ErrorPtr {
+    use_instance(instance);
     let times = [exec_start, compute_start, compute_end, exec_end];
     assert!(times[0] > 0 && times.is_sorted(), "{times:?}");
     let mut record = (*request).record.lock().unwrap();
     assert_eq!(record.releases, 0, "statistics of a released request");
     record.reports.push(success);
+    record.phases.push(times);
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn TRITONBACKEND_ModelInstanceReportBatchStatistics(
-    _instance: *mut FakeInstance,
+    instance: *mut FakeInstance,
     batch_size: u64,
-    _exec_start: u64,
-    _compute_start: u64,
-    _compute_end: u64,
-    _exec_end: u64,
+    exec_start: u64,
+    compute_start: u64,
+    compute_end: u64,
+    exec_end: u64,
 ) -> ErrorPtr {
+    use_instance(instance);
+    let times = [exec_start, compute_start, compute_end, exec_end];
+    BATCH_PHASES.lock().unwrap().push(times);
     BATCHES.lock().unwrap().push(batch_size);
     ptr::null_mut()
 }
@@ -360,23 +375,26 @@ unsafe extern "C" fn TRITONBACKEND_RequestCorrelationIdString(
 /// A state whose buffer the backend fills.
 struct FakeState {
     name: String,
-    memory: Vec<u8>,
+    memory: Memory,
+    block: Block,
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn TRITONBACKEND_StateNew(
     state: *mut *mut FakeState,
-    _request: *mut FakeRequest,
+    request: *mut FakeRequest,
     name: *const c_char,
     _data_type: c_int,
     _shape: *const i64,
     _rank: u32,
 ) -> ErrorPtr {
     fail_if_broken!("TRITONBACKEND_StateNew");
+    let memory = (*request).output_memory;
     let name = CStr::from_ptr(name).to_str().unwrap().to_owned();
     *state = Box::into_raw(Box::new(FakeState {
         name,
-        memory: Vec::new(),
+        memory,
+        block: Block::new(0, memory),
     }));
     ptr::null_mut()
 }
@@ -390,16 +408,19 @@ unsafe extern "C" fn TRITONBACKEND_StateBuffer(
     _memory_type_id: *mut i64,
 ) -> ErrorPtr {
     let state = &mut *state;
-    state.memory = vec![0xAA; usize::try_from(byte_size).unwrap()];
-    *buffer = state.memory.as_mut_ptr().cast();
-    *memory_type = 0;
+    state.block = Block::new(usize::try_from(byte_size).unwrap(), state.memory);
+    *buffer = state.block.start().cast();
+    *memory_type = state.memory.raw_type();
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn TRITONBACKEND_StateUpdate(state: *mut FakeState) -> ErrorPtr {
     let state = Box::from_raw(state);
-    STATES.lock().unwrap().push((state.name, state.memory));
+    STATES
+        .lock()
+        .unwrap()
+        .push((state.name, state.block.bytes()));
     ptr::null_mut()
 }
 
@@ -493,11 +514,10 @@ unsafe extern "C" fn TRITONBACKEND_InputBuffer(
     memory_type_id: *mut i64,
 ) -> ErrorPtr {
     fail_if_broken!("TRITONBACKEND_InputBuffer");
-    let input = &*input;
-    let (memory, size) = &input.buffers[index as usize];
-    let offset = usize::from(input.memory == Memory::Odd);
-    *buffer = memory.as_ptr().cast::<u8>().add(offset).cast();
-    *byte_size = *size as u64;
+    let input = &mut *input;
+    let block = &mut input.buffers[index as usize];
+    *buffer = block.start().cast();
+    *byte_size = block.size() as u64;
     *memory_type = input.memory.raw_type();
     *memory_type_id = 0;
     ptr::null_mut()
@@ -580,10 +600,8 @@ unsafe extern "C" fn TRITONBACKEND_ResponseOutput(
         name: CStr::from_ptr(name).to_str().unwrap().to_owned(),
         data_type,
         shape: (0..rank as usize).map(|index| *shape.add(index)).collect(),
-        memory: Vec::new(),
-        offset: usize::from(response.output_memory == Memory::Odd),
-        size: 0,
-        memory_type: response.output_memory.raw_type(),
+        memory: response.output_memory,
+        block: Block::new(0, response.output_memory),
     }));
     *output = &mut **response.outputs.last_mut().unwrap();
     ptr::null_mut()
@@ -599,16 +617,9 @@ unsafe extern "C" fn TRITONBACKEND_OutputBuffer(
 ) -> ErrorPtr {
     fail_if_broken!("TRITONBACKEND_OutputBuffer");
     let output = &mut *output;
-    output.size = usize::try_from(byte_size).unwrap();
-    // Garbage, as in a server's memory.
-    output.memory = vec![0xAAAA_AAAA_AAAA_AAAA; output.size.div_ceil(8) + 1];
-    *buffer = output
-        .memory
-        .as_mut_ptr()
-        .cast::<u8>()
-        .add(output.offset)
-        .cast();
-    *memory_type = output.memory_type;
+    output.block = Block::new(usize::try_from(byte_size).unwrap(), output.memory);
+    *buffer = output.block.start().cast();
+    *memory_type = output.memory.raw_type();
     *memory_type_id = 0;
     ptr::null_mut()
 }
@@ -630,15 +641,14 @@ unsafe extern "C" fn TRITONBACKEND_ResponseSend(
         "an answer to a released request"
     );
     let after_release = record.releases > 0;
+    if is_broken("TRITONBACKEND_ResponseSend") {
+        return error(1, "TRITONBACKEND_ResponseSend is broken");
+    }
     record.answers.push(Answer {
         error: reason,
         outputs: response.outputs.into_iter().map(|output| *output).collect(),
         is_final: flags == 1,
         after_release,
     });
-    drop(record);
-    if is_broken("TRITONBACKEND_ResponseSend") {
-        return error(1, "TRITONBACKEND_ResponseSend is broken");
-    }
     ptr::null_mut()
 }

@@ -10,11 +10,12 @@ use std::time::Duration;
 use triton_backend::sys;
 
 use super::api::{ErrorPtr, error, message};
-use super::{CALLS, LIVE_CALL_OBJECTS, LIVE_ERRORS, SERVING, STOPPING, bytes_of};
+use super::{CALLS, LIVE_CALL_OBJECTS, LIVE_ERRORS, PLACES, SERVING, STOPPING, bytes_of};
 
 struct Allocator {
     alloc: sys::AllocFn,
     release: sys::ReleaseFn,
+    query: Option<sys::QueryFn>,
     deleted: AtomicBool,
 }
 
@@ -64,8 +65,18 @@ unsafe extern "C" fn TRITONSERVER_ResponseAllocatorNew(
     *allocator = Box::into_raw(Box::new(Allocator {
         alloc,
         release,
+        query: None,
         deleted: AtomicBool::new(false),
     }));
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn TRITONSERVER_ResponseAllocatorSetQueryFunction(
+    allocator: *mut Allocator,
+    query: sys::QueryFn,
+) -> ErrorPtr {
+    (*allocator).query = Some(query);
     ptr::null_mut()
 }
 
@@ -294,6 +305,9 @@ unsafe fn serve(request: *mut CallRequest) {
         .chunks_exact(4)
         .map(|chunk| 2.0 * f32::from_le_bytes(chunk.try_into().unwrap()))
         .collect();
+    if model == "asking" {
+        ask_for_places(allocator);
+    }
     let answer = |flags| complete(respond(allocator, &doubled).cast(), flags, userp);
     if model == "late_release" {
         answer(1);
@@ -308,6 +322,7 @@ unsafe fn serve(request: *mut CallRequest) {
     match model.as_str() {
         "late_release" => {}
         "failing" => complete(fail(allocator).cast(), 1, userp),
+        "huge" => complete(outgrow(allocator).cast(), 1, userp),
         "silent" => complete(ptr::null_mut(), 1, userp),
         "talkative" => {
             answer(0);
@@ -315,6 +330,32 @@ unsafe fn serve(request: *mut CallRequest) {
             complete(ptr::null_mut(), 1, userp);
         }
         _ => answer(1),
+    }
+}
+
+/// Asks where outputs will be put, as a backend does before it makes them, and leaves errors to themselves like the official
+/// ONNX Runtime backend: they are seen when the host counts those that still exist.
+unsafe fn ask_for_places(allocator: *const Allocator) {
+    let mut size = 12;
+    for (name, byte_size) in [
+        (c"y".as_ptr(), &raw mut size),
+        (ptr::null(), ptr::null_mut()),
+    ] {
+        let (mut memory_type, mut memory_type_id) = (2, 3);
+        let Some(query) = (*allocator).query else {
+            let _leaked = error(4, "Output properties are not available");
+            continue;
+        };
+        let refused = query(
+            allocator.cast_mut().cast(),
+            ptr::null_mut(),
+            name,
+            byte_size,
+            &mut memory_type,
+            &mut memory_type_id,
+        );
+        assert!(refused.is_null());
+        PLACES.lock().unwrap().push((memory_type, memory_type_id));
     }
 }
 
@@ -347,6 +388,28 @@ unsafe fn respond(allocator: *const Allocator, values: &[f32]) -> *mut CallRespo
         buffer_userp,
         byte_size: bytes.len(),
     }))
+}
+
+/// Asks for more memory than there is, and answers what it is told.
+unsafe fn outgrow(allocator: *const Allocator) -> *mut CallResponse {
+    let (mut buffer, mut buffer_userp) = (ptr::null_mut(), ptr::null_mut());
+    let (mut memory_type, mut memory_type_id) = (0, 0);
+    let refused = ((*allocator).alloc)(
+        ptr::null_mut(),
+        c"y".as_ptr(),
+        usize::MAX - 7,
+        0,
+        0,
+        ptr::null_mut(),
+        &mut buffer,
+        &mut buffer_userp,
+        &mut memory_type,
+        &mut memory_type_id,
+    );
+    assert!(!refused.is_null() && buffer.is_null());
+    let response = respond(allocator, &[]);
+    (*response).error = refused.cast();
+    response
 }
 
 unsafe fn fail(allocator: *const Allocator) -> *mut CallResponse {

@@ -10,6 +10,7 @@
 )]
 
 mod api;
+mod block;
 mod callee;
 
 use std::collections::HashSet;
@@ -20,6 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use triton_backend::{Backend, DataType, entry};
+
+use block::Block;
 
 /// `TRITONSERVER_Error`s that exist.
 pub static LIVE_ERRORS: AtomicI64 = AtomicI64::new(0);
@@ -39,6 +42,8 @@ pub static STOPPING: AtomicBool = AtomicBool::new(false);
 pub static KEPT: Mutex<Option<triton_backend::Reply>> = Mutex::new(None);
 /// What calls told the callee: correlation id and flags.
 pub static CALLS: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
+/// Where a callee was told that its outputs will be: memory type and id.
+pub static PLACES: Mutex<Vec<(i32, i64)>> = Mutex::new(Vec::new());
 /// States set: name and bytes.
 pub static STATES: Mutex<Vec<(String, Vec<u8>)>> = Mutex::new(Vec::new());
 /// What was logged.
@@ -48,6 +53,14 @@ pub static BROKEN: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
 /// What `ReportBatchStatistics` was told: rows of each batch.
 pub static BATCHES: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
+/// What `ReportBatchStatistics` was told: the phases of each batch.
+pub static BATCH_PHASES: Mutex<Vec<Phases>> = Mutex::new(Vec::new());
+/// The addresses of instances that are not finalised.
+static INSTANCES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+/// When an execution started, its inputs were read, its results were there, and it was over; in nanoseconds.
+pub type Phases = [u64; 4];
+
 /// What became of a request.
 #[derive(Default)]
 pub struct Record {
@@ -55,6 +68,7 @@ pub struct Record {
     pub releases: usize,
     /// Success or failure, as reported for the statistics.
     pub reports: Vec<bool>,
+    pub phases: Vec<Phases>,
 }
 
 /// A response that was sent.
@@ -86,16 +100,13 @@ pub struct FakeOutput {
     pub name: String,
     pub data_type: i32,
     pub shape: Vec<i64>,
-    memory: Vec<u64>,
-    offset: usize,
-    size: usize,
-    memory_type: i32,
+    memory: Memory,
+    block: Block,
 }
 
 impl FakeOutput {
-    pub fn bytes(&self) -> &[u8] {
-        let base: *const u8 = self.memory.as_ptr().cast();
-        unsafe { std::slice::from_raw_parts(base.add(self.offset), self.size) }
+    pub fn bytes(&self) -> Vec<u8> {
+        self.block.bytes()
     }
 }
 
@@ -106,7 +117,7 @@ pub enum Memory {
     Aligned,
     /// CPU memory that starts at an odd address.
     Odd,
-    /// Said to be on a GPU (it is not).
+    /// On a GPU, as far as anyone can tell who touches it: it must be copied.
     Gpu,
 }
 
@@ -122,8 +133,7 @@ pub struct FakeInput {
     shape: Vec<i64>,
     /// Size as declared.
     byte_size: u64,
-    /// Each with one byte of leeway in front, so that it can start at an odd address.
-    buffers: Vec<(Vec<u64>, usize)>,
+    buffers: Vec<Block>,
     memory: Memory,
 }
 
@@ -137,13 +147,7 @@ impl FakeInput {
     ) -> Self {
         let buffers = chunks
             .iter()
-            .map(|chunk| {
-                let mut buffer = vec![0_u64; chunk.len().div_ceil(8) + 1];
-                let offset = usize::from(memory == Memory::Odd);
-                let base: *mut u8 = buffer.as_mut_ptr().cast();
-                unsafe { ptr::copy_nonoverlapping(chunk.as_ptr(), base.add(offset), chunk.len()) };
-                (buffer, chunk.len())
-            })
+            .map(|chunk| Block::holding(chunk, memory))
             .collect();
         Self {
             name: CString::new(name).unwrap(),
@@ -229,7 +233,7 @@ pub struct FakeInstance {
 pub struct Host<B: Backend> {
     backend: Box<FakeBackend>,
     pub model: Box<FakeModel>,
-    instance: Box<FakeInstance>,
+    instance: Option<Box<FakeInstance>>,
     _lock: MutexGuard<'static, ()>,
     _backend: std::marker::PhantomData<B>,
 }
@@ -259,8 +263,11 @@ impl<B: Backend> Host<B> {
         let lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         LOG.lock().unwrap().clear();
         CALLS.lock().unwrap().clear();
+        PLACES.lock().unwrap().clear();
         STATES.lock().unwrap().clear();
         BATCHES.lock().unwrap().clear();
+        BATCH_PHASES.lock().unwrap().clear();
+        INSTANCES.lock().unwrap().clear();
         *BROKEN.lock().unwrap() = None;
         STOPPING.store(false, Ordering::SeqCst);
         let mut backend = Box::new(FakeBackend {
@@ -269,7 +276,7 @@ impl<B: Backend> Host<B> {
             config: c"{\"cmdline\":{\"color\":\"blue\"}}".to_owned(),
             state: ptr::null_mut(),
         });
-        let mut model = Box::new(FakeModel {
+        let model = Box::new(FakeModel {
             name: c"model".to_owned(),
             directory: c"/".to_owned(),
             config: CString::new(config).unwrap(),
@@ -277,15 +284,10 @@ impl<B: Backend> Host<B> {
             backend: &mut *backend,
             state: ptr::null_mut(),
         });
-        let instance = Box::new(FakeInstance {
-            name: c"model_0".to_owned(),
-            model: &mut *model,
-            state: ptr::null_mut(),
-        });
         Self {
             backend,
             model,
-            instance,
+            instance: None,
             _lock: lock,
             _backend: std::marker::PhantomData,
         }
@@ -296,10 +298,36 @@ impl<B: Backend> Host<B> {
             outcome(entry::initialize::<B>((&raw mut *self.backend).cast()))?;
         }
         self.initialize_model()?;
-        unsafe {
-            outcome(entry::instance_initialize::<B>(
-                (&raw mut *self.instance).cast(),
-            ))
+        self.instance = Some(self.new_instance()?);
+        Ok(())
+    }
+
+    fn new_instance(&mut self) -> Result<Box<FakeInstance>, (i32, String)> {
+        let mut instance = Box::new(FakeInstance {
+            name: c"model_0".to_owned(),
+            model: &mut *self.model,
+            state: ptr::null_mut(),
+        });
+        let raw = &raw mut *instance;
+        INSTANCES.lock().unwrap().push(raw.addr());
+        unsafe { outcome(entry::instance_initialize::<B>(raw.cast()))? };
+        Ok(instance)
+    }
+
+    /// Puts a new instance in the place of the old one, as the server does when `instance_group` changes: it waits until
+    /// the old one executes nothing, but not for what it has yet to answer.
+    pub fn replace_instance(&mut self) {
+        let new = self.new_instance().unwrap();
+        self.finalize_instance();
+        self.instance = Some(new);
+    }
+
+    /// Finalises and frees the instance.
+    pub fn finalize_instance(&mut self) {
+        if let Some(mut instance) = self.instance.take() {
+            let raw = &raw mut *instance;
+            outcome(unsafe { entry::instance_finalize::<B>(raw.cast()) }).unwrap();
+            INSTANCES.lock().unwrap().retain(|live| *live != raw.addr());
         }
     }
 
@@ -323,7 +351,7 @@ impl<B: Backend> Host<B> {
             })
             .collect();
         let count = u32::try_from(raw.len()).unwrap();
-        let instance = (&raw mut *self.instance).cast();
+        let instance = (&raw mut **self.instance.as_mut().unwrap()).cast();
         outcome(unsafe { entry::execute::<B>(instance, raw.as_mut_ptr(), count) }).unwrap();
         // The array belongs to the server and is gone after the call.
         raw.fill(ptr::null_mut());
@@ -347,11 +375,8 @@ impl<B: Backend> Host<B> {
 impl<B: Backend> Drop for Host<B> {
     fn drop(&mut self) {
         *BROKEN.lock().unwrap() = None;
+        self.finalize_instance();
         unsafe {
-            outcome(entry::instance_finalize::<B>(
-                (&raw mut *self.instance).cast(),
-            ))
-            .unwrap();
             outcome(entry::model_finalize::<B>((&raw mut *self.model).cast())).unwrap();
             outcome(entry::finalize::<B>((&raw mut *self.backend).cast())).unwrap();
         }
