@@ -162,20 +162,18 @@ impl Comparison {
         if rule.allows(&dims, &tensor.dims) {
             return Ok(());
         }
+        let how = match (self.batches, claim.reshaped) {
+            (true, true) => " (the batch, then reshape's shape)",
+            (true, false) => " (the batch, because max_batch_size is over 0, then dims)",
+            (false, true) => " (reshape's shape)",
+            (false, false) => "",
+        };
         Err(Mismatch::Shape {
             kind,
             name: name(),
             file: shape_text(&tensor.dims),
-            file_rank: tensor.dims.len(),
-            config: shape_text(&dims),
-            config_rank: dims.len(),
-            how: match (self.batches, claim.reshaped) {
-                (true, true) => " (the batch, then reshape's shape)",
-                (true, false) => " (the batch, because max_batch_size is over 0, then dims)",
-                (false, true) => " (reshape's shape)",
-                (false, false) => "",
-            },
-            write: self.right(rule, &dims, &tensor.dims, claim.reshaped),
+            config: format!("{}{how}", shape_text(&dims)),
+            right: self.right(rule, &dims, &tensor.dims, claim.reshaped),
         })
     }
 

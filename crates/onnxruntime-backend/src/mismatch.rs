@@ -47,18 +47,14 @@ pub(crate) enum Mismatch {
         file: String,
     },
     #[error(
-        "{kind} '{name}': the ONNX file has {file_rank} dimensions, shape {file}; the config says {config_rank}, shape {config}{how}; \
-         write {write}"
+        "{kind} '{name}': the ONNX file has the shape {file}, the config says {config}; write {right}"
     )]
     Shape {
         kind: &'static str,
         name: String,
         file: String,
-        file_rank: usize,
         config: String,
-        config_rank: usize,
-        how: &'static str,
-        write: String,
+        right: String,
     },
     #[error(
         "{kind} '{name}' is a scalar in the ONNX file, so the config can have no dimension but 1 there; it says {config}"

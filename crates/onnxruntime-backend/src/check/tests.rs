@@ -105,19 +105,19 @@ fn names_and_data_types_are_compared() {
 fn a_message_names_the_tensor_both_shapes_and_what_to_write() {
     assert_eq!(
         problem(|json| json["input"][0]["dims"] = serde_json::json!([7, 400])),
-        "input 'speech': the ONNX file has 3 dimensions, shape [-1,-1,560]; the config says 3, shape [-1,7,400] \
+        "input 'speech': the ONNX file has the shape [-1,-1,560], the config says [-1,7,400] \
          (the batch, because max_batch_size is over 0, then dims); write dims: [ 7, 560 ]"
     );
     assert_eq!(
         problem(|json| json["output"][0]["dims"] = serde_json::json!([-1, -1])),
-        "output 'logits': the ONNX file has 3 dimensions, shape [-1,-1,178]; the config says 3, shape [-1,-1,-1] \
+        "output 'logits': the ONNX file has the shape [-1,-1,178], the config says [-1,-1,-1] \
          (the batch, because max_batch_size is over 0, then dims); write dims: [ -1, 178 ] (with parameter \
          lenient_config: true this backend takes it as it is; the official one never does)"
     );
     let reshape = |shape: &[i64]| serde_json::json!({"shape": shape});
     let shape = problem(|json| json["input"][1]["reshape"] = reshape(&[1]));
     assert!(
-        shape.contains("the ONNX file has 1 dimensions, shape [-1]; the config says 2, shape [-1,1] (the batch, then reshape's shape)"),
+        shape.contains("the ONNX file has the shape [-1], the config says [-1,1] (the batch, then reshape's shape)"),
         "{shape}"
     );
     assert!(
