@@ -24,16 +24,16 @@ SLOW = io([tensor("x", "FP32", [256])], [tensor("y", "FP32", [256])])
 def models(repository, onnx_server):
     repository.add("add", batching(16) + ADD, "add.onnx")
     repository.add("add_four", batching(16, preferred=4) + ADD, "add.onnx")
-    repository.add("ragged", batching(8, preferred=6) + RAGGED, "add.onnx")
-    repository.add("lookup", batching(16) + LOOKUP, "lookup.onnx")
+    repository.add("ragged", batching(8, preferred=6) + parameter("group_by_shape", "true") + RAGGED, "add.onnx")
     repository.add("lookup_four", batching(16, preferred=4) + LOOKUP, "lookup.onnx")
+    repository.add("lookup_isolated", batching(16, preferred=4) + parameter("isolate_failures", "true") + LOOKUP, "lookup.onnx")
     flat = io([tensor("x", "FP32", [3])], [tensor("y", "FP32", [1], "reshape { shape: [ ] }")])
     repository.add("flat", batching(4) + flat, "flat.onnx")
     instances = "instance_group [ { count: 3 kind: KIND_CPU } ]\n"
     threads = parameter("intra_op_thread_count", 1)
     repository.add("slow_own", "max_batch_size: 4\n" + instances + threads + SLOW, "slow.onnx")
     repository.add("slow_shared", "max_batch_size: 4\n" + instances + threads + parameter("share_session", "true") + SLOW, "slow.onnx")
-    for name in ("add", "add_four", "ragged", "lookup", "lookup_four", "flat", "slow_own", "slow_shared"):
+    for name in ("add", "add_four", "ragged", "lookup_four", "lookup_isolated", "flat", "slow_own", "slow_shared"):
         onnx_server.client.load_model(name)
 
 
@@ -83,41 +83,71 @@ def test_rows_without_elements(models, infer):
     assert got["sum"].shape == (3, 0)
 
 
-def test_an_error_belongs_to_the_request_that_caused_it(models, infer, together, statistics):
-    indices = [1, 99, 3, -1]
+def lookups(infer, together, model, indices):
+    """What came of one request for each index, all in one batch."""
 
     def call(index):
         x = np.array([[index, 0.5]], np.float32)
-        return infer("lookup_four", {"index": np.array([[index]], np.int32), "x": x})
+        return infer(model, {"index": np.array([[index]], np.int32), "x": x})
 
-    got = together([lambda index=index: call(index) for index in indices], errors=True)
-    stats, batches = statistics("lookup_four", 4)
+    return together([lambda index=index: call(index) for index in indices], errors=True)
+
+
+def assert_looked_up(outcome, index):
+    row = index % 4
+    np.testing.assert_array_equal(outcome["row"], [[2 * row, 2 * row + 1]])
+    np.testing.assert_array_equal(outcome["doubled"], [[2 * index, 1]])
+
+
+def test_a_batch_that_fails_fails_all_its_requests(models, onnx_server, infer, together, statistics):
+    got = lookups(infer, together, "lookup_four", [1, 99, 3, -1])
+    stats = statistics("lookup_four", 4)[0]
+    assert (stats.inference_stats.success.count, stats.inference_stats.fail.count) == (0, 4)
+    assert len({outcome.message() for outcome in got}) == 1
+    for outcome in got:
+        assert outcome.status() == "StatusCode.INTERNAL"
+        message = outcome.message()
+        assert message.startswith("onnx runtime error 2: Non-zero status code returned while running Gather node."), message
+        assert "idx=99" in message and "lookup" not in message and "INT32" not in message
+    # The log is not as terse.
+    lines = [line for line in onnx_server.log().splitlines() if "model 'lookup_four': ONNX Runtime: Non-zero status" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("W") and "the inputs: index INT32[1] = [" in lines[0]
+    # Nothing is left of it.
+    for index, outcome in zip([1, 2, 3, -1], lookups(infer, together, "lookup_four", [1, 2, 3, -1])):
+        assert_looked_up(outcome, index)
+
+
+def test_with_isolate_failures_an_error_belongs_to_the_request_that_caused_it(models, infer, together, statistics):
+    indices = [1, 99, 3, -1]
+    got = lookups(infer, together, "lookup_isolated", indices)
+    stats, batches = statistics("lookup_isolated", 4)
     assert batches == {4: 1}
     assert (stats.inference_stats.success.count, stats.inference_stats.fail.count) == (3, 1)
     for index, outcome in zip(indices, got):
         if index == 99:
             message = outcome.message()
-            for part in ("'lookup_four'", "idx=99", "index INT32[1] = [99]", "x FP32[1,2] = [99, 0.5]"):
+            for part in ("'lookup_isolated'", "idx=99", "index INT32[1] = [99]", "x FP32[1,2] = [99, 0.5]"):
                 assert part in message, message
-            assert "StatusCode.INVALID_ARGUMENT" in outcome.status()
+            assert outcome.status() == "StatusCode.INVALID_ARGUMENT"
         else:
-            row = index % 4
-            np.testing.assert_array_equal(outcome["row"], [[2 * row, 2 * row + 1]])
-            np.testing.assert_array_equal(outcome["doubled"], [[2 * index, 1]])
+            assert_looked_up(outcome, index)
 
 
 def test_many_values_are_not_quoted(models, infer):
     sent = {"index": np.full((16, 1), 70000, np.int32), "x": np.full((16, 2), 0.123456, np.float32)}
     with pytest.raises(InferenceServerException) as error:
-        infer("lookup", sent)
+        infer("lookup_isolated", sent)
     assert "index INT32[16]," in error.value.message()
     assert error.value.message().endswith("x FP32[16,2]")
 
 
-def test_shapes_that_the_model_refuses(models, infer):
+def test_shapes_that_the_model_refuses(models, onnx_server, infer):
     sent = {"a": np.zeros((2, 3), np.float32), "b": np.zeros((2, 4), np.float32)}
-    with pytest.raises(InferenceServerException, match=r"'add'.*a FP32\[2,3\] = \[0, 0, 0, 0, 0, 0\], b FP32\[2,4\]"):
+    with pytest.raises(InferenceServerException, match="^.StatusCode.INTERNAL. onnx runtime error 1: Non-zero"):
         infer("add", sent)
+    assert "'add': ONNX Runtime: " in onnx_server.log()
+    assert "a FP32[2,3] = [0, 0, 0, 0, 0, 0], b FP32[2,4]" in onnx_server.log()
 
 
 def test_an_output_that_is_no_batch(models, infer):

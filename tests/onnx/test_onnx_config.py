@@ -9,6 +9,7 @@ from tritonclient.utils import InferenceServerException
 
 ADD_INPUTS = [tensor("a", "FP32", [-1]), tensor("b", "FP32", [-1])]
 ADD_OUTPUTS = [tensor("sum", "FP32", [-1]), tensor("difference", "FP32", [-1])]
+LENIENT = parameter("lenient_config", "true")
 
 
 @pytest.fixture
@@ -88,9 +89,12 @@ def test_outputs_alone_are_filled_in(load, infer):
     assert dims(config["output"]) == {"sum": [-1], "difference": [-1]}
 
 
-def test_inputs_written_with_their_batch_dimension(load, infer):
+def test_inputs_written_with_their_batch_dimension(load, load_error, infer):
     inputs = [tensor("a", "FP32", [-1, -1]), tensor("b", "FP32", [-1, -1])]
-    config = load("whole_inputs", f"input [ {', '.join(inputs)} ]\n", "add.onnx")
+    inputs = f"input [ {', '.join(inputs)} ]\n"
+    message = load_error("whole_inputs_strictly", inputs, "add.onnx")
+    assert "input 'a'" in message and "write dims: [ -1 ]" in message, message
+    config = load("whole_inputs", LENIENT + inputs, "add.onnx")
     assert config.get("max_batch_size", 0) == 0
     assert dims(config["output"]) == {"sum": [-1, -1], "difference": [-1, -1]}
     ones = np.ones((5, 2), np.float32)
@@ -148,7 +152,12 @@ OPTIONS = {
     + parameter("session.use_device_allocator_for_initializers", 1),
     "shrinkage": parameter("memory.enable_memory_arena_shrinkage", "cpu:0"),
     "cuda": parameter("cudnn_conv_algo_search", 2) + parameter("gpu_mem_limit", 4294967200),
-    **{f"level{level}": f"optimization {{ graph {{ level: {level} }} }}\n" for level in (-1, 1, 2)},
+    "shrinkage_off": parameter("memory.enable_memory_arena_shrinkage", ""),
+    "no_arena_to_shrink": parameter("enable_mem_arena", "OFF"),
+    "as_the_official_backend_takes_them": parameter("intra_op_thread_count", -3)
+    + parameter("enable_mem_arena", "True")
+    + parameter("enable_mem_pattern", "off"),
+    **{f"level{level}": f"optimization {{ graph {{ level: {level} }} }}\n" for level in (-1, 1, 2, 7)},
 }
 
 
@@ -170,9 +179,30 @@ def test_an_unknown_parameter_is_warned_of(onnx_server, load):
 
 ADD = io(ADD_INPUTS, ADD_OUTPUTS)
 BROKEN = {
-    "execution_mode": (batching(4) + parameter("execution_mode", 2) + ADD, "add.onnx", ["'execution_mode'", "2 is none of 0, 1"]),
+    "execution_mode": (batching(4) + parameter("execution_mode", 2) + ADD, "add.onnx", ["'execution_mode'", "'2' is none of 0, 1"]),
     "thread_count": (batching(4) + parameter("intra_op_thread_count", "many") + ADD, "add.onnx", ["'intra_op_thread_count'", "'many'"]),
-    "graph_level": (batching(4) + "optimization { graph { level: 7 } }\n" + ADD, "add.onnx", ["optimization.graph.level", "7"]),
+    "empty_number": (batching(4) + parameter("inter_op_thread_count", "") + ADD, "add.onnx", ["'inter_op_thread_count'", "''"]),
+    "yes": (batching(4) + parameter("enable_mem_arena", "yes") + ADD, "add.onnx", ["'enable_mem_arena'", "'yes'", "true, on, 1"]),
+    "gpu_arena": (
+        batching(4) + parameter("memory.enable_memory_arena_shrinkage", "cpu:0;gpu:0") + ADD,
+        "add.onnx",
+        ["'memory.enable_memory_arena_shrinkage'", "'gpu:0'", "cpu:0;"],
+    ),
+    "arena_that_is_off": (
+        batching(4) + parameter("enable_mem_arena", 0) + parameter("memory.enable_memory_arena_shrinkage", "cpu:0") + ADD,
+        "add.onnx",
+        ["'memory.enable_memory_arena_shrinkage'", "'cpu:0'", "no arena"],
+    ),
+    "ragged": (
+        batching(4) + io([tensor("a", "FP32", [-1], "allow_ragged_batch: true"), ADD_INPUTS[1]], ADD_OUTPUTS),
+        "add.onnx",
+        ["input 'a'", "allow_ragged_batch", "group_by_shape: true"],
+    ),
+    "optional_without_default": (
+        "max_batch_size: 0\n" + io([tensor("x", "FP32", [2, 3], "optional: true")], [tensor("total", "FP32", [1])]),
+        "fixed.onnx",
+        ["input 'x'", "no default"],
+    ),
     "openvino": (
         batching(4) + 'optimization { execution_accelerators { cpu_execution_accelerator: [ { name: "openvino" } ] } }\n' + ADD,
         "add.onnx",
@@ -214,7 +244,7 @@ BROKEN = {
     "dims": (
         "max_batch_size: 0\n" + io([tensor("x", "FP32", [2, 4])], [tensor("total", "FP32", [1])]),
         "fixed.onnx",
-        ["input 'x'", "[2,3]", "[2,4]"],
+        ["input 'x'", "[2,3]", "[2,4]", "write dims: [ 2, 3 ]"],
     ),
     "no_batch": (
         batching(4) + io([tensor("x", "FP32", [3])], [tensor("total", "FP32", [1])]),
@@ -234,6 +264,65 @@ BROKEN = {
         ["/1/model.onnx", "ONNX Runtime", "pset"],
     ),
 }
+
+
+# What the official backend refuses, and this one takes with lenient_config: config, model, parts of the message, what is sent, what comes.
+LENIENTLY = {
+    "open_input": (
+        "max_batch_size: 0\n" + io([tensor("x", "FP32", [2, -1])], [tensor("total", "FP32", [1])]),
+        "fixed.onnx",
+        ["input 'x'", "shape [2,3]", "says [2,-1]", "write dims: [ 2, 3 ]"],
+        {"x": np.ones((2, 3), np.float32)},
+        {"total": [6]},
+    ),
+    "open_output": (
+        batching(4) + io([tensor("index", "INT32", [1], "reshape { shape: [ ] }"), tensor("x", "FP32", [2])], [tensor("row", "FP32", [-1])]),
+        "lookup.onnx",
+        ["output 'row'", "shape [-1,2]", "says [-1,-1]", "write dims: [ 2 ]"],
+        {"index": np.array([[2]], np.int32), "x": np.ones((1, 2), np.float32)},
+        {"row": [[4, 5]]},
+    ),
+    "fixed_output": (
+        batching(4) + io(ADD_INPUTS, [tensor("sum", "FP32", [3])]),
+        "add.onnx",
+        ["output 'sum'", "shape [-1,-1]", "says [-1,3]", "write dims: [ -1 ]"],
+        {"a": np.ones((1, 3), np.float32), "b": np.ones((1, 3), np.float32)},
+        {"sum": [[2, 2, 2]]},
+    ),
+    "open_scalar": (
+        "max_batch_size: 0\n" + io([tensor("limit", "INT64", [1])], [tensor("numbers", "INT64", [-1]), tensor("count", "INT64", [-1])]),
+        "scalar.onnx",
+        ["output 'count' is a scalar", "says [-1]"],
+        {"limit": np.array([3], np.int64)},
+        {"numbers": [0, 1, 2], "count": [3]},
+    ),
+    "default_that_is_not_optional": (
+        "max_batch_size: 0\n" + io([tensor("x", "FP32", [2]), tensor("scale", "FP32", [1])], [tensor("y", "FP32", [2])]),
+        "scaled.onnx",
+        ["input 'scale'", "write optional: true"],
+        {"x": np.ones(2, np.float32), "scale": np.array([3], np.float32)},
+        {"y": [3, 3]},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LENIENTLY)
+def test_what_only_a_lenient_look_takes(load, load_error, infer, name):
+    config, model, parts, sent, expected = LENIENTLY[name]
+    message = load_error(f"strict_{name}", config, model)
+    for part in (f"model 'strict_{name}'", "lenient_config: true", *parts):
+        assert part in message, message
+    load(f"lenient_{name}", LENIENT + config, model)
+    got = infer(f"lenient_{name}", sent)
+    assert {name: array.tolist() for name, array in got.items()} == expected
+
+
+def test_an_input_may_be_narrower_than_the_file(load, infer):
+    load("narrow", batching(4) + io([tensor("a", "FP32", [3]), tensor("b", "FP32", [3])], ADD_OUTPUTS), "add.onnx")
+    three, four = np.ones((1, 3), np.float32), np.ones((1, 4), np.float32)
+    assert infer("narrow", {"a": three, "b": three})["sum"].tolist() == [[2, 2, 2]]
+    with pytest.raises(InferenceServerException, match="unexpected shape for input '[ab]'.*Expected .-1,3."):
+        infer("narrow", {"a": four, "b": four})
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -4,7 +4,8 @@ import random
 
 import numpy as np
 import pytest
-from harness import io, tensor
+from harness import io, parameter, tensor
+from tritonclient.utils import InferenceServerException
 
 RUNNING = io(
     [tensor("index", "INT32", [1], "reshape { shape: [ ] }"), tensor("text", "STRING", [1])],
@@ -45,6 +46,23 @@ CONTROL_INPUTS = [
     '{ name: "CORRID" control [ { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } ] }',
 ]
 
+ISOLATED = parameter("isolate_failures", "true")
+
+
+def together_if_possible(size):
+    """A strategy that waits a second for so many sequences."""
+    return f"oldest {{ max_candidate_sequences: 64 preferred_batch_size: [ {size} ] max_queue_delay_microseconds: 1000000 }}"
+
+
+# The server gives a model without it two instances, and each sequence one of them.
+ONE_INSTANCE = "instance_group [ { count: 1 kind: KIND_CPU } ]\n"
+
+
+def growing(**options):
+    states = [state("history", "longer", "FP32", [-1], initial("FP32", [1], "zero_data: true"))]
+    return "max_batch_size: 8\n" + sequences(states, **options) + HISTORY
+
+
 MODELS = {
     "running": ("max_batch_size: 8\n" + sequences(running_states()) + RUNNING, "running.onnx"),
     "running_same_buffer": (
@@ -57,14 +75,16 @@ MODELS = {
         + RUNNING,
         "running.onnx",
     ),
-    "history": (
-        "max_batch_size: 8\n"
-        + sequences([state("history", "longer", "FP32", [-1], initial("FP32", [1], "zero_data: true"))])
-        + HISTORY,
-        "history.onnx",
+    "running_isolated": ("max_batch_size: 8\n" + ISOLATED + sequences(running_states()) + RUNNING, "running.onnx"),
+    "running_same_buffer_isolated": (
+        "max_batch_size: 8\n" + ISOLATED + sequences(running_states("use_same_buffer_for_input_output: true")) + RUNNING,
+        "running.onnx",
     ),
+    "running_four": ("max_batch_size: 8\n" + ONE_INSTANCE + sequences(running_states(), strategy=together_if_possible(4)) + RUNNING, "running.onnx"),
+    "history": (parameter("group_by_shape", "true") + growing(), "history.onnx"),
+    "history_two": (ONE_INSTANCE + growing(strategy=together_if_possible(2)), "history.onnx"),
     "controls": ("max_batch_size: 8\n" + sequences(controls=CONTROL_INPUTS) + CONTROLS, "controls.onnx"),
-    "bare_running": ("max_batch_size: 8\n" + sequences(running_states()), "running.onnx"),
+    "bare_running": ("max_batch_size: 8\n" + parameter("lenient_config", "true") + sequences(running_states()), "running.onnx"),
 }
 
 
@@ -130,7 +150,7 @@ def test_many_sequences_side_by_side(models, infer, together, statistics, model)
     assert max(batches) > 1, batches
 
 
-@pytest.mark.parametrize("model", ["running", "running_same_buffer"])
+@pytest.mark.parametrize("model", ["running_isolated", "running_same_buffer_isolated"])
 def test_a_failed_request_leaves_the_state_as_it_was(models, infer, together, model):
     sequences = [Sequence(infer, model, 500 + i, [1, 2, 99, 3, 3]) for i in range(3)]
     others = [Sequence(infer, model, 600 + i, [1, 2, 3, 0, 1]) for i in range(5)]
@@ -138,6 +158,21 @@ def test_a_failed_request_leaves_the_state_as_it_was(models, infer, together, mo
         together([sequence.step for sequence in sequences + others])
     assert all(sequence.count == 104 for sequence in sequences)
     assert all(sequence.count == 105 for sequence in others)
+
+
+def test_a_failed_batch_leaves_all_states_as_they_were(models, infer, together):
+    sequences = [Sequence(infer, "running_four", 700 + i, [1, 2, 3]) for i in range(4)]
+
+    def refused(sequence, index):
+        inputs = {"index": np.array([[index]], np.int32), "text": ("BYTES", np.array([[b"lost"]], dtype=object))}
+        with pytest.raises(InferenceServerException, match="^.StatusCode.INTERNAL. onnx runtime error 2: .*idx=99"):
+            infer("running_four", inputs, sequence_id=sequence.id)
+
+    together([sequence.step for sequence in sequences])
+    together([lambda sequence=sequence, i=i: refused(sequence, 99 if i == 2 else 1) for i, sequence in enumerate(sequences)])
+    for _ in range(2):
+        together([sequence.step for sequence in sequences])
+    assert all(sequence.count == 103 for sequence in sequences)
 
 
 def test_a_start_begins_afresh(models, infer):
@@ -163,6 +198,20 @@ def test_a_state_that_grows(models, infer, together):
             assert longer.tolist() == [[0] + [i + each for each in range(age + 1)]]
             ages[i] += 1
     assert set(ages.values()) == {6}
+
+
+def test_states_of_different_sizes_fail_a_batch(models, infer, together):
+    def step(correlation_id, value, start):
+        x = np.array([[value]], np.float32)
+        return infer("history_two", {"x": x}, sequence_id=correlation_id, sequence_start=start)["longer"].tolist()
+
+    assert step(10, 1, True) == [[0, 1]]
+    errors = together([lambda: step(10, 2, False), lambda: step(20, 3, True)], errors=True)
+    for error in errors:
+        assert error.status() == "StatusCode.INTERNAL"
+        for part in ("'history_two'", "input 'history'", "[1]", "[2]", "group_by_shape: true"):
+            assert part in error.message(), error.message()
+    assert step(10, 4, False) == [[0, 1, 4]]
 
 
 def test_only_the_state_is_kept_when_nothing_else_is_asked_for(models, infer):
@@ -203,6 +252,11 @@ BROKEN = {
     "state_dims": (
         sequences([state("total", "new_total", "FP32", [3]), *running_states()[1:]]) + RUNNING,
         ["state input 'total'", "[-1,2]", "[-1,3]"],
+    ),
+    "not_completed": (sequences(running_states()), ["input 'total' comes from the server", "lenient_config: true"]),
+    "state_in_input": (
+        sequences(running_states()) + RUNNING.replace("input [", f"input [ {tensor('total', 'FP32', [2])},", 1),
+        ["input 'total' comes from the server"],
     ),
     "no_state": (sequences(running_states()[1:]) + RUNNING, ["input 'total'", "does not list"]),
 }

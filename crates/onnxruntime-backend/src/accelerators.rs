@@ -173,7 +173,8 @@ impl Kind {
         }
     }
 
-    fn is_available(self) -> bool {
+    /// Whether the library was built with it.
+    pub(crate) fn is_available(self) -> bool {
         let available = match self {
             Self::TensorRt => TensorRT::is_available(),
             Self::Cuda => CUDA::is_available(),

@@ -2,100 +2,206 @@
 
 use triton_backend::{DataType, ModelConfig, TensorConfig};
 
+use crate::leniency::{LENIENT_CONFIG, Leniency};
+use crate::mismatch::Mismatch;
 use crate::sequence::{Control, SequenceTensors, State};
 use crate::signature::{Signature, Tensor, shape_text};
 
-/// How a config and an ONNX file disagree.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub(crate) enum Mismatch {
-    #[error("the config's {kind} '{name}' is not in the ONNX file, which has {known}")]
-    Unknown {
-        kind: &'static str,
-        name: String,
-        known: String,
-    },
-    #[error(
-        "the ONNX file needs input '{name}' ({needs}), which the config does not list; its inputs are {listed}"
-    )]
-    Unlisted {
-        name: String,
-        needs: String,
-        listed: String,
-    },
-    #[error("{kind} '{name}': the config says {config}, the ONNX file has {file}")]
-    DataType {
-        kind: &'static str,
-        name: String,
-        config: String,
-        file: DataType,
-    },
-    #[error("{kind} '{name}' is {found} in the ONNX file, which cannot be served")]
-    NotServable {
-        kind: &'static str,
-        name: String,
-        found: String,
-    },
-    #[error(
-        "{kind} '{name}': max_batch_size is {max_batch_size}, so its first dimension must be variable in the ONNX file, \
-         but its shape there is {file}; set max_batch_size: 0 and write the whole shape in dims, or export the model with a \
-         variable batch dimension"
-    )]
-    NoBatch {
-        kind: &'static str,
-        name: String,
-        max_batch_size: i32,
-        file: String,
-    },
-    #[error(
-        "{kind} '{name}': the ONNX file has {file_rank} dimensions, shape {file}; the config says {config_rank}, shape {config}{how}"
-    )]
-    Shape {
-        kind: &'static str,
-        name: String,
-        file: String,
-        file_rank: usize,
-        config: String,
-        config_rank: usize,
-        how: &'static str,
-    },
-    #[error(
-        "max_batch_size is {max_batch_size}, but the ONNX file cannot batch: {name} has shape {file}, and every first dimension would \
-         have to be variable; set max_batch_size: 0"
-    )]
-    CannotBatch {
-        max_batch_size: i32,
-        name: String,
-        file: String,
-    },
-    #[error("{0} is not supported")]
-    NotSupported(&'static str),
-}
-
-/// Compares names, data types and shapes.
+/// Compares names, data types and shapes, and says if a lenient look would find nothing wrong.
 pub(crate) fn check(
     config: &ModelConfig,
     sequence: &SequenceTensors,
     signature: &Signature,
+    leniency: Leniency,
+) -> Result<(), String> {
+    let comparison = |leniency| Comparison {
+        batches: config.batches(),
+        max_batch_size: config.max_batch_size,
+        leniency,
+    };
+    let Err(mismatch) = comparison(leniency).compare(config, sequence, signature) else {
+        return Ok(());
+    };
+    let lenient = Leniency {
+        config: true,
+        ..leniency
+    };
+    let hint = match comparison(lenient).compare(config, sequence, signature) {
+        Ok(()) => format!(
+            " (with parameter {LENIENT_CONFIG}: true this backend takes it as it is; the official one never does)"
+        ),
+        Err(_) => String::new(),
+    };
+    Err(format!("{mismatch}{hint}"))
+}
+
+/// How the tensors of a config are compared with those of a file.
+struct Comparison {
+    batches: bool,
+    max_batch_size: i32,
+    leniency: Leniency,
+}
+
+impl Comparison {
+    fn compare(
+        &self,
+        config: &ModelConfig,
+        sequence: &SequenceTensors,
+        signature: &Signature,
+    ) -> Result<(), Mismatch> {
+        for input in &config.input {
+            self.tensor(&Claim::of(Rule::Input, input), &signature.inputs)?;
+            if !self.leniency.config {
+                self.presence(input, sequence, &signature.inputs)?;
+            }
+            if input.allow_ragged_batch && !self.leniency.group_by_shape {
+                let name = input.name.clone();
+                return Err(Mismatch::Ragged { name });
+            }
+        }
+        for output in &config.output {
+            self.tensor(&Claim::of(Rule::Output, output), &signature.outputs)?;
+        }
+        for control in &sequence.controls {
+            self.control(control, &signature.inputs)?;
+        }
+        for state in &sequence.states {
+            let input = Claim::of_state("state input", &state.input, state);
+            self.tensor(&input, &signature.inputs)?;
+            let output = Claim::of_state("state output", &state.output, state);
+            self.tensor(&output, &signature.outputs)?;
+        }
+        all_given(config, sequence, signature)
+    }
+
+    /// Whether an input may be left out, and whether it is the client's to send.
+    fn presence(
+        &self,
+        input: &TensorConfig,
+        sequence: &SequenceTensors,
+        tensors: &[Tensor],
+    ) -> Result<(), Mismatch> {
+        let name = || input.name.clone();
+        if sequence.gives(&input.name) {
+            return Err(Mismatch::Twice { name: name() });
+        }
+        let has_default = find("input", &input.name, tensors)?.optional;
+        let problem = match (input.optional, has_default) {
+            (true, _) if self.batches => "an optional input needs max_batch_size: 0",
+            (true, false) => "it has no default in the ONNX file, so it cannot be optional",
+            (false, true) => {
+                "it has a default in the ONNX file; write optional: true, or take it out of the config"
+            }
+            _ => return Ok(()),
+        };
+        let name = name();
+        Err(Mismatch::Optional { name, problem })
+    }
+
+    fn control(&self, control: &Control, inputs: &[Tensor]) -> Result<(), Mismatch> {
+        let kind = "control input";
+        let tensor = find(kind, &control.name, inputs)?;
+        let file = servable(kind, tensor)?;
+        let name = control.name.clone();
+        if let Some(sent) = control.data_type
+            && sent != file
+        {
+            return Err(Mismatch::DataType {
+                kind,
+                name,
+                config: sent.config_name(),
+                file,
+            });
+        }
+        if !self.leniency.config && tensor.dims.get(usize::from(self.batches)..) != Some(&[1]) {
+            let file = shape_text(&tensor.dims);
+            return Err(Mismatch::ControlShape { name, file });
+        }
+        Ok(())
+    }
+
+    fn tensor(&self, claim: &Claim<'_>, tensors: &[Tensor]) -> Result<(), Mismatch> {
+        let (kind, name) = (claim.kind, || claim.name.to_owned());
+        let tensor = find(kind, claim.name, tensors)?;
+        let data_type = servable(kind, tensor)?;
+        if DataType::from_config_name(claim.data_type) != Some(data_type) {
+            return Err(Mismatch::DataType {
+                kind,
+                name: name(),
+                config: claim.data_type.to_owned(),
+                file: data_type,
+            });
+        }
+        let rule = match self.leniency.config {
+            true => Rule::Either,
+            false => claim.rule,
+        };
+        // A file need not say the rank of a tensor; then there is nothing to compare.
+        if tensor.dims.is_empty() && (rule == Rule::Either || !self.batches) {
+            return match rule == Rule::Either || claim.dims.iter().all(|dim| *dim == 1) {
+                true => Ok(()),
+                false => Err(Mismatch::Scalar {
+                    kind,
+                    name: name(),
+                    config: shape_text(claim.dims),
+                }),
+            };
+        }
+        if self.batches && tensor.dims.first() != Some(&-1) {
+            return Err(Mismatch::NoBatch {
+                kind,
+                name: name(),
+                max_batch_size: self.max_batch_size,
+                file: shape_text(&tensor.dims),
+            });
+        }
+        let mut dims = claim.dims.to_vec();
+        if self.batches {
+            dims.insert(0, -1);
+        }
+        if rule.allows(&dims, &tensor.dims) {
+            return Ok(());
+        }
+        let how = match (self.batches, claim.reshaped) {
+            (true, true) => " (the batch, then reshape's shape)",
+            (true, false) => " (the batch, because max_batch_size is over 0, then dims)",
+            (false, true) => " (reshape's shape)",
+            (false, false) => "",
+        };
+        Err(Mismatch::Shape {
+            kind,
+            name: name(),
+            file: shape_text(&tensor.dims),
+            config: format!("{}{how}", shape_text(&dims)),
+            right: self.right(rule, &dims, &tensor.dims, claim.reshaped),
+        })
+    }
+
+    /// What the config should say of a tensor in place of `config`, both with the batch dimension if there is one.
+    fn right(&self, rule: Rule, config: &[i64], file: &[i64], reshaped: bool) -> String {
+        let right = file.iter().enumerate().map(|(place, &dim)| {
+            // What the file leaves open for an input, the config may fix.
+            let free = rule == Rule::Input && dim == -1 && config.len() == file.len();
+            if free { config[place] } else { dim }
+        });
+        let right: Vec<String> = right
+            .skip(usize::from(self.batches))
+            .map(|dim| dim.to_string())
+            .collect();
+        match (right.is_empty(), reshaped) {
+            (true, _) => "dims: [ 1 ] reshape: { shape: [ ] }".to_owned(),
+            (false, true) => format!("reshape: {{ shape: [ {} ] }}", right.join(", ")),
+            (false, false) => format!("dims: [ {} ]", right.join(", ")),
+        }
+    }
+}
+
+/// Whether each input that the file has no default for comes from somewhere.
+fn all_given(
+    config: &ModelConfig,
+    sequence: &SequenceTensors,
+    signature: &Signature,
 ) -> Result<(), Mismatch> {
-    let max_batch_size = config.max_batch_size;
-    for input in &config.input {
-        let claim = Claim::of("input", input);
-        claim.check(max_batch_size, &signature.inputs)?;
-    }
-    for output in &config.output {
-        let claim = Claim::of("output", output);
-        claim.check(max_batch_size, &signature.outputs)?;
-    }
-    for control in &sequence.controls {
-        check_control(control, &signature.inputs)?;
-    }
-    for state in &sequence.states {
-        let input = Claim::of_state("state input", &state.input, state);
-        input.check(max_batch_size, &signature.inputs)?;
-        let output = Claim::of_state("state output", &state.output, state);
-        output.check(max_batch_size, &signature.outputs)?;
-    }
     let listed =
         |name: &str| config.input.iter().any(|input| input.name == name) || sequence.gives(name);
     match signature
@@ -123,23 +229,31 @@ fn find<'t>(kind: &'static str, name: &str, tensors: &'t [Tensor]) -> Result<&'t
         })
 }
 
-fn check_control(control: &Control, inputs: &[Tensor]) -> Result<(), Mismatch> {
-    let kind = "control input";
-    let tensor = find(kind, &control.name, inputs)?;
-    let file = servable(kind, tensor)?;
-    match control.data_type {
-        Some(sent) if sent != file => Err(Mismatch::DataType {
-            kind,
-            name: control.name.clone(),
-            config: sent.config_name(),
-            file,
-        }),
-        _ => Ok(()),
+/// Which shapes of a config fit a file's; -1 is a dimension that varies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    /// The config may fix what the file leaves open, and must repeat what the file fixes.
+    Input,
+    /// The same shape.
+    Output,
+    /// -1 on either side fits everything.
+    Either,
+}
+
+impl Rule {
+    fn allows(self, config: &[i64], file: &[i64]) -> bool {
+        let fits = |config: i64, file: i64| match self {
+            Self::Input => file == -1 || config == file,
+            Self::Output => config == file,
+            Self::Either => file == -1 || config == -1 || config == file,
+        };
+        config.len() == file.len() && config.iter().zip(file).all(|(c, f)| fits(*c, *f))
     }
 }
 
 /// What a config says of a tensor.
 struct Claim<'c> {
+    rule: Rule,
     kind: &'static str,
     name: &'c str,
     data_type: &'c str,
@@ -148,9 +262,13 @@ struct Claim<'c> {
 }
 
 impl<'c> Claim<'c> {
-    fn of(kind: &'static str, config: &'c TensorConfig) -> Self {
+    fn of(rule: Rule, config: &'c TensorConfig) -> Self {
         Self {
-            kind,
+            rule,
+            kind: match rule {
+                Rule::Output => "output",
+                _ => "input",
+            },
             name: &config.name,
             data_type: &config.data_type_name,
             dims: config.backend_dims(),
@@ -158,62 +276,16 @@ impl<'c> Claim<'c> {
         }
     }
 
+    /// The official backend compares no states: what does not fit there fails its requests. So only that is refused.
     fn of_state(kind: &'static str, name: &'c str, state: &'c State) -> Self {
         Self {
+            rule: Rule::Either,
             kind,
             name,
             data_type: &state.data_type_name,
             dims: &state.dims,
             reshaped: false,
         }
-    }
-
-    fn check(&self, max_batch_size: i32, tensors: &[Tensor]) -> Result<(), Mismatch> {
-        let (kind, name) = (self.kind, || self.name.to_owned());
-        let tensor = find(kind, self.name, tensors)?;
-        let data_type = servable(kind, tensor)?;
-        if DataType::from_config_name(self.data_type) != Some(data_type) {
-            return Err(Mismatch::DataType {
-                kind,
-                name: name(),
-                config: self.data_type.to_owned(),
-                file: data_type,
-            });
-        }
-        // A file need not say the rank of a tensor; then there is nothing to compare.
-        if tensor.dims.is_empty() {
-            return Ok(());
-        }
-        let batches = max_batch_size > 0;
-        if batches && tensor.dims[0] != -1 {
-            return Err(Mismatch::NoBatch {
-                kind,
-                name: name(),
-                max_batch_size,
-                file: shape_text(&tensor.dims),
-            });
-        }
-        let mut dims = self.dims.to_vec();
-        if batches {
-            dims.insert(0, -1);
-        }
-        if fits(&dims, &tensor.dims) {
-            return Ok(());
-        }
-        Err(Mismatch::Shape {
-            kind,
-            name: name(),
-            file: shape_text(&tensor.dims),
-            file_rank: tensor.dims.len(),
-            config: shape_text(&dims),
-            config_rank: dims.len(),
-            how: match (batches, self.reshaped) {
-                (true, true) => " (the batch, then reshape's shape)",
-                (true, false) => " (the batch, because max_batch_size is over 0, then dims)",
-                (false, true) => " (reshape's shape)",
-                (false, false) => "",
-            },
-        })
     }
 }
 
@@ -227,11 +299,6 @@ pub(crate) fn servable(kind: &'static str, tensor: &Tensor) -> Result<DataType, 
             name: tensor.name.clone(),
             found,
         })
-}
-
-/// Whether two shapes can be the same; -1 is anything.
-fn fits(a: &[i64], b: &[i64]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| *a == -1 || *b == -1 || a == b)
 }
 
 fn describe(tensor: &Tensor) -> String {
@@ -251,170 +318,4 @@ fn quoted<'n>(names: impl Iterator<Item = &'n String>) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    pub(crate) fn tensor(name: &str, data_type: DataType, dims: &[i64]) -> Tensor {
-        Tensor {
-            name: name.to_owned(),
-            data_type: Ok(data_type),
-            dims: dims.to_vec(),
-            optional: false,
-        }
-    }
-
-    fn encoder() -> Signature {
-        Signature {
-            inputs: vec![
-                tensor("speech", DataType::Fp32, &[-1, -1, 560]),
-                tensor("lengths", DataType::Int32, &[-1]),
-            ],
-            outputs: vec![tensor("logits", DataType::Fp32, &[-1, -1, 178])],
-        }
-    }
-
-    fn config(json: serde_json::Value) -> ModelConfig {
-        ModelConfig::from_json(&json.to_string()).unwrap()
-    }
-
-    fn encoder_json() -> serde_json::Value {
-        serde_json::json!({
-            "max_batch_size": 16,
-            "input": [
-                {"name": "speech", "data_type": "TYPE_FP32", "dims": [-1, 560]},
-                {"name": "lengths", "data_type": "TYPE_INT32", "dims": [1], "reshape": {"shape": []}},
-            ],
-            "output": [{"name": "logits", "data_type": "TYPE_FP32", "dims": [-1, -1]}],
-        })
-    }
-
-    fn problem(change: impl FnOnce(&mut serde_json::Value)) -> Mismatch {
-        let mut json = encoder_json();
-        change(&mut json);
-        check(&config(json), &SequenceTensors::default(), &encoder()).unwrap_err()
-    }
-
-    #[test]
-    fn a_fitting_config_with_reshape_and_free_dims_passes() {
-        let sequence = SequenceTensors::default();
-        check(&config(encoder_json()), &sequence, &encoder()).unwrap();
-    }
-
-    #[test]
-    fn names_data_types_and_shapes_are_compared() {
-        let unknown = problem(|json| json["output"][0]["name"] = "logit".into());
-        assert_eq!(
-            unknown.to_string(),
-            "the config's output 'logit' is not in the ONNX file, which has 'logits'"
-        );
-        let unlisted = problem(|json| {
-            json["input"].as_array_mut().unwrap().pop();
-        });
-        assert_eq!(
-            unlisted.to_string(),
-            "the ONNX file needs input 'lengths' (INT32 [-1]), which the config does not list; its inputs are 'speech'"
-        );
-        let data_type = problem(|json| json["input"][1]["data_type"] = "TYPE_INT64".into());
-        assert_eq!(
-            data_type.to_string(),
-            "input 'lengths': the config says TYPE_INT64, the ONNX file has INT32"
-        );
-        let shape = problem(|json| json["input"][0]["dims"] = serde_json::json!([-1, 400]));
-        assert_eq!(
-            shape.to_string(),
-            "input 'speech': the ONNX file has 3 dimensions, shape [-1,-1,560]; the config says 3, shape [-1,-1,400] \
-             (the batch, because max_batch_size is over 0, then dims)"
-        );
-    }
-
-    #[test]
-    fn a_length_without_reshape_is_told_both_shapes() {
-        let shape = problem(|json| {
-            json["input"][1].as_object_mut().unwrap().remove("reshape");
-        });
-        assert!(matches!(
-            shape,
-            Mismatch::Shape {
-                file_rank: 1,
-                config_rank: 2,
-                ..
-            }
-        ));
-    }
-
-    #[test]
-    fn without_batching_dims_are_the_whole_shape() {
-        let mut json = encoder_json();
-        json["max_batch_size"] = 0.into();
-        json["input"][0]["dims"] = serde_json::json!([2, -1, 560]);
-        json["input"][1] =
-            serde_json::json!({"name": "lengths", "data_type": "TYPE_INT32", "dims": [2]});
-        json["output"][0]["dims"] = serde_json::json!([2, -1, 178]);
-        check(&config(json), &SequenceTensors::default(), &encoder()).unwrap();
-    }
-
-    #[test]
-    fn a_fixed_first_dimension_cannot_batch() {
-        let mut signature = encoder();
-        signature.inputs[0].dims[0] = 1;
-        let error = check(
-            &config(encoder_json()),
-            &SequenceTensors::default(),
-            &signature,
-        );
-        assert!(matches!(error, Err(Mismatch::NoBatch { name, .. }) if name == "speech"));
-    }
-
-    #[test]
-    fn controls_and_states_are_the_servers_to_give() {
-        let mut signature = encoder();
-        signature
-            .inputs
-            .push(tensor("START", DataType::Fp32, &[-1, 1]));
-        signature
-            .inputs
-            .push(tensor("cache", DataType::Fp32, &[-1, 128, 10]));
-        signature
-            .outputs
-            .push(tensor("new_cache", DataType::Fp32, &[-1, 128, 10]));
-        let mut sequence = SequenceTensors {
-            controls: vec![Control {
-                name: "START".to_owned(),
-                data_type: Some(DataType::Fp32),
-            }],
-            states: vec![State {
-                input: "cache".to_owned(),
-                output: "new_cache".to_owned(),
-                data_type_name: "TYPE_FP32".to_owned(),
-                dims: vec![128, 10],
-            }],
-        };
-        let with = |sequence: &SequenceTensors, signature: &Signature| {
-            check(&config(encoder_json()), sequence, signature)
-        };
-        with(&sequence, &signature).unwrap();
-        let unknown = with(&sequence, &encoder());
-        assert!(matches!(unknown, Err(Mismatch::Unknown { name, .. }) if name == "START"));
-        sequence.states[0].dims = vec![128, 11];
-        let shape = with(&sequence, &signature).unwrap_err().to_string();
-        assert!(shape.starts_with("state input 'cache'") && shape.contains("[-1,128,11]"));
-        sequence.controls[0].data_type = Some(DataType::Int32);
-        let data_type = with(&sequence, &signature).unwrap_err().to_string();
-        assert_eq!(
-            data_type,
-            "control input 'START': the config says TYPE_INT32, the ONNX file has FP32"
-        );
-    }
-
-    #[test]
-    fn what_is_no_tensor_cannot_be_served() {
-        let mut signature = encoder();
-        signature.outputs[0].data_type = Err("a sequence".to_owned());
-        let error = check(
-            &config(encoder_json()),
-            &SequenceTensors::default(),
-            &signature,
-        );
-        assert!(matches!(error, Err(Mismatch::NotServable { .. })));
-    }
-}
+pub(crate) mod tests;

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use triton_backend::{ModelConfig, TensorConfig};
 
-use crate::check::{Mismatch, servable};
+use crate::check::servable;
+use crate::mismatch::Mismatch;
 use crate::sequence::SequenceTensors;
 use crate::signature::{Signature, Tensor, shape_text};
 
@@ -13,14 +14,25 @@ pub(crate) fn is_complete(config: &ModelConfig) -> bool {
 }
 
 /// The config with inputs, outputs, `max_batch_size` and `dynamic_batching` filled in where they are missing.
+///
+/// As the official backend does it, or with `lenient`: what the server gives and keeps of a sequence is then left out, and tensors
+/// that the config lists with their batch dimension mean that there is no batching.
 pub(crate) fn complete(
     config: &ModelConfig,
     json: &Value,
     signature: &Signature,
     default_max_batch_size: i32,
+    lenient: bool,
 ) -> Result<Value, Mismatch> {
-    let sequence = SequenceTensors::from_config(json);
-    let max_batch_size = batch_size(config, signature, default_max_batch_size)?;
+    let sequence = match lenient {
+        true => SequenceTensors::from_config(json),
+        false => SequenceTensors::default(),
+    };
+    let default = match lenient && has_unbatched_tensor(config, signature) {
+        true => 0,
+        false => default_max_batch_size.max(0),
+    };
+    let max_batch_size = batch_size(config, signature, default)?;
     let mut completed = json.clone();
     completed["max_batch_size"] = max_batch_size.into();
     if config.input.is_empty() {
@@ -44,7 +56,7 @@ pub(crate) fn complete(
     Ok(completed)
 }
 
-/// The batch size: the config's, or the default where the file can batch and nothing in the config speaks against it.
+/// The batch size: the config's, or the default where the file can batch.
 fn batch_size(config: &ModelConfig, signature: &Signature, default: i32) -> Result<i32, Mismatch> {
     let fixed = signature
         .inputs
@@ -53,8 +65,7 @@ fn batch_size(config: &ModelConfig, signature: &Signature, default: i32) -> Resu
         .chain(&signature.outputs)
         .find(|tensor| tensor.dims.first() != Some(&-1));
     match (fixed, config.max_batch_size) {
-        (None, 0) if has_unbatched_tensor(config, signature) => Ok(0),
-        (None, 0) => Ok(default.max(0)),
+        (None, 0) => Ok(default),
         (None, given) => Ok(given),
         (Some(_), 0) => Ok(0),
         (Some(tensor), max_batch_size) => Err(Mismatch::CannotBatch {
@@ -122,8 +133,16 @@ mod tests {
     }
 
     fn completed(json: Value, signature: &Signature) -> Result<Value, Mismatch> {
+        completed_with(&json, signature, false)
+    }
+
+    fn completed_with(
+        json: &Value,
+        signature: &Signature,
+        lenient: bool,
+    ) -> Result<Value, Mismatch> {
         let config = ModelConfig::from_json(&json.to_string()).unwrap();
-        complete(&config, &json, signature, 4)
+        complete(&config, json, signature, 4, lenient)
     }
 
     #[test]
@@ -157,14 +176,17 @@ mod tests {
     }
 
     #[test]
-    fn tensors_written_with_their_batch_dimension_are_not_batched() {
+    fn tensors_written_with_their_batch_dimension_are_not_batched_if_one_is_lenient() {
         let input = json!([
             {"name": "speech", "data_type": "TYPE_FP32", "dims": [1, -1, 560]},
             {"name": "lengths", "data_type": "TYPE_INT32", "dims": [1]},
         ]);
-        let config = completed(json!({"input": input}), &signature()).unwrap();
+        let given = json!({"input": input});
+        let config = completed_with(&given, &signature(), true).unwrap();
         assert_eq!(config["max_batch_size"], 0);
         assert_eq!(config["output"][0]["dims"], json!([-1, 1]));
+        let config = completed_with(&given, &signature(), false).unwrap();
+        assert_eq!(config["max_batch_size"], 4);
     }
 
     #[test]
@@ -180,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn states_and_controls_are_not_the_clients() {
+    fn states_and_controls_are_left_out_if_one_is_lenient() {
         let mut with_state = signature();
         with_state
             .inputs
@@ -189,9 +211,11 @@ mod tests {
             .outputs
             .push(tensor("new_cache", DataType::Fp32, &[-1, 8]));
         let sequence = json!({"sequence_batching": {"state": [{"input_name": "cache", "output_name": "new_cache", "data_type": "TYPE_FP32", "dims": [8]}]}});
-        let config = completed(sequence, &with_state).unwrap();
-        assert_eq!(config["input"].as_array().unwrap().len(), 2);
-        assert_eq!(config["output"].as_array().unwrap().len(), 1);
+        for (lenient, inputs, outputs) in [(true, 2, 1), (false, 3, 2)] {
+            let config = completed_with(&sequence, &with_state, lenient).unwrap();
+            assert_eq!(config["input"].as_array().unwrap().len(), inputs);
+            assert_eq!(config["output"].as_array().unwrap().len(), outputs);
+        }
     }
 
     #[test]

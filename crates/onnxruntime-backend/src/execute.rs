@@ -8,6 +8,7 @@ use triton_backend::{
     Batch, Error, ErrorCode, Instance, InstanceContext, Request, Response, guard, log,
 };
 
+use crate::arenas::SHRINK_ARENAS;
 use crate::job::{Group, Job, Reader};
 use crate::model::{OnnxModel, SharedSession};
 use crate::session::one_line;
@@ -19,6 +20,8 @@ pub(crate) struct OnnxInstance {
     model: Arc<OnnxModel>,
     session: SharedSession,
     signature: Signature,
+    /// The arenas that give memory back after each run.
+    arenas: Option<String>,
 }
 
 /// What came of a run.
@@ -49,6 +52,7 @@ impl Instance for OnnxInstance {
             model: Arc::clone(model),
             session,
             signature,
+            arenas: model.arenas(context)?,
         })
     }
 
@@ -58,8 +62,9 @@ impl Instance for OnnxInstance {
         let outcomes: Vec<Result<Response, Error>> = requests
             .zip(answers)
             .map(|(request, answer)| {
-                let outcome = answer.and_then(|answer| guard(|| self.keep_states(request, answer)));
-                outcome.map_err(|error| error.context(format!("model '{}'", self.model.name)))
+                let answer = answer?;
+                let kept = guard(|| self.keep_states(request, answer));
+                kept.map_err(|error| self.named(error))
             })
             .collect();
         batch.finish(outcomes);
@@ -72,7 +77,12 @@ impl OnnxInstance {
             config: &self.model.config,
             signature: &self.signature,
             lengths: &self.model.lengths,
+            leniency: self.model.leniency,
         }
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.context(format!("model '{}'", self.model.name))
     }
 
     fn batches(&self) -> bool {
@@ -90,7 +100,7 @@ impl OnnxInstance {
                     jobs.push(job);
                     answers.push(None);
                 }
-                Err(error) => answers.push(Some(Err(error))),
+                Err(error) => answers.push(Some(Err(self.named(error)))),
             }
         }
         batch.compute_starts();
@@ -110,22 +120,23 @@ impl OnnxInstance {
                     },
                     false => Rows::All,
                 };
-                answers[job.index] = Some(guard(|| respond(job, rows, &run.outputs)));
+                answers[job.index] = Some(self.respond(job, rows, &run.outputs));
                 start += job.rows;
             }
         }
-        let unanswered = || Err(Error::internal("the request was not run"));
+        let unanswered = || Err(self.named(Error::internal("the request was not run")));
         answers
             .into_iter()
             .map(|answer| answer.unwrap_or_else(unanswered))
             .collect()
     }
 
-    /// Runs a group; if that fails, each of its jobs alone, so that the error falls on the one that caused it.
+    /// Runs a group. If that fails, it fails for all its jobs; with `isolate_failures` each runs again alone, so that the error
+    /// falls on the one that caused it.
     fn run_group<'j, 'r>(&self, group: Group<'j, 'r>) -> Vec<Run<'j, 'r>> {
         let outputs = guard(|| self.run(&group));
         match outputs {
-            Err(error) if group.len() > 1 => {
+            Err(error) if group.len() > 1 && self.model.leniency.isolate_failures => {
                 triton_backend::verbose!(
                     "model '{}': {} requests run one by one, because together they fail: {error}",
                     self.model.name,
@@ -153,28 +164,50 @@ impl OnnxInstance {
             return Ok(Vec::new());
         }
         let reader = self.reader();
-        let inputs = reader.join(group)?;
+        let inputs = reader.join(group).map_err(|error| self.named(error))?;
         let options = self.run_options(&wanted).map_err(|error| {
             let message = format!("ONNX Runtime refuses the options: {}", one_line(&error));
-            Error::internal(message)
+            self.named(Error::internal(message))
         })?;
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let outputs = session
             .run_with_options(inputs, &options)
-            .map_err(|error| run_error(&error, &reader.describe(group)))?;
+            .map_err(|error| self.run_error(&error, &reader.describe(group)))?;
         let rows = self
             .batches()
             .then(|| group.iter().map(|job| job.rows).sum());
         outputs
             .into_iter()
             .map(|(name, value)| {
-                let output = Output::new(name, value, rows)?;
+                let output = Output::new(name, value, rows).map_err(|error| self.named(error))?;
                 Ok(match self.model.config.output(name) {
                     Ok(config) if !self.batches() => output.with_dims(config.backend_dims()),
                     _ => output,
                 })
             })
             .collect()
+    }
+
+    /// What clients are told of a failed run is what the official backend tells them; the log knows more.
+    fn run_error(&self, error: &ort::Error, inputs: &str) -> Error {
+        let message = one_line(error);
+        if self.model.leniency.isolate_failures {
+            let code = match error.code() {
+                ort::ErrorCode::InvalidArgument => ErrorCode::InvalidArgument,
+                ort::ErrorCode::NotImplemented => ErrorCode::Unsupported,
+                _ => ErrorCode::Internal,
+            };
+            return self.named(Error::new(
+                code,
+                format!("ONNX Runtime: {message}; {inputs}"),
+            ));
+        }
+        triton_backend::warn!(
+            "model '{}': ONNX Runtime: {message}; {inputs}",
+            self.model.name
+        );
+        let number = ort::sys::OrtErrorCode::from(error.code()) as u32;
+        Error::internal(format!("onnx runtime error {number}: {message}"))
     }
 
     /// The outputs that any job of a group asks for, and all states.
@@ -196,8 +229,8 @@ impl OnnxInstance {
         if !log::enabled(log::Level::Verbose) {
             options.set_log_level(LogLevel::Fatal)?;
         }
-        if let Some(devices) = &self.model.options.shrink_arenas {
-            options.set("memory.enable_memory_arena_shrinkage", devices)?;
+        if let Some(arenas) = &self.arenas {
+            options.set(SHRINK_ARENAS, arenas)?;
         }
         let none = OutputSelector::no_default();
         let selector = wanted
@@ -217,32 +250,26 @@ impl OnnxInstance {
         }
         Ok(answer.response)
     }
-}
 
-/// Writes a job's rows of the outputs it asked for.
-fn respond(job: &Job<'_>, rows: Rows, outputs: &Arc<Outputs>) -> Result<Answer, Error> {
-    let all = match &**outputs {
-        Ok(outputs) => outputs,
-        Err(error) => return Err(Error::new(error.code(), error.to_string())),
-    };
-    let mut response = job.request.response()?;
-    for output in all {
-        if job.outputs.iter().any(|name| name == output.name()) {
-            output.write(&mut response, rows)?;
-        }
+    /// Writes a job's rows of the outputs it asked for.
+    fn respond(&self, job: &Job<'_>, rows: Rows, outputs: &Arc<Outputs>) -> Result<Answer, Error> {
+        let all = match &**outputs {
+            Ok(outputs) => outputs,
+            Err(error) => return Err(Error::new(error.code(), error.to_string())),
+        };
+        let write = || {
+            let mut response = job.request.response()?;
+            for output in all {
+                if job.outputs.iter().any(|name| name == output.name()) {
+                    output.write(&mut response, rows)?;
+                }
+            }
+            Ok(response)
+        };
+        Ok(Answer {
+            response: guard(write).map_err(|error| self.named(error))?,
+            outputs: Arc::clone(outputs),
+            rows,
+        })
     }
-    Ok(Answer {
-        response,
-        outputs: Arc::clone(outputs),
-        rows,
-    })
-}
-
-fn run_error(error: &ort::Error, inputs: &str) -> Error {
-    let code = match error.code() {
-        ort::ErrorCode::InvalidArgument => ErrorCode::InvalidArgument,
-        ort::ErrorCode::NotImplemented => ErrorCode::Unsupported,
-        _ => ErrorCode::Internal,
-    };
-    Error::new(code, format!("ONNX Runtime: {}; {inputs}", one_line(error)))
 }

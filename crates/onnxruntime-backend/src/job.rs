@@ -8,7 +8,8 @@ use triton_backend::{Error, ErrorCode, ModelConfig, Request};
 use crate::describe::{self, Room};
 use crate::group::group_equal;
 use crate::lengths::LengthInput;
-use crate::signature::{Signature, Tensor};
+use crate::leniency::{GROUP_BY_SHAPE, Leniency};
+use crate::signature::{Signature, Tensor, shape_text};
 use crate::tensor::{Data, join};
 
 /// What a request brings to a run.
@@ -31,6 +32,16 @@ struct Given<'r> {
     data: Data<'r>,
 }
 
+impl Job<'_> {
+    /// The inputs that the request has, by their places in the signature, and the shapes of their rows.
+    fn row_shapes(&self) -> Vec<(usize, &[i64])> {
+        let inputs = self.inputs.iter();
+        inputs
+            .map(|input| (input.tensor, input.shape.get(1..).unwrap_or_default()))
+            .collect()
+    }
+}
+
 /// Jobs that run as one.
 pub(crate) type Group<'j, 'r> = Vec<&'j Job<'r>>;
 
@@ -42,6 +53,7 @@ pub(crate) struct Reader<'m> {
     pub(crate) config: &'m ModelConfig,
     pub(crate) signature: &'m Signature,
     pub(crate) lengths: &'m [LengthInput],
+    pub(crate) leniency: Leniency,
 }
 
 impl Reader<'_> {
@@ -125,24 +137,49 @@ impl Reader<'_> {
         &self.signature.inputs[input.tensor]
     }
 
-    /// Jobs whose inputs differ in nothing but the number of rows go together.
+    /// Jobs that run together: all of them, or those whose inputs differ in nothing but the number of rows.
     pub(crate) fn groups<'j, 'r>(&self, jobs: &'j [Job<'r>]) -> Vec<Group<'j, 'r>> {
         if !self.config.batches() {
             return jobs.iter().map(|job| vec![job]).collect();
         }
-        let keys: Vec<Vec<(usize, &[i64])>> = jobs
-            .iter()
-            .map(|job| {
-                let inputs = job.inputs.iter();
-                inputs
-                    .map(|input| (input.tensor, input.shape.get(1..).unwrap_or_default()))
-                    .collect()
-            })
-            .collect();
+        if !self.leniency.group_by_shape {
+            return match jobs.is_empty() {
+                true => Vec::new(),
+                false => vec![jobs.iter().collect()],
+            };
+        }
+        let keys: Vec<_> = jobs.iter().map(Job::row_shapes).collect();
         group_equal(&keys)
             .into_iter()
             .map(|group| group.into_iter().map(|index| &jobs[index]).collect())
             .collect()
+    }
+
+    /// The server puts no requests of different shapes together, but for ragged inputs and states.
+    fn same_shapes(&self, group: &[&Job<'_>]) -> Result<(), Error> {
+        let Some((first, others)) = group.split_first() else {
+            return Ok(());
+        };
+        let expected = first.row_shapes();
+        let differing = others
+            .iter()
+            .flat_map(|job| job.row_shapes().into_iter().zip(&expected))
+            .find(|(got, expected)| got != *expected);
+        if let Some(((tensor, got), (_, expected))) = differing {
+            return Err(Error::internal(format!(
+                "input '{}': a request's rows have the shape {}, those of another one in the same batch {}; with parameter \
+                 {GROUP_BY_SHAPE}: true they run one after the other",
+                self.signature.inputs[tensor].name,
+                shape_text(got),
+                shape_text(expected)
+            )));
+        }
+        match others.iter().all(|job| job.inputs.len() == expected.len()) {
+            true => Ok(()),
+            false => Err(Error::internal(format!(
+                "requests of one batch have different inputs; with parameter {GROUP_BY_SHAPE}: true they run one after the other"
+            ))),
+        }
     }
 
     /// The group's inputs, each as one tensor.
@@ -150,6 +187,7 @@ impl Reader<'_> {
         let Some(first) = group.first() else {
             return Ok(Vec::new());
         };
+        self.same_shapes(group)?;
         let mut joined = Vec::with_capacity(first.inputs.len());
         for (position, input) in first.inputs.iter().enumerate() {
             let tensor = self.tensor(input);

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(dead_code))]
 
 mod accelerators;
+mod arenas;
 mod backend;
 mod check;
 mod complete;
@@ -12,7 +13,9 @@ mod execute;
 mod group;
 mod job;
 mod lengths;
+mod leniency;
 mod library;
+mod mismatch;
 mod model;
 mod options;
 mod sequence;

@@ -9,11 +9,15 @@ use triton_backend::{
     Error, ErrorCode, InstanceContext, InstanceKind, Model, ModelConfig, ModelContext,
 };
 
+use crate::accelerators::Kind;
+use crate::arenas::to_shrink;
 use crate::backend::OnnxBackend;
-use crate::check::{Mismatch, check};
+use crate::check::check;
 use crate::complete::{complete, is_complete};
 use crate::execute::OnnxInstance;
 use crate::lengths::LengthInput;
+use crate::leniency::Leniency;
+use crate::mismatch::Mismatch;
 use crate::options::{SessionOptions, unknown_parameters};
 use crate::sequence::SequenceTensors;
 use crate::session::Runtime;
@@ -31,6 +35,7 @@ pub(crate) struct OnnxModel {
     pub(crate) options: SessionOptions,
     pub(crate) sequence: SequenceTensors,
     pub(crate) lengths: Vec<LengthInput>,
+    pub(crate) leniency: Leniency,
     file: PathBuf,
     operators: Vec<PathBuf>,
     runtime: &'static Runtime,
@@ -59,6 +64,7 @@ impl Model for OnnxModel {
             options: SessionOptions::from_config(&config).map_err(named)?,
             sequence: SequenceTensors::from_config(&context.config_json),
             lengths: LengthInput::from_config(&config).map_err(named)?,
+            leniency: Leniency::from_config(&config).map_err(named)?,
             file: model_file(context).map_err(named)?,
             operators: operator_libraries(context).map_err(named)?,
             runtime: backend.runtime,
@@ -79,8 +85,17 @@ impl Model for OnnxModel {
         let session = backend.runtime.inspect(&file).map_err(named)?;
         let signature = Signature::of(&session);
         let default = backend.default_max_batch_size;
-        let completed = complete(&context.config, &context.config_json, &signature, default)
-            .map_err(|mismatch| named(mismatch_error(&mismatch)))?;
+        let lenient = Leniency::from_config(&context.config)
+            .map_err(named)?
+            .config;
+        let completed = complete(
+            &context.config,
+            &context.config_json,
+            &signature,
+            default,
+            lenient,
+        )
+        .map_err(|mismatch| named(mismatch_error(&mismatch)))?;
         triton_backend::info!(
             "model '{}': config completed from '{}', max_batch_size {}",
             context.name,
@@ -129,14 +144,18 @@ impl OnnxModel {
     /// What the model takes and gives, once it is known to fit the config.
     pub(crate) fn signature(&self, session: &Session) -> Result<Signature, Error> {
         let signature = Signature::of(session);
-        check(&self.config, &self.sequence, &signature).map_err(|mismatch| {
-            let error = mismatch_error(&mismatch);
-            named(
-                &self.name,
-                error.context(format!("'{}'", self.file.display())),
-            )
+        check(&self.config, &self.sequence, &signature, self.leniency).map_err(|mismatch| {
+            let file = self.file.display();
+            named(&self.name, Error::invalid(format!("'{file}': {mismatch}")))
         })?;
         Ok(signature)
+    }
+
+    /// The arenas that give memory back after each run of an instance.
+    pub(crate) fn arenas(&self, context: &InstanceContext) -> Result<Option<String>, Error> {
+        let uses_gpu = context.kind == InstanceKind::Gpu && Kind::Cuda.is_available();
+        let gpu = uses_gpu.then_some(context.device_id);
+        to_shrink(&self.options, gpu).map_err(|error| named(&self.name, error))
     }
 }
 

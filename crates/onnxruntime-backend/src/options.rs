@@ -1,11 +1,11 @@
 //! What a model's config says of how its session runs.
 
-use std::str::FromStr;
-
 use ort::session::builder::GraphOptimizationLevel;
 use triton_backend::{Error, ModelConfig, Parameters};
 
+use crate::arenas::SHRINK_ARENAS;
 use crate::lengths::LENGTH_INPUTS;
+use crate::leniency::{GROUP_BY_SHAPE, ISOLATE_FAILURES, LENIENT_CONFIG};
 
 /// Options of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) struct SessionOptions {
     pub(crate) level: Level,
     pub(crate) memory_arena: Option<bool>,
     pub(crate) memory_pattern: Option<bool>,
-    /// The devices whose arenas give memory back after each run, e.g. `cpu:0`.
+    /// The arenas that the config wants to give memory back after each run, e.g. `cpu:0`; empty for none of them.
     pub(crate) shrink_arenas: Option<String>,
     /// Entries of ONNX Runtime's own session configuration.
     pub(crate) entries: Vec<(String, String)>,
@@ -53,7 +53,6 @@ const INTER_THREADS: &str = "inter_op_thread_count";
 const EXECUTION_MODE: &str = "execution_mode";
 const MEMORY_ARENA: &str = "enable_mem_arena";
 const MEMORY_PATTERN: &str = "enable_mem_pattern";
-const SHRINK_ARENAS: &str = "memory.enable_memory_arena_shrinkage";
 const SHARE_SESSION: &str = "share_session";
 
 /// Parameters that only the CUDA provider reads; configs carry them to machines without a GPU too.
@@ -64,8 +63,11 @@ pub(crate) const CUDA_PARAMETERS: [&str; 4] = [
     "do_copy_in_default_stream",
 ];
 
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 11] = [
     LENGTH_INPUTS,
+    LENIENT_CONFIG,
+    GROUP_BY_SHAPE,
+    ISOLATE_FAILURES,
     INTRA_THREADS,
     INTER_THREADS,
     EXECUTION_MODE,
@@ -102,10 +104,10 @@ impl SessionOptions {
                 None | Some(0) => false,
                 Some(_) => true,
             },
-            level: level(config)?,
-            memory_arena: parameters.flag(MEMORY_ARENA)?,
-            memory_pattern: parameters.flag(MEMORY_PATTERN)?,
-            shrink_arenas: parameters.text(SHRINK_ARENAS).map(str::to_owned),
+            level: level(config),
+            memory_arena: flag(parameters, MEMORY_ARENA)?,
+            memory_pattern: flag(parameters, MEMORY_PATTERN)?,
+            shrink_arenas: text(parameters, SHRINK_ARENAS).map(str::to_owned),
             entries: entries
                 .filter_map(|key| Some((key.to_owned(), parameters.text(key)?.to_owned())))
                 .collect(),
@@ -114,30 +116,54 @@ impl SessionOptions {
     }
 }
 
-fn level(config: &ModelConfig) -> Result<Level, Error> {
-    let Some(graph) = &config.optimization.graph else {
-        return Ok(Level::All);
+/// As the official backend reads it: a level that it does not know is the default.
+fn level(config: &ModelConfig) -> Level {
+    match config.optimization.graph.as_ref().map(|graph| graph.level) {
+        Some(-1) => Level::Basic,
+        Some(1) => Level::Extended,
+        Some(2) => Level::Disabled,
+        _ => Level::All,
+    }
+}
+
+/// The value of a key that is there, perhaps empty: the official backend reads an empty value, and refuses it as a number.
+fn text<'p>(parameters: &'p Parameters, key: &str) -> Option<&'p str> {
+    let present = parameters.keys().any(|present| present == key);
+    present.then(|| parameters.text(key).unwrap_or_default())
+}
+
+/// A truth value as the official backend writes it.
+pub(crate) fn flag_from(key: &str, text: Option<&str>) -> Result<Option<bool>, Error> {
+    let Some(text) = text else {
+        return Ok(None);
     };
-    match graph.level {
-        0 => Ok(Level::All),
-        -1 => Ok(Level::Basic),
-        1 => Ok(Level::Extended),
-        2 => Ok(Level::Disabled),
-        other => Err(Error::parameter(
-            "optimization.graph.level",
-            format!("{other} is none of -1 (basic), 1 (basic and extended), 2 (none) and 0 (all)"),
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "on" | "1" => Ok(Some(true)),
+        "false" | "off" | "0" => Ok(Some(false)),
+        _ => Err(Error::parameter(
+            key,
+            format!("'{text}' is none of true, on, 1, false, off and 0"),
         )),
     }
 }
 
-/// A number of threads, given here or in the server's settings; 0 leaves it to ONNX Runtime.
+fn flag(parameters: &Parameters, key: &str) -> Result<Option<bool>, Error> {
+    flag_from(key, text(parameters, key))
+}
+
+/// The most threads that a pool may have; more are a slip of the pen.
+const MOST_THREADS: i32 = 4096;
+
+/// A number of threads, given here or in the server's settings; 0 and what is below it leave it to ONNX Runtime.
 pub(crate) fn threads_from(key: &str, text: Option<&str>) -> Result<Option<usize>, Error> {
     let Some(text) = text else {
         return Ok(None);
     };
-    match usize::from_str(text) {
-        Ok(0) => Ok(None),
-        Ok(count) if count <= 4096 => Ok(Some(count)),
+    match text.parse::<i32>() {
+        Ok(count) if count <= MOST_THREADS => {
+            let count = usize::try_from(count).unwrap_or(0);
+            Ok((count > 0).then_some(count))
+        }
         _ => Err(Error::parameter(
             key,
             format!("'{text}' is not a number of threads (0 leaves it to ONNX Runtime)"),
@@ -146,7 +172,7 @@ pub(crate) fn threads_from(key: &str, text: Option<&str>) -> Result<Option<usize
 }
 
 fn threads(parameters: &Parameters, key: &str) -> Result<Option<usize>, Error> {
-    threads_from(key, parameters.text(key))
+    threads_from(key, text(parameters, key))
 }
 
 /// One of the numbers 0 to `largest`.
@@ -155,13 +181,16 @@ pub(crate) fn choice(
     key: &str,
     largest: usize,
 ) -> Result<Option<usize>, Error> {
-    match parameters.get::<usize>(key)? {
-        Some(value) if value > largest => {
+    let Some(text) = text(parameters, key) else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(value) if value <= largest => Ok(Some(value)),
+        _ => {
             let choices: Vec<String> = (0..=largest).map(|value| value.to_string()).collect();
-            let message = format!("{value} is none of {}", choices.join(", "));
+            let message = format!("'{text}' is none of {}", choices.join(", "));
             Err(Error::parameter(key, message))
         }
-        other => Ok(other),
     }
 }
 
@@ -222,10 +251,13 @@ mod tests {
     #[test]
     fn a_bad_value_names_its_key() {
         for (key, value) in [
-            ("intra_op_thread_count", "-1"),
+            ("intra_op_thread_count", "5000"),
             ("inter_op_thread_count", "many"),
+            ("inter_op_thread_count", ""),
             ("execution_mode", "2"),
-            ("enable_mem_arena", "perhaps"),
+            ("execution_mode", ""),
+            ("enable_mem_arena", "yes"),
+            ("enable_mem_pattern", ""),
         ] {
             let message = options(&[(key, value)]).unwrap_err().to_string();
             assert!(
@@ -240,6 +272,7 @@ mod tests {
         for (level, expected) in [
             (-1, Level::Basic),
             (0, Level::All),
+            (9, Level::All),
             (1, Level::Extended),
             (2, Level::Disabled),
         ] {
@@ -247,8 +280,19 @@ mod tests {
             let options = SessionOptions::from_config(&config(&[], &json)).unwrap();
             assert_eq!(options.level, expected);
         }
-        let json = json!({"optimization": {"graph": {"level": 3}}});
-        assert!(SessionOptions::from_config(&config(&[], &json)).is_err());
+    }
+
+    #[test]
+    fn values_are_written_as_for_the_official_backend() {
+        let with = |key: &str, value: &str| options(&[(key, value)]).unwrap();
+        for (value, expected) in [("TRUE", true), ("on", true), ("Off", false), (" 0 ", false)] {
+            assert_eq!(with("enable_mem_arena", value).memory_arena, Some(expected));
+        }
+        for (value, expected) in [("-3", None), (" 2 ", Some(2)), ("+2", Some(2))] {
+            assert_eq!(with("intra_op_thread_count", value).intra_threads, expected);
+        }
+        let nothing = with("memory.enable_memory_arena_shrinkage", "").shrink_arenas;
+        assert_eq!(nothing.as_deref(), Some(""));
     }
 
     #[test]
@@ -258,6 +302,9 @@ mod tests {
                 ("intra_op_threads", "2"),
                 ("gpu_mem_limit", "1"),
                 ("session.disable_prepacking", "1"),
+                ("lenient_config", "true"),
+                ("group_by_shape", "true"),
+                ("isolate_failures", "true"),
             ],
             &json!({}),
         );

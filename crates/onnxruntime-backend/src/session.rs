@@ -15,7 +15,7 @@ use triton_backend::{BackendContext, Error, ErrorCode, InstanceKind, ModelConfig
 
 use crate::accelerators::{self, Kind};
 use crate::library::{candidates, not_found, reason};
-use crate::options::{Level, SessionOptions, threads_from};
+use crate::options::{Level, SessionOptions, flag_from, threads_from};
 use crate::sequence::SequenceTensors;
 
 /// The ONNX Runtime of this process: loaded once and kept for good, since a process can have but one environment.
@@ -226,13 +226,9 @@ pub(crate) fn one_line(error: &ort::Error) -> String {
 
 /// `enable-global-threadpool=1` in the server's settings: one pool for all sessions.
 fn global_threads(context: &BackendContext) -> Result<Option<GlobalThreadPoolOptions>, Error> {
-    match context.setting("enable-global-threadpool") {
-        None | Some("0" | "false" | "") => return Ok(None),
-        Some("1" | "true") => {}
-        Some(other) => {
-            let message = format!("'{other}' is neither 0 nor 1");
-            return Err(Error::parameter("enable-global-threadpool", message));
-        }
+    let key = "enable-global-threadpool";
+    if flag_from(key, context.setting(key))? != Some(true) {
+        return Ok(None);
     }
     let count = |key: &str| threads_from(key, context.setting(key));
     let build = || -> ort::Result<_> {

@@ -1,0 +1,39 @@
+"""What a long request leaves of the memory it took."""
+
+import pytest
+from harness import Repository, Server, parameter
+from long_audio import Memory, add_encoder, transcribe
+
+SECONDS = 180
+
+
+@pytest.fixture
+def left_over(tmp_path):
+    """left_over(config) is the share that a short request finds still taken of what a long one before it took."""
+
+    def left_over(config):
+        repository = Repository(tmp_path / "repository")
+        add_encoder(repository, "encoder", config)
+        with Server(repository, tmp_path) as server:
+            server.client.load_model("encoder")
+            memory = Memory(server.process.pid)
+            transcribe(server.client, "encoder", 2)
+            before = memory.now()
+            memory.reset()
+            assert transcribe(server.client, "encoder", SECONDS)[:2] == (1, 3004)
+            peak = memory.peak()
+            transcribe(server.client, "encoder", 2)
+            after = memory.now()
+        print(f"{before:.0f} MiB before, {peak:.0f} MiB at the peak, {after:.0f} MiB after")
+        assert peak - before > 300
+        return (after - before) / (peak - before)
+
+    return left_over
+
+
+def test_memory_comes_back_after_a_long_request(left_over):
+    assert left_over("") < 0.3
+
+
+def test_an_empty_parameter_keeps_the_memory(left_over):
+    assert left_over(parameter("memory.enable_memory_arena_shrinkage", "")) > 0.7
