@@ -150,7 +150,7 @@ BROKEN = [
     Broken(
         "vocabulary the ONNX file lacks",
         ENCODER,
-        config(replaced("-1, -1", "-1, 25055")),
+        config(replaced("-1, 178", "-1, 25055")),
         ("ctc_logits", "25055", "178"),
     ),
 ]

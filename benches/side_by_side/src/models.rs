@@ -238,14 +238,23 @@ fn hidden_size(model: &Path) -> String {
     value.unwrap_or("512").trim().to_owned()
 }
 
-/// Adds the pipelines beside the ensembles. The streaming one calls models without sequence batching.
+/// What pipelines call.
+const CALLED: [&str; 4] = [
+    "sensevoice_encoder",
+    "paraformer_encoder",
+    "online_encoder",
+    "online_decoder",
+];
+
+/// Adds the pipelines beside the ensembles. What they call has no batcher.
 fn add_pipelines(all: &Path) -> Result<()> {
-    for name in ["online_encoder", "online_decoder"].iter().chain(&TOP) {
+    for name in CALLED.iter().chain(&TOP) {
         let target = all.join(format!("pipeline_{name}"));
         copy(&all.join(name), &target, &str::to_owned)?;
-        let config = fs::read_to_string(target.join("configs/pipeline.pbtxt"))?
-            .replace("\"online_encoder\"", "\"pipeline_online_encoder\"")
-            .replace("\"online_decoder\"", "\"pipeline_online_decoder\"");
+        let config = fs::read_to_string(target.join("configs/pipeline.pbtxt"))?;
+        let config = CALLED.iter().fold(config, |config, called| {
+            config.replace(&format!("\"{called}\""), &format!("\"pipeline_{called}\""))
+        });
         fs::write(
             target.join("config.pbtxt"),
             renamed(&config, &format!("pipeline_{name}")),
