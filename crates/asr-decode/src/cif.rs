@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use crate::transcript::Frames;
+
 /// What CIF is run with; the defaults are those of FunASR's streaming Paraformer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CifOptions {
@@ -158,6 +160,12 @@ pub struct Cif {
     sum: Vec<f32>,
     /// The decoder was called since the stream began.
     decoding: bool,
+    /// Frames consumed since the stream began.
+    frames: u64,
+    /// The first frame of the token that is being put together.
+    token_start: u64,
+    /// Where the last tokens fired.
+    fires: Vec<Frames>,
 }
 
 impl Cif {
@@ -193,6 +201,9 @@ impl Cif {
             hidden: zeros.clone(),
             sum: zeros,
             decoding: false,
+            frames: 0,
+            token_start: 0,
+            fires: Vec::new(),
         })
     }
 
@@ -208,6 +219,16 @@ impl Cif {
         self.hidden.fill(0.0);
         self.sum.fill(0.0);
         self.decoding = false;
+        self.frames = 0;
+        self.token_start = 0;
+    }
+
+    /// The frames of the tokens of the last [`push`](Self::push), or of the last [`integrate`](Self::integrate) and the
+    /// [`tail`](Self::tail) behind it, in order: from the one after the token before fired to the one it fired in, counted from
+    /// the beginning of the stream.
+    #[must_use]
+    pub fn fires(&self) -> &[Frames] {
+        &self.fires
     }
 
     /// Lets the next decoder call carry the start again, after a call that failed and left the decoder without state.
@@ -341,19 +362,26 @@ impl Cif {
         embeddings: &mut Vec<f32>,
     ) {
         let hidden_size = self.options.hidden_size;
+        let mut fires = Fires {
+            start: &mut self.token_start,
+            fires: &mut self.fires,
+        };
+        fires.fires.clear();
         let mut sum = Sum {
             alpha: 0.0,
             frames: &mut self.sum,
             threshold: self.options.threshold,
         };
         sum.frames.fill(0.0);
-        sum.add(self.alpha, &self.hidden, embeddings);
+        if sum.add(self.alpha, &self.hidden, embeddings) {
+            fires.add(self.frames.saturating_sub(1));
+        }
         for frame in frames {
-            sum.add(
-                alphas[frame],
-                &hidden[frame * hidden_size..][..hidden_size],
-                embeddings,
-            );
+            let hidden = &hidden[frame * hidden_size..][..hidden_size];
+            if sum.add(alphas[frame], hidden, embeddings) {
+                fires.add(self.frames);
+            }
+            self.frames += 1;
         }
         self.alpha = sum.alpha;
         // A token that fired exactly leaves nothing, and the sum is all zeros then.
@@ -368,9 +396,14 @@ impl Cif {
     }
 
     /// Adds a frame of zeros: the token fires if it is nearly complete.
-    fn add_tail(&self, embeddings: &mut Vec<f32>) {
+    fn add_tail(&mut self, embeddings: &mut Vec<f32>) {
         if self.alpha + self.options.tail_threshold >= self.options.threshold {
             embeddings.extend_from_slice(&self.sum);
+            Fires {
+                start: &mut self.token_start,
+                fires: &mut self.fires,
+            }
+            .add(self.frames.saturating_sub(1));
         }
     }
 
@@ -427,15 +460,15 @@ struct Sum<'a> {
 
 impl Sum<'_> {
     /// Adds a frame. A frame that reaches the threshold completes the token, which is appended to `embeddings`, and
-    /// what is left of its alpha begins the next one.
+    /// what is left of its alpha begins the next one. Says whether it did.
     #[inline(always)]
-    fn add(&mut self, alpha: f32, hidden: &[f32], embeddings: &mut Vec<f32>) {
+    fn add(&mut self, alpha: f32, hidden: &[f32], embeddings: &mut Vec<f32>) -> bool {
         if self.alpha + alpha < self.threshold {
             self.alpha += alpha;
             for (sum, value) in self.frames.iter_mut().zip(hidden) {
                 *sum += alpha * value;
             }
-            return;
+            return false;
         }
         let needed = self.threshold - self.alpha;
         embeddings.extend(
@@ -448,6 +481,25 @@ impl Sum<'_> {
         for (sum, value) in self.frames.iter_mut().zip(hidden) {
             *sum = self.alpha * value;
         }
+        true
+    }
+}
+
+/// Where tokens fire.
+struct Fires<'a> {
+    /// The first frame of the token that is being put together.
+    start: &'a mut u64,
+    fires: &'a mut Vec<Frames>,
+}
+
+impl Fires<'_> {
+    /// A token fired in the stream's frame `frame`.
+    fn add(&mut self, frame: u64) {
+        self.fires.push(Frames {
+            first: (*self.start).min(frame),
+            last: frame,
+        });
+        *self.start = frame + 1;
     }
 }
 

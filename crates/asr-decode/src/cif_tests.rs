@@ -262,3 +262,37 @@ fn options_out_of_range_are_errors() {
         "the CIF hidden size is 0"
     );
 }
+
+#[test]
+fn tokens_know_the_frames_they_fired_in() {
+    let options = CifOptions {
+        hidden_size: 1,
+        ..CifOptions::default()
+    };
+    let alphas = [0.4, 0.4, 0.3, 0.0, 0.0, 1.0, 0.2, 0.7, 0.4, 0.1, 0.3];
+    let hidden = [0.5; 11];
+    let whole = |cuts: &[usize]| {
+        let mut cif = Cif::new(options).unwrap();
+        let mut embeddings = Vec::new();
+        let mut frames = Vec::new();
+        for pair in cuts.windows(2) {
+            let range = pair[0]..pair[1];
+            cif.integrate(&hidden, &alphas, range, &mut embeddings)
+                .unwrap();
+            frames.extend_from_slice(cif.fires());
+        }
+        let before = cif.fires().len();
+        cif.tail(&mut embeddings);
+        frames.extend_from_slice(&cif.fires()[before..]);
+        assert_eq!(frames.len(), embeddings.len());
+        frames
+            .iter()
+            .map(|frames| (frames.first, frames.last))
+            .collect::<Vec<_>>()
+    };
+    // However the stream is cut into chunks.
+    let expected = [(0, 2), (3, 5), (6, 7), (8, 10)];
+    assert_eq!(whole(&[0, 11]), expected);
+    assert_eq!(whole(&[0, 2, 3, 6, 11]), expected);
+    assert_eq!(whole(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]), expected);
+}

@@ -61,6 +61,68 @@ pub fn greedy(
     ids: &mut Vec<u32>,
 ) -> Result<(), CtcError> {
     ids.clear();
+    let broken = each_frame(scores, vocab, collapser(blank, ids))?;
+    broken.map_or(Ok(()), |frame| {
+        ids.clear();
+        Err(CtcError::NotANumber { frame })
+    })
+}
+
+/// A unit and the frames in a row that it is the best of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The unit.
+    pub id: u32,
+    /// The first frame.
+    pub first: usize,
+    /// The last frame.
+    pub last: usize,
+}
+
+/// Like [`greedy`], with the frames that each unit was heard in.
+///
+/// ```
+/// use asr_decode::ctc::{self, Run};
+/// let scores = [0.9, 0.1, /* blank */ 0.1, 0.9, /* 1 */ 0.1, 0.9, /* 1 */ 0.9, 0.1 /* blank */];
+/// let mut runs = Vec::new();
+/// ctc::runs(&scores, 2, 0, &mut runs)?;
+/// assert_eq!(runs, [Run { id: 1, first: 1, last: 2 }]);
+/// # Ok::<(), ctc::CtcError>(())
+/// ```
+///
+/// # Errors
+/// As [`greedy`]; `runs` is then empty.
+pub fn runs(scores: &[f32], vocab: usize, blank: u32, runs: &mut Vec<Run>) -> Result<(), CtcError> {
+    runs.clear();
+    let mut open: Option<Run> = None;
+    let mut frame = 0;
+    let broken = each_frame(scores, vocab, |id| {
+        match &mut open {
+            Some(run) if run.id == id => run.last = frame,
+            _ => {
+                runs.extend(open.take());
+                open = (id != blank).then_some(Run {
+                    id,
+                    first: frame,
+                    last: frame,
+                });
+            }
+        }
+        frame += 1;
+    })?;
+    runs.extend(open);
+    broken.map_or(Ok(()), |frame| {
+        runs.clear();
+        Err(CtcError::NotANumber { frame })
+    })
+}
+
+/// Gives `each` the best unit of every frame that has one, and returns the number of the first that has nothing but NaN.
+fn each_frame(
+    scores: &[f32],
+    vocab: usize,
+    mut each: impl FnMut(u32),
+) -> Result<Option<usize>, CtcError> {
     let largest_id = vocab.checked_sub(1).and_then(|id| u32::try_from(id).ok());
     if largest_id.is_none() {
         return Err(CtcError::Vocabulary { vocab });
@@ -71,21 +133,16 @@ pub fn greedy(
             vocab,
         });
     }
-    let mut collapse = collapser(blank, ids);
     let (mut frame, mut broken) = (0, None);
     each_argmax(scores, vocab, |id| {
         match id {
             // Not a lossy cast: every index is below `vocab`, whose last id was just seen to fit.
-            Some(id) => collapse(id as u32),
+            Some(id) => each(id as u32),
             None => broken = broken.or(Some(frame)),
         }
         frame += 1;
     });
-    drop(collapse);
-    broken.map_or(Ok(()), |frame| {
-        ids.clear();
-        Err(CtcError::NotANumber { frame })
-    })
+    Ok(broken)
 }
 
 /// Collapses repeats of `frame_ids` (the best id of each frame), drops `blank` and appends the rest to `ids`.
@@ -148,6 +205,39 @@ mod tests {
         let error = greedy(&[0.0, 1.0, nan, nan, nan, nan], 2, 0, &mut ids).unwrap_err();
         assert_eq!(error, CtcError::NotANumber { frame: 1 });
         assert_eq!(ids, [0; 0]);
+    }
+
+    #[test]
+    fn runs_know_their_frames() {
+        let scores = |ids: &[usize]| -> Vec<f32> {
+            let one_hot = |&id: &usize| (0..4).map(move |unit| f32::from(u8::from(unit == id)));
+            ids.iter().flat_map(one_hot).collect()
+        };
+        let decoded = |ids: &[usize]| {
+            let (mut found, mut greedily) = (Vec::new(), Vec::new());
+            runs(&scores(ids), 4, 0, &mut found).unwrap();
+            greedy(&scores(ids), 4, 0, &mut greedily).unwrap();
+            assert_eq!(found.iter().map(|run| run.id).collect::<Vec<_>>(), greedily);
+            found
+                .iter()
+                .map(|run| (run.id, run.first, run.last))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            decoded(&[0, 1, 1, 0, 1, 2, 2, 2, 0]),
+            [(1, 1, 2), (1, 4, 4), (2, 5, 7)]
+        );
+        assert_eq!(decoded(&[3, 3]), [(3, 0, 1)]);
+        assert_eq!(decoded(&[0, 0]), []);
+        assert_eq!(decoded(&[]), []);
+        let mut broken = vec![Run {
+            id: 1,
+            first: 0,
+            last: 0,
+        }];
+        let error = runs(&[0.0, 1.0, f32::NAN, f32::NAN], 2, 0, &mut broken);
+        assert_eq!(error, Err(CtcError::NotANumber { frame: 1 }));
+        assert_eq!(broken, []);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Paraformer's answer to text: one token per row of scores.
 
 use crate::argmax::each_argmax;
+use crate::transcript::{Frames, Token, Transcript};
 use crate::vocabulary::Vocabulary;
 use crate::words::{Join, Joiner};
 
@@ -77,6 +78,57 @@ pub fn greedy(
     ids: &mut Vec<u32>,
 ) -> Result<(), ScoreError> {
     ids.clear();
+    each_token(scores, vocab, token_num, |_, id| ids.push(id)).inspect_err(|_| ids.clear())
+}
+
+/// What was heard in the first `token_num` rows of `scores`, by the rules of [`greedy`] and [`text`]. Where the scores are
+/// logarithms of probabilities, as a Paraformer's are, tokens have theirs.
+///
+/// # Errors
+/// As [`greedy`], or an id is outside of the vocabulary.
+pub fn transcript(
+    scores: &[f32],
+    token_num: usize,
+    vocabulary: &Vocabulary,
+    join: Join,
+) -> Result<Transcript, TranscriptError> {
+    let vocab = vocabulary.len();
+    let mut heard = Vec::new();
+    each_token(scores, vocab, token_num, |row, id| heard.push((row, id)))?;
+    let mut transcript = Transcript::default();
+    let mut joiner = vocabulary.joiner(join);
+    let heard = heard.into_iter().map(|(row, id)| Heard {
+        id: id.into(),
+        frames: None,
+        probability: scores
+            .get(row * vocab + id as usize)
+            .filter(|score| **score <= 0.0)
+            .map(|score| score.exp()),
+    });
+    append(heard, vocabulary, &mut joiner, &mut transcript)?;
+    joiner.finish(&mut transcript.raw);
+    Ok(transcript)
+}
+
+/// Why scores are no transcript.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TranscriptError {
+    /// The scores cannot be decoded.
+    #[error(transparent)]
+    Scores(#[from] ScoreError),
+    /// The vocabulary belongs to another model.
+    #[error(transparent)]
+    Token(#[from] UnknownToken),
+}
+
+/// Gives `each` the row and the best id of each of the first `token_num` rows, special ids left out.
+fn each_token(
+    scores: &[f32],
+    vocab: usize,
+    token_num: usize,
+    mut each: impl FnMut(usize, u32),
+) -> Result<(), ScoreError> {
     if vocab
         .checked_sub(1)
         .and_then(|id| u32::try_from(id).ok())
@@ -96,16 +148,13 @@ pub fn greedy(
     each_argmax(rows, vocab, |id| {
         // Not a lossy cast: every index is below `vocab`, whose last id was just seen to fit.
         match id.map(|id| id as u32) {
-            Some(id) if id > LAST_SPECIAL => ids.push(id),
+            Some(id) if id > LAST_SPECIAL => each(token, id),
             Some(_) => {}
             None => broken = broken.or(Some(token)),
         }
         token += 1;
     });
-    broken.map_or(Ok(()), |token| {
-        ids.clear();
-        Err(ScoreError::NotANumber { token })
-    })
+    broken.map_or(Ok(()), |token| Err(ScoreError::NotANumber { token }))
 }
 
 /// The text of `ids`.
@@ -120,36 +169,69 @@ pub fn greedy(
 /// # Errors
 /// An id is outside of the vocabulary.
 pub fn text(ids: &[u32], vocabulary: &Vocabulary, join: Join) -> Result<String, UnknownToken> {
-    let mut text = String::new();
+    let mut transcript = Transcript::default();
     let mut joiner = vocabulary.joiner(join);
-    append(ids.iter().copied(), vocabulary, &mut joiner, &mut text)?;
-    joiner.finish(&mut text);
-    Ok(text)
+    append(
+        ids.iter().copied(),
+        vocabulary,
+        &mut joiner,
+        &mut transcript,
+    )?;
+    joiner.finish(&mut transcript.raw);
+    Ok(transcript.raw)
 }
 
-/// Appends to `delta` what `ids`, the next ones of a stream, add to its text. Ids 0, 1 and 2 are passed over.
+/// A token that a model answered, and what else is known of it. A number alone is one, too.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heard {
+    /// The number that the model answered.
+    pub id: i64,
+    /// The frames it was heard in.
+    pub frames: Option<Frames>,
+    /// How probable it is.
+    pub probability: Option<f32>,
+}
+
+impl<I: Into<i64>> From<I> for Heard {
+    fn from(id: I) -> Self {
+        Self {
+            id: id.into(),
+            frames: None,
+            probability: None,
+        }
+    }
+}
+
+/// Appends to `transcript` what `ids`, the next ones of a stream, add to it. Ids 0, 1 and 2 are passed over.
 ///
 /// The streaming decoder's `sample_ids` (`i64`) can be given as they are. [`Joiner::finish`] ends the text.
 ///
 /// # Errors
 /// An id is outside of the vocabulary; the ids before it are done.
-pub fn append<I: Into<i64>>(
-    ids: impl IntoIterator<Item = I>,
+pub fn append<H: Into<Heard>>(
+    ids: impl IntoIterator<Item = H>,
     vocabulary: &Vocabulary,
     joiner: &mut Joiner,
-    delta: &mut String,
+    transcript: &mut Transcript,
 ) -> Result<(), UnknownToken> {
-    for id in ids {
-        let id = id.into();
+    for heard in ids {
+        let heard: Heard = heard.into();
+        let id = heard.id;
         let known = u32::try_from(id)
             .ok()
             .and_then(|id| Some((id, vocabulary.token(id)?)));
-        let (number, token) = known.ok_or(UnknownToken {
+        let (id, piece) = known.ok_or(UnknownToken {
             id,
             len: vocabulary.len(),
         })?;
-        if number > LAST_SPECIAL {
-            joiner.push(token, delta);
+        if id > LAST_SPECIAL {
+            joiner.push(piece, &mut transcript.raw);
+            transcript.tokens.push(Token {
+                id,
+                piece: piece.into(),
+                frames: heard.frames,
+                probability: heard.probability,
+            });
         }
     }
     Ok(())
@@ -189,13 +271,44 @@ mod tests {
     }
 
     #[test]
+    fn a_transcript_has_its_tokens_and_what_is_known_of_them() {
+        let vocabulary =
+            Vocabulary::from_bytes(br#"["<blank>", "<s>", "</s>", "hel@@", "lo"]"#).unwrap();
+        let ln = |probability: f32| probability.ln();
+        #[rustfmt::skip]
+        let scores = [
+            -9.0, -9.0, -9.0, ln(0.5), -9.0,
+            -9.0, -9.0, ln(0.9), -9.0, -9.0,
+            -9.0, -9.0, -9.0, -9.0, ln(0.25),
+            -9.0, -9.0, -9.0, 0.0, -9.0,
+        ];
+        let heard = transcript(&scores, 3, &vocabulary, Join::Words).unwrap();
+        assert_eq!(heard.raw, "hello");
+        let tokens: Vec<_> = heard
+            .tokens
+            .iter()
+            .map(|token| (token.id, &*token.piece, token.probability.unwrap()))
+            .collect();
+        assert_eq!(tokens.len(), 2);
+        assert_eq!((tokens[0].0, tokens[0].1), (3, "hel@@"));
+        assert!((tokens[0].2 - 0.5).abs() < 1e-6 && (tokens[1].2 - 0.25).abs() < 1e-6);
+        // Scores that are no logarithms of probabilities give none.
+        let raw = scores.map(|score| score + 10.0);
+        let heard = transcript(&raw, 1, &vocabulary, Join::Words).unwrap();
+        assert_eq!(heard.tokens[0].probability, None);
+        assert!(transcript(&scores, 5, &vocabulary, Join::Words).is_err());
+    }
+
+    #[test]
     fn special_ids_are_dropped_in_streams() {
         let vocabulary =
             Vocabulary::from_bytes(br#"["<blank>", "<s>", "</s>", "a", "b@@", "c"]"#).unwrap();
         let mut joiner = vocabulary.joiner(Join::Raw);
-        let mut delta = String::new();
+        let mut delta = Transcript::default();
         append([0i64, 3, 1, 4, 2, 5], &vocabulary, &mut joiner, &mut delta).unwrap();
-        assert_eq!(delta, "ab@@c");
+        assert_eq!(delta.raw, "ab@@c");
+        let ids: Vec<u32> = delta.tokens.iter().map(|token| token.id).collect();
+        assert_eq!(ids, [3, 4, 5]);
         for id in [6, -1, i64::MAX] {
             let error = append([id], &vocabulary, &mut joiner, &mut delta).unwrap_err();
             assert_eq!((error.id, error.len), (id, 6));

@@ -1,6 +1,6 @@
 //! Ids to text: the rules of `SentencePieceProcessor::Decode`.
 
-use super::{Kind, Piece, Tokenizer, UnknownId};
+use super::tokenizer::{Kind, Piece, Tokenizer, UnknownId};
 
 /// SentencePiece's sign for a space.
 const SPACE: char = '\u{2581}';

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use prost::Message as _;
 
 use super::proto;
-use super::{Kind, Piece, Tokenizer};
+use super::tokenizer::{Kind, Piece, Tokenizer};
 
 /// A file far larger than any published vocabulary (5 MB for 250 000 pieces) is refused before it is parsed, since a
 /// parsed piece can take sixteen times the memory it takes in a hostile file.

@@ -3,7 +3,7 @@
 use model_files::yaml::Events;
 use saphyr_parser::{Event, ScalarStyle, ScanError};
 
-use super::VocabularyError;
+use super::error::VocabularyError;
 
 const KEY: &str = "token_list";
 
