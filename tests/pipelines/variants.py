@@ -14,7 +14,7 @@ SOON = "--exit-timeout-secs=2"
 SHORT_IDLE_SECONDS = 0.5
 PADDING_PERCENT = 30
 FEW_IDS = 14
-SHARING = with_parameter("encoder_serves_silence", "true")
+SHARING = chain(with_parameter("encoder_serves_silence", "true"), with_parameter("max_rows_per_call", 64))
 NOBODY = "model_of_nobody"
 
 
