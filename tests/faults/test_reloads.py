@@ -3,6 +3,7 @@
 FAULTS_RELOADS says how many times (200 if not set).
 """
 
+import json
 import os
 import re
 from collections import Counter
@@ -170,3 +171,31 @@ def test_unloaded_with_calls_in_flight(held, ids, unloaded):
     # The pipelines are gone once the last of their requests is; then they can be had again.
     for model in away:
         assert vitals.comes_true(lambda: f"successfully unloaded '{model}'" in client.server.log()), model
+
+
+@pytest.mark.parametrize("on_demand", ["pipelines"], indirect=True)
+def test_instances_changed_under_traffic(on_demand, ids):
+    """The model stays and its instances change: no answer is wrong, none is lost, and every request is counted."""
+    _, client, repository, _ = on_demand
+    models = [*TOPS, "sensevoice_encoder", "paraformer_encoder"]
+    before = {model: client.statistics_at_rest(model)["inference_stats"] for model in models}
+    initialised = client.server.log().count("successfully loaded")
+    changes = 50
+    with traffic.Traffic(client, traffic.of_all_kinds(client, ids)) as others:
+        for number in range(changes):
+            model = models[number % len(models)]
+            config = json.loads(json.dumps(client.http.get_model_config(model)))
+            config["instance_group"] = [{"count": 1 + number // len(models) % 3, "kind": "KIND_CPU"}]
+            client.http.load_model(model, config=json.dumps(config))
+            if number % 10 == 0:
+                others.wait_for(1)
+        others.wait_for(1)
+    print(f"{changes} changes, {others.count} right")
+    assert client.server.is_running()
+    # They were changed and not loaded anew.
+    assert client.server.log().count("successfully loaded") == initialised + changes
+    assert all(client.http.get_model_config(model)["instance_group"][0]["count"] for model in models)
+    for model in TOPS[:2]:
+        after = client.statistics_at_rest(model)["inference_stats"]
+        assert after["fail"]["count"] == before[model]["fail"]["count"], model
+        print(model, after["success"]["count"] - before[model]["success"]["count"])

@@ -51,8 +51,9 @@ enum Tool {
 
 /// The package with the project's FFI, and those of its tests that drive it through the fake host.
 const PACKAGE: [&str; 2] = ["--package", "triton-backend"];
-const FAKE_HOST: [&str; 7] = [
+const FAKE_HOST: [&str; 8] = [
     "calls",
+    "cancellation",
     "gpu_memory",
     "instances",
     "memory",

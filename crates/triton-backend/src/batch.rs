@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::error::check;
 use crate::instances::{Instance, Instances};
 use crate::phases::{Marks, now};
+use crate::request::End;
 use crate::{Error, Input, Request, Response, sys};
 
 /// The requests of one call of [`Instance::execute`](crate::Instance::execute).
@@ -110,33 +111,17 @@ impl IntoIterator for Batch {
 impl Execution {
     /// Reports one answered request, which is not released yet, and with the last one the batch: the server may let an
     /// instance go before its requests, but not the model.
-    pub(crate) fn report(
-        &self,
-        request: *mut sys::TRITONBACKEND_Request,
-        marks: &Marks,
-        success: bool,
-    ) {
+    pub(crate) fn report(&self, request: *mut sys::TRITONBACKEND_Request, marks: &Marks, end: End) {
         self.marks.include(marks);
         let last = self.unanswered.fetch_sub(1, Ordering::AcqRel) == 1;
         self.instances.with(self.instance, |instance| {
-            let phases = marks.phases(self.start, now());
-            // SAFETY: a live request and a live instance. Statistics that cannot be reported are no request's fault.
-            let _ = unsafe {
-                check(sys::TRITONBACKEND_ModelInstanceReportStatistics(
-                    instance.raw(),
-                    request,
-                    success,
-                    phases.start,
-                    phases.compute_start,
-                    phases.compute_end,
-                    phases.end,
-                ))
-            };
+            // SAFETY: a live request and a live instance.
+            unsafe { self.report_request(instance, request, marks, end) };
             if !last {
                 return;
             }
             let phases = self.marks.phases(self.start, now());
-            // SAFETY: as above.
+            // SAFETY: as above. Statistics that cannot be reported are no request's fault.
             let _ = unsafe {
                 check(sys::TRITONBACKEND_ModelInstanceReportBatchStatistics(
                     instance.raw(),
@@ -148,6 +133,33 @@ impl Execution {
                 ))
             };
         });
+    }
+
+    /// # Safety
+    /// Instance and request are live.
+    unsafe fn report_request(
+        &self,
+        instance: Instance,
+        request: *mut sys::TRITONBACKEND_Request,
+        marks: &Marks,
+        end: End,
+    ) {
+        if end == End::Cancelled {
+            return;
+        }
+        let phases = marks.phases(self.start, now());
+        // SAFETY: the caller's promise. Statistics that cannot be reported are no request's fault.
+        let _ = unsafe {
+            check(sys::TRITONBACKEND_ModelInstanceReportStatistics(
+                instance.raw(),
+                request,
+                end == End::Success,
+                phases.start,
+                phases.compute_start,
+                phases.compute_end,
+                phases.end,
+            ))
+        };
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::factory::ResponseFactory;
-use crate::request::unanswered;
+use crate::request::{End, cancelled, unanswered};
 use crate::{Request, Response, guard};
 
 /// An answer that is owed, exactly once, as by the [`Request`] that it came from.
@@ -40,7 +40,7 @@ impl Request {
             Ok(released) => {
                 // Reading was all that was done while the server had it with us.
                 self.compute_starts();
-                self.hand_back(true);
+                self.hand_back(End::Success);
                 Promise(Owed::Released(released))
             }
             Err(error) => {
@@ -125,6 +125,10 @@ impl Released {
     /// The one answer.
     fn send(&mut self, outcome: Result<Response, Error>) {
         self.answered = true;
+        let outcome = match self.factory.is_cancelled() {
+            true => Err(cancelled()),
+            false => outcome,
+        };
         Response::send_outcome(outcome, || self.factory.response());
     }
 }

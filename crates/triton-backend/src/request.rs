@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::batch::Execution;
 use crate::error::{Error, check};
 use crate::phases::{Marks, now};
-use crate::{Input, Response, guard, optional, sys};
+use crate::{ErrorCode, Input, Response, guard, optional, sys};
 
 /// An inference request, owned.
 ///
@@ -166,8 +166,11 @@ impl Request {
         }
     }
 
-    /// Ends the request: sends the response or the error, reports statistics (a success, if the response was sent as it was
-    /// meant to be) and hands the request back.
+    /// Ends the request: sends the response or the error, reports statistics and hands the request back.
+    ///
+    /// It is a success if the response was sent as it was meant to be. A request that its client has taken back is
+    /// answered with [`ErrorCode::Cancelled`](crate::ErrorCode::Cancelled), whatever the outcome, and is neither a success
+    /// nor a failure: the server would count it among the failures of the backend.
     pub fn finish(mut self, outcome: Result<Response, Error>) {
         self.end(outcome);
     }
@@ -184,15 +187,22 @@ impl Request {
     }
 
     fn end(&mut self, outcome: Result<Response, Error>) {
+        if self.is_cancelled() {
+            Response::send_outcome(Err(cancelled()), || self.response());
+            self.hand_back(End::Cancelled);
+            return;
+        }
         let delivered = Response::send_outcome(outcome, || self.response());
-        self.hand_back(delivered);
+        self.hand_back(match delivered {
+            true => End::Success,
+            false => End::Failure,
+        });
     }
 
     /// The one end of every request; nothing touches the server's request after it.
-    pub(crate) fn hand_back(&mut self, success: bool) {
+    pub(crate) fn hand_back(&mut self, end: End) {
         self.ended = true;
-        self.execution
-            .report(self.raw.as_ptr(), &self.marks, success);
+        self.execution.report(self.raw.as_ptr(), &self.marks, end);
         // SAFETY: the request is ours, answered, and not used after this.
         let released = unsafe {
             check(sys::TRITONBACKEND_RequestRelease(
@@ -206,12 +216,28 @@ impl Request {
     }
 }
 
+/// How a request ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Its response was delivered.
+    Success,
+    /// It was answered with an error, or could not be answered.
+    Failure,
+    /// Its client took it back.
+    Cancelled,
+}
+
 impl Drop for Request {
     fn drop(&mut self) {
         if !self.ended {
             self.end(Err(unanswered()));
         }
     }
+}
+
+/// What a request is told that its client took back.
+pub(crate) fn cancelled() -> Error {
+    Error::new(ErrorCode::Cancelled, "the client cancelled the request")
 }
 
 /// What a request is told that nobody answered.
