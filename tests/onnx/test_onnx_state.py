@@ -7,11 +7,13 @@ import pytest
 from harness import io, parameter, tensor
 from tritonclient.utils import InferenceServerException
 
-RUNNING = io(
-    [tensor("index", "INT32", [1], "reshape { shape: [ ] }"), tensor("text", "STRING", [1])],
-    [tensor("new_total", "FP32", [2]), tensor("seen", "INT32", [1]), tensor("text_before", "STRING", [1])],
-)
-HISTORY = io([tensor("x", "FP32", [1])], [tensor("longer", "FP32", [-1])])
+RUNNING_INPUTS = [tensor("index", "INT32", [1], "reshape { shape: [ ] }"), tensor("text", "STRING", [1])]
+RUNNING_OUTPUTS = [tensor("seen", "INT32", [1]), tensor("text_before", "STRING", [1])]
+RUNNING = io(RUNNING_INPUTS, RUNNING_OUTPUTS)
+# A state that clients get too.
+LENIENT = parameter("lenient_config", "true")
+RUNNING_TOTAL = LENIENT + io(RUNNING_INPUTS, [*RUNNING_OUTPUTS, tensor("new_total", "FP32", [2])])
+HISTORY = LENIENT + io([tensor("x", "FP32", [1])], [tensor("longer", "FP32", [-1])])
 CONTROLS = io([tensor("x", "INT64", [1])], [tensor("told", "INT64", [5])])
 
 
@@ -66,25 +68,25 @@ def growing(**options):
 MODELS = {
     "running": ("max_batch_size: 8\n" + sequences(running_states()) + RUNNING, "running.onnx"),
     "running_same_buffer": (
-        "max_batch_size: 8\n" + sequences(running_states("use_same_buffer_for_input_output: true")) + RUNNING,
+        "max_batch_size: 8\n" + sequences(running_states("use_same_buffer_for_input_output: true")) + RUNNING_TOTAL,
         "running.onnx",
     ),
     "running_direct": (
         "max_batch_size: 8\ninstance_group [ { count: 2 kind: KIND_CPU } ]\n"
         + sequences(running_states(), strategy="direct { }")
-        + RUNNING,
+        + RUNNING_TOTAL,
         "running.onnx",
     ),
-    "running_isolated": ("max_batch_size: 8\n" + ISOLATED + sequences(running_states()) + RUNNING, "running.onnx"),
+    "running_isolated": ("max_batch_size: 8\n" + ISOLATED + sequences(running_states()) + RUNNING_TOTAL, "running.onnx"),
     "running_same_buffer_isolated": (
-        "max_batch_size: 8\n" + ISOLATED + sequences(running_states("use_same_buffer_for_input_output: true")) + RUNNING,
+        "max_batch_size: 8\n" + ISOLATED + sequences(running_states("use_same_buffer_for_input_output: true")) + RUNNING_TOTAL,
         "running.onnx",
     ),
     "running_four": ("max_batch_size: 8\n" + ONE_INSTANCE + sequences(running_states(), strategy=together_if_possible(4)) + RUNNING, "running.onnx"),
     "history": (parameter("group_by_shape", "true") + growing(), "history.onnx"),
     "history_two": (ONE_INSTANCE + growing(strategy=together_if_possible(2)), "history.onnx"),
     "controls": ("max_batch_size: 8\n" + sequences(controls=CONTROL_INPUTS) + CONTROLS, "controls.onnx"),
-    "bare_running": ("max_batch_size: 8\n" + parameter("lenient_config", "true") + sequences(running_states()), "running.onnx"),
+    "bare_running": ("max_batch_size: 8\n" + LENIENT + sequences(running_states()), "running.onnx"),
 }
 
 
@@ -122,7 +124,8 @@ class Sequence:
             return
         got = self.infer(self.model, inputs, **flags)
         self.total, self.count = self.total + self.TABLE[index], self.count + 1
-        assert got["new_total"].tolist() == [self.total.tolist()]
+        if "new_total" in got:
+            assert got["new_total"].tolist() == [self.total.tolist()]
         assert got["seen"].tolist() == [[self.count]]
         assert got["text_before"].tolist() == [[self.text]]
         self.text = text
@@ -257,6 +260,10 @@ BROKEN = {
     "state_in_input": (
         sequences(running_states()) + RUNNING.replace("input [", f"input [ {tensor('total', 'FP32', [2])},", 1),
         ["input 'total' comes from the server"],
+    ),
+    "state_in_output": (
+        sequences(running_states()) + io(RUNNING_INPUTS, [*RUNNING_OUTPUTS, tensor("new_total", "FP32", [2])]),
+        ["output 'new_total' is a state too", "lenient_config: true"],
     ),
     "no_state": (sequences(running_states()[1:]) + RUNNING, ["input 'total'", "does not list"]),
 }

@@ -28,7 +28,7 @@ pub(crate) fn check(
     };
     let hint = match comparison(lenient).compare(config, sequence, signature) {
         Ok(()) => format!(
-            " (with parameter {LENIENT_CONFIG}: true this backend takes it as it is; the official one never does)"
+            " (with parameter {LENIENT_CONFIG}: true this backend takes it as it is; the official one knows no such parameter)"
         ),
         Err(_) => String::new(),
     };
@@ -61,6 +61,12 @@ impl Comparison {
         }
         for output in &config.output {
             self.tensor(&Claim::of(Rule::Output, output), &signature.outputs)?;
+            // It takes the last request's batch size for the whole state's, and fails the others.
+            let fails_there = config.max_batch_size > 1 && sequence.keeps(&output.name);
+            if fails_there && !self.leniency.config {
+                let name = output.name.clone();
+                return Err(Mismatch::StateAsOutput { name });
+            }
         }
         for control in &sequence.controls {
             self.control(control, &signature.inputs)?;

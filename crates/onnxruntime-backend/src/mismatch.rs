@@ -72,6 +72,11 @@ pub(crate) enum Mismatch {
     )]
     Twice { name: String },
     #[error(
+        "output '{name}' is a state too, which the official backend cannot split among the requests of a batch; take it out of the \
+         config's output, or out of sequence_batching's state"
+    )]
+    StateAsOutput { name: String },
+    #[error(
         "control input '{name}': behind the batch the ONNX file must have the shape [1] for it; its shape there is {file}"
     )]
     ControlShape { name: String, file: String },

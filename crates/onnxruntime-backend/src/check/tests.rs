@@ -112,7 +112,7 @@ fn a_message_names_the_tensor_both_shapes_and_what_to_write() {
         problem(|json| json["output"][0]["dims"] = serde_json::json!([-1, -1])),
         "output 'logits': the ONNX file has the shape [-1,-1,178], the config says [-1,-1,-1] \
          (the batch, because max_batch_size is over 0, then dims); write dims: [ -1, 178 ] (with parameter \
-         lenient_config: true this backend takes it as it is; the official one never does)"
+         lenient_config: true this backend takes it as it is; the official one knows no such parameter)"
     );
     let reshape = |shape: &[i64]| serde_json::json!({"shape": shape});
     let shape = problem(|json| json["input"][1]["reshape"] = reshape(&[1]));
@@ -327,17 +327,30 @@ fn a_state_is_refused_if_nothing_makes_it_fit() {
 }
 
 #[test]
-fn a_state_that_clients_can_get_is_compared_as_an_output() {
+fn a_state_that_clients_can_get_is_an_output_of_models_that_do_not_batch() {
     let (mut json, signature) = with_sequence();
-    let listed =
-        serde_json::json!({"name": "new_cache", "data_type": "TYPE_FP32", "dims": [128, 10]});
-    json["output"].as_array_mut().unwrap().push(listed);
-    let message = problem_of(json, &signature);
-    assert!(message.starts_with("output 'new_cache'"), "{message}");
+    let listed = |dims: &[i64]| serde_json::json!({"name": "new_cache", "data_type": "TYPE_FP32", "dims": dims});
+    json["output"]
+        .as_array_mut()
+        .unwrap()
+        .push(listed(&[128, 10]));
+    let message = problem_of(json.clone(), &signature);
+    assert!(
+        message.starts_with("output 'new_cache': the ONNX"),
+        "{message}"
+    );
     assert!(
         message.contains("write dims: [ 128, -1 ] (with"),
         "{message}"
     );
+    json["output"][1] = listed(&[128, -1]);
+    let message = problem_of(json.clone(), &signature);
+    assert!(
+        message.starts_with("output 'new_cache' is a state too"),
+        "{message}"
+    );
+    json["max_batch_size"] = 1.into();
+    passes(json, &signature);
 }
 
 #[test]
