@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from faults.failing_chains import FailingPipeline
-from paraformer.repositories import add_ensemble, with_candidates
+from paraformer.repositories import ONLINE_STEPS, add_ensemble, with_candidates
 from paraformer.repositories import add_model as add_copy
 from paraformer.texts import streams
 from pipelines.variants import add_pipeline, common_repository, with_idle
@@ -130,7 +130,7 @@ def pipelines(gate):
 
 
 def ensembles(gate):
-    """The same for ensembles."""
+    """The same for ensembles, but for `sensevoice_held_few` and `streaming_poisoned`."""
     repository = copy_of_all("faulty-ensembles")
     stand_ins = ("sensevoice_encoder", "paraformer_encoder", "online_encoder", "online_decoder")
     for target in stand_ins:
@@ -147,4 +147,9 @@ def ensembles(gate):
         add_copy(repository, f"online_cif_search_{kind}", "online_cif_search", calls)
         steps = {"online_cif_search": f"online_cif_search_{kind}"}
         add_ensemble(repository, f"streaming_{kind}_decoder", "streaming_paraformer", steps)
+    for step in ONLINE_STEPS:
+        edit = chain(with_idle(SHORT_IDLE_SECONDS), with_candidates(FEW))
+        add_copy(repository, f"online_{step}_short", f"online_{step}", edit)
+    steps = {f"online_{step}": f"online_{step}_short" for step in ONLINE_STEPS}
+    add_ensemble(repository, "streaming_short", "streaming_paraformer", steps)
     return repository
