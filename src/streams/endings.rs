@@ -18,7 +18,7 @@ use super::table::Table;
 
 /// How often idle streams are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// How often it is looked which ensembles there are, as long as there are streams. A server that stops does not say it.
+/// How often it is looked which ensembles there are. A server that stops does not say it.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 type Done = Box<dyn FnOnce() + Send>;
@@ -231,9 +231,6 @@ fn wait((stop, changed): &(Mutex<bool>, Condvar)) -> bool {
 }
 
 fn sweep<S>(table: &Table<S>, endings: &Arc<Endings>, keep: Duration, patience: Duration) {
-    if table.is_empty() {
-        return;
-    }
     let stopping = endings.server.is_stopping();
     if !stopping {
         // So that they are known when the server stops.

@@ -131,10 +131,6 @@ impl<S> Table<S> {
         (swept.into_iter().map(|(id, _)| id).collect(), left)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.lock().entries.is_empty()
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner<S>> {
         // Insertions and removals leave the map whole. No state is dropped under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

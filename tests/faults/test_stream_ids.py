@@ -267,16 +267,3 @@ def test_a_bad_start_that_follows_the_other_callers_chunks_without_a_pause(fault
             ]
         )
         caller.has_no_stream("refused")
-
-
-def test_an_id_may_be_used_again_without_waiting_for_the_last_answer(faulty_pipelines, ids):
-    """Of a pipeline: an ensemble's steps get requests that do not wait for each other in any order."""
-    name, texts = next(ids), {"first": "", "second": ""}
-    with Bidirectional(faulty_pipelines.client) as both:
-        for which in texts:
-            for at, chunk in enumerate(GOOD.chunks):
-                both.send(chunk, name, at == 0, at == len(GOOD.chunks) - 1, which)
-        for _ in range(2 * len(GOOD.chunks)):
-            which, delta = both.answer()
-            texts[which] += delta
-    assert texts == dict.fromkeys(texts, GOOD.text)
