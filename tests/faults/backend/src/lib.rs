@@ -7,6 +7,7 @@
 //! | `fail_every` | every so many requests, counted over the model's life, one fails |
 //! | `poison_input`, `poison` | a request fails when a row of this input holds these numbers, comma-separated, in any place that begins a vector of the row |
 //! | `hold_while` | a file: as long as it is there, requests wait. Each that does has an empty file beside it, `FILE.TARGET.NUMBER` |
+//! | `nan_output` | the first number of this output is NaN |
 //! | `delay_ms` | how long each request waits anyway |
 #![forbid(unsafe_code)]
 // Without the entry points, which a test binary cannot have, nothing uses the model.
@@ -37,6 +38,7 @@ struct FaultyModel {
     fail_every: Option<u64>,
     poison: Option<(String, Vec<f32>)>,
     hold_while: Option<PathBuf>,
+    nan_output: Option<String>,
     delay: Duration,
     seen: AtomicU64,
     held: AtomicU64,
@@ -70,6 +72,7 @@ impl Model for FaultyModel {
             fail_every: parameters.get("fail_every")?,
             poison,
             hold_while: parameters.text("hold_while").map(PathBuf::from),
+            nan_output: parameters.text("nan_output").map(str::to_owned),
             delay: Duration::from_millis(parameters.get("delay_ms")?.unwrap_or(0)),
             seen: AtomicU64::new(0),
             held: AtomicU64::new(0),
@@ -183,9 +186,15 @@ impl FaultyModel {
             let output = reply.output(name)?;
             let shape = output.shape;
             match output.data_type {
-                DataType::Fp32 => response
-                    .output::<f32>(name, shape)?
-                    .copy_from_slice(&output.read()?),
+                DataType::Fp32 => {
+                    let values = response.output::<f32>(name, shape)?;
+                    values.copy_from_slice(&output.read()?);
+                    if self.nan_output.as_ref() == Some(name)
+                        && let Some(first) = values.first_mut()
+                    {
+                        *first = f32::NAN;
+                    }
+                }
                 DataType::Int32 => response
                     .output::<i32>(name, shape)?
                     .copy_from_slice(&output.read()?),
