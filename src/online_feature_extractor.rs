@@ -114,7 +114,9 @@ impl Extractor {
             state,
             replaced,
         } = streams.lease(&sequence)?;
-        let begins_on_live = replaced.then(|| sequence.id.clone());
+        // The END of the stream before may have been lost behind this step.
+        let begins_on_live = (replaced || (sequence.start && streams.is_held_behind(&sequence.id)))
+            .then(|| sequence.id.clone());
         if sequence.start {
             end_behind.clone_from(&begins_on_live);
         }

@@ -5,6 +5,7 @@
 //! back.
 
 mod endings;
+mod registry;
 mod table;
 
 use std::sync::Arc;
@@ -58,6 +59,8 @@ impl<S: Send + 'static> Streams<S> {
             }
         }
         let table = Arc::new(Table::default());
+        let holds: Arc<dyn registry::Holds> = Arc::clone(&table) as _;
+        registry::register(&context.name, Arc::downgrade(&holds));
         let endings = Arc::new(Endings::new(context, ends.first_step)?);
         let keep = batching.max_idle() + QUEUE_MARGIN;
         Ok(Self {
@@ -78,6 +81,11 @@ impl<S: Send + 'static> Streams<S> {
     /// If there is no such stream; the message says why.
     pub(crate) fn lease(&self, sequence: &Sequence) -> Result<Leased<S>, Error> {
         self.table.lease(sequence)
+    }
+
+    /// Whether a stream of that id, which is new here, never ended in a step behind this model.
+    pub(crate) fn is_held_behind(&self, id: &CorrelationId) -> bool {
+        self.endings.is_held_behind(id)
     }
 
     /// Ends a stream in the steps behind this model, then runs `done`. No request of the stream may be let through meanwhile.

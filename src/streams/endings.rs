@@ -14,6 +14,7 @@ use triton_backend::{
     guard, verbose, warn,
 };
 
+use super::registry;
 use super::table::Table;
 
 /// How often idle streams are looked for.
@@ -55,6 +56,13 @@ impl Endings {
         })
     }
 
+    /// Whether a step behind this one that is of this library has a stream of that id.
+    pub(super) fn is_held_behind(&self, id: &CorrelationId) -> bool {
+        self.steps()
+            .iter()
+            .any(|step| registry::holds(&step.name, id))
+    }
+
     /// Ends a stream in the steps behind this one, in their order, so that requests that are on their way get there before.
     pub(super) fn end_behind(self: &Arc<Self>, id: &CorrelationId, done: Done) {
         self.end_at(id.clone(), self.steps().into(), done);
@@ -81,14 +89,27 @@ impl Endings {
         });
     }
 
+    /// The steps behind this one, as they were when last looked for.
     fn steps(&self) -> Vec<Arc<Callee>> {
-        let Some(behind) = &self.behind else {
-            return Vec::new();
-        };
-        let mut steps = behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let steps = self
+            .behind
+            .as_ref()
+            .map(|steps| self.looked_for(steps, Duration::MAX));
+        steps.unwrap_or_default()
+    }
+
+    /// Looks for the steps, unless that was done not long ago.
+    fn refresh(&self) {
+        if let Some(steps) = &self.behind {
+            self.looked_for(steps, LOOK_AGAIN_AFTER);
+        }
+    }
+
+    fn looked_for(&self, steps: &Mutex<Steps>, most_age: Duration) -> Vec<Arc<Callee>> {
+        let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
         if steps
             .looked
-            .is_none_or(|looked| looked.elapsed() > LOOK_AGAIN_AFTER)
+            .is_none_or(|looked| looked.elapsed() > most_age)
         {
             match self.look_for_steps() {
                 Ok(found) => {
@@ -144,7 +165,6 @@ impl Callee {
         let inputs = config
             .input
             .iter()
-            .filter(|input| !input.optional)
             .filter_map(|input| {
                 let rows = config.batches().then_some(1);
                 let dims = input.dims.iter().map(|&dim| dim.max(1));
@@ -234,7 +254,7 @@ fn sweep<S>(table: &Table<S>, endings: &Arc<Endings>, keep: Duration, patience: 
     let stopping = endings.server.is_stopping();
     if !stopping {
         // So that they are known when the server stops.
-        endings.steps();
+        endings.refresh();
     }
     let (swept, left) = table.sweep(if stopping { patience } else { keep });
     if swept.is_empty() {

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use triton_backend::{CorrelationId, Error, Sequence};
 
+use super::registry::Holds;
+
 /// The streams by id.
 pub(super) struct Table<S>(Mutex<Inner<S>>);
 
@@ -134,6 +136,12 @@ impl<S> Table<S> {
     fn lock(&self) -> MutexGuard<'_, Inner<S>> {
         // Insertions and removals leave the map whole. No state is dropped under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Send> Holds for Table<S> {
+    fn holds(&self, id: &CorrelationId) -> bool {
+        self.lock().entries.contains_key(id)
     }
 }
 

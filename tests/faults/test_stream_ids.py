@@ -59,6 +59,11 @@ BAD = {
         ENSEMBLE_LENGTHS.format(-1),
     ),
 }
+BAD["no lengths"] = (
+    {"WAV": GOOD.chunks[1][np.newaxis]},
+    "input 'WAV_LENS' is missing",
+    "input 'wav_lens' is missing",
+)
 WHY = {
     "refused": "its first request was refused",
     "cancelled": "a request of it was cancelled",
@@ -245,6 +250,26 @@ def test_a_start_whose_call_of_the_encoder_fails(faulty, protocol, ids):
     else:
         message = caller.refused(tensors(SILENCE))
         assert message.endswith("must specify the START flag on the first request of the sequence"), message
+
+
+def test_an_end_and_the_next_start_whose_calls_of_the_encoder_fail(faulty_ensembles, protocol, ids):
+    """The later steps heard neither of the one nor of the other."""
+    caller = Caller(faulty_ensembles, protocol, None, "streaming_third_encoder")
+    other = Caller(faulty_ensembles, protocol, next(ids), "streaming_third_encoder")
+    for _ in range(20):
+        caller.name = next(ids)
+        try:
+            caller.first_caller(2)
+        except InferenceServerException:
+            continue
+        with pytest.raises(InferenceServerException, match="was to fail"):
+            caller.send(FIRST.chunks[2], end=True)
+        break
+    other.first_caller(2)
+    with pytest.raises(InferenceServerException, match="was to fail"):
+        caller.send(SILENCE, start=True)
+    message = caller.refused(tensors(SILENCE))
+    assert message.endswith("must specify the START flag on the first request of the sequence"), message
 
 
 def test_a_bad_start_that_follows_the_other_callers_chunks_without_a_pause(faulty, ids):
