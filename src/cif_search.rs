@@ -7,25 +7,36 @@
 //! `execute` does not wait for the decoder: its callback answers the request. A stream has one request under way at a
 //! time, so its state travels with the call.
 
+mod decoder;
+
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use asr_decode::cif::{Cif, CifOptions, DecoderCall};
 use asr_decode::paraformer;
 use asr_decode::words::Joiner;
 use triton_backend::{
-    Batch, Call, Caller, CorrelationId, DataType, Error, ErrorCode, ModelContext, Reply, Request,
-    Response, Sequence, guard, verbose,
+    Batch, DataType, Error, ErrorCode, ModelContext, Reply, Request, Response, guard,
 };
 
+use self::decoder::{Decoder, EncoderOutput, Session};
 use crate::component::{Component, Worker, check_tensor, check_type};
 use crate::options::option;
 use crate::paraformer_scoring::{self, TokenDecoder};
-use crate::rows::{Layout, dim};
-use crate::streams::{Streams, Taken};
+use crate::rows::{Layout, not_finite};
+use crate::streams::{Ends, Lease, Leased, Streams};
+
+/// An ensemble's first step ends its streams sooner. What it does not know of any more is ended here.
+const ENDS: Ends = Ends {
+    patience: Duration::from_secs(10),
+    first_step: false,
+};
 
 /// The loaded component.
 pub(crate) struct CifSearch {
+    /// The model's name.
+    name: String,
     /// Only its vocabulary and way of joining: the decoder model picks the tokens.
     tokens: TokenDecoder,
     options: CifOptions,
@@ -33,20 +44,11 @@ pub(crate) struct CifSearch {
     streams: Streams<Stream>,
 }
 
-/// The model that says which tokens they are.
-struct Decoder {
-    model: String,
-    caller: Caller,
-    /// Frames of a window.
-    frames: usize,
-}
-
 /// The state of one stream.
 struct Stream {
     cif: Cif,
     joiner: Joiner,
-    /// The decoder has a sequence of this stream open.
-    decoding: bool,
+    session: Session,
 }
 
 /// The encoder's output for one window, where the server put it.
@@ -77,21 +79,12 @@ impl CifSearch {
         check_type(config.input("enc_len")?, DataType::Int32)?;
         check_tensor(config.output("transcripts")?, DataType::String, &[Some(1)])?;
         let options = cif_options(context)?;
-        let decoder = Arc::new(Decoder {
-            model: config
-                .parameters
-                .text("decoder")
-                .unwrap_or("decoder")
-                .to_owned(),
-            caller: Caller::new(context)?,
-            frames: options.chunk_size.iter().sum(),
-        });
-        let ending = Arc::clone(&decoder);
         let component = Self {
+            name: context.name.clone(),
             tokens: TokenDecoder::load(context)?,
             options,
-            decoder,
-            streams: Streams::with_farewell(config, move |id, stream| ending.end(id, &stream))?,
+            decoder: Decoder::load(context, options.chunk_size.iter().sum())?,
+            streams: Streams::new(context, &ENDS)?,
         };
         // Options that cannot be used fail here and not with the first stream.
         component.new_stream(1)?;
@@ -107,7 +100,7 @@ impl CifSearch {
         Ok(Stream {
             cif,
             joiner: self.tokens.vocabulary.joiner(self.tokens.join),
-            decoding: false,
+            session: Session::new(&self.decoder, hidden),
         })
     }
 
@@ -123,54 +116,47 @@ impl CifSearch {
     }
 
     fn integrate(&self, request: &Request) -> Result<Step, Error> {
-        let sequence = request.sequence()?;
+        let Leased { lease, state, .. } = self.streams.lease(&request.sequence()?)?;
         if request.is_cancelled() {
-            self.drop_stream(&sequence);
+            lease.cancel();
             return Err(Error::new(
                 ErrorCode::Cancelled,
                 "the client cancelled the request",
             ));
         }
-        let window = match Window::read(request) {
+        let window = match self.read_window(request) {
             Ok(window) => window,
             Err(error) => {
-                // A stream that this was to begin or to end is over all the same; any other is as it was.
-                if sequence.start || sequence.end {
-                    self.drop_stream(&sequence);
-                }
+                lease.refuse(state);
                 return Err(error);
             }
         };
-        let Taken {
-            state: mut stream,
-            abandoned,
-        } = self
-            .streams
-            .take(&sequence, || self.new_stream(window.hidden))?;
-        if let Some(abandoned) = abandoned {
-            self.decoder.end(sequence.id.clone(), &abandoned);
-        }
+        let begins = state.is_none();
+        let mut stream = match state {
+            Some(stream) => stream,
+            None => self.new_stream(window.hidden)?,
+        };
         let mut embeddings = Vec::new();
         let pushed = stream
             .cif
-            .push(&window.enc, &window.alphas, sequence.end, &mut embeddings);
+            .push(&window.enc, &window.alphas, lease.ends(), &mut embeddings);
         let call = match pushed {
             Ok(call) => call,
             Err(error) => {
                 // The state is as it was before this window.
-                self.leave(sequence, stream);
+                lease.refuse((!begins).then_some(stream));
                 return Err(Error::invalid(error.to_string()));
             }
         };
         let Some(call) = call else {
             return self
-                .respond(request, sequence, stream, String::new())
+                .respond(request, lease, stream, String::new())
                 .map(Step::Done);
         };
         Ok(Step::Decode(Box::new(Work {
-            sequence,
+            lease,
             stream,
-            window: window.into_owned(),
+            window: window.into_encoder_output(),
             embeddings,
             call,
         })))
@@ -179,26 +165,17 @@ impl CifSearch {
     /// Sends the tokens found to the decoder, whose callback ends the request.
     fn decode(self: &Arc<Self>, request: Request, work: Work) {
         let Work {
-            sequence,
+            lease,
             mut stream,
             window,
             embeddings,
             call,
         } = work;
-        let to_decoder = Sequence {
-            start: call.start,
-            end: call.end,
-            ..sequence.clone()
-        };
-        let message = self
-            .decoder
-            .message(window, embeddings, call.tokens)
-            .sequence(to_decoder);
-        stream.decoding = !call.end;
+        let message = stream.session.message(window, embeddings, call);
         let component = Arc::clone(self);
-        self.decoder.caller.call(message, move |reply| {
+        self.decoder.send(message, move |reply| {
             request.compute_ends();
-            request.answer(|request| component.decoded(request, sequence, stream, call, reply));
+            request.answer(|request| component.decoded(request, lease, stream, call, reply));
         });
     }
 
@@ -206,18 +183,18 @@ impl CifSearch {
     fn decoded(
         &self,
         request: &Request,
-        sequence: Sequence,
+        lease: Lease<Stream>,
         mut stream: Stream,
         call: DecoderCall,
         reply: Result<Reply, Error>,
     ) -> Result<Response, Error> {
         let mut delta = String::new();
         match reply.and_then(|reply| self.read(&reply, &mut stream, call, &mut delta)) {
-            Ok(()) => self.respond(request, sequence, stream, delta),
+            Ok(()) => self.respond(request, lease, stream, delta),
             Err(error) => {
                 // The stream goes on without these tokens; the decoder begins afresh with the next ones.
                 stream.cif.restart_decoder();
-                self.leave(sequence, stream);
+                lease.put_back(stream);
                 Err(error)
             }
         }
@@ -256,14 +233,14 @@ impl CifSearch {
     fn respond(
         &self,
         request: &Request,
-        sequence: Sequence,
+        lease: Lease<Stream>,
         mut stream: Stream,
         mut delta: String,
     ) -> Result<Response, Error> {
-        if sequence.end {
+        if lease.ends() {
             stream.joiner.finish(&mut delta);
         }
-        self.leave(sequence, stream);
+        lease.put_back(stream);
         let mut response = request.response()?;
         if request.wants("transcripts") {
             response.output_strings("transcripts", &[1, 1], &[delta])?;
@@ -271,65 +248,18 @@ impl CifSearch {
         Ok(response)
     }
 
-    /// Leaves a stream to its next request, or ends it.
-    fn leave(&self, sequence: Sequence, stream: Stream) {
-        if sequence.end {
-            self.decoder.end(sequence.id, &stream);
-        } else {
-            self.streams.put_back(sequence.id, stream);
-        }
-    }
-
-    /// Forgets a stream whose client took it back, or whose first or last request cannot be used.
-    fn drop_stream(&self, sequence: &Sequence) {
-        let taken = self.streams.take(sequence, || self.new_stream(1));
-        for stream in taken
-            .into_iter()
-            .flat_map(|taken| taken.abandoned.into_iter().chain([taken.state]))
-        {
-            self.decoder.end(sequence.id.clone(), &stream);
-        }
-    }
-}
-
-impl Decoder {
-    /// A call of the decoder with `tokens` embeddings.
-    fn message(&self, window: Window<'static>, embeddings: Vec<f32>, tokens: usize) -> Call {
-        let (frames, hidden) = (dim(window.frames), dim(window.hidden));
-        let count = i32::try_from(tokens).unwrap_or(i32::MAX);
-        Call::new(&self.model)
-            .input("enc", &[1, frames, hidden], window.enc.into_owned())
-            .input("enc_len", &[1, 1], [window.enc_len])
-            .input("acoustic_embeds", &[1, dim(tokens), hidden], embeddings)
-            .input("acoustic_embeds_len", &[1, 1], [count])
-            .output("sample_ids")
-    }
-
-    /// Ends the decoder's sequence of a stream that will not end it itself, or its slot would stay taken until it is idle
-    /// for too long. Nothing waits for the answer.
-    fn end(&self, id: CorrelationId, stream: &Stream) {
-        if !stream.decoding {
-            return;
-        }
-        let hidden = stream.cif.options().hidden_size;
-        let window = Window {
-            frames: self.frames,
-            hidden,
-            enc: vec![0.0; self.frames * hidden].into(),
-            enc_len: i32::try_from(self.frames).unwrap_or(i32::MAX),
-            alphas: Cow::Borrowed(&[]),
-        };
-        let end = Sequence {
-            id,
-            start: false,
-            end: true,
-        };
-        let message = self.message(window, vec![0.0; hidden], 1).sequence(end);
-        self.caller.call(message, |reply| {
-            if let Err(error) = reply {
-                verbose!("an abandoned stream's decoder could not be told: {error}");
+    fn read_window<'r>(&self, request: &'r Request) -> Result<Window<'r>, Error> {
+        let window = Window::read(request)?;
+        for (name, values) in [("enc", &window.enc), ("alphas", &window.alphas)] {
+            if let Some(what) = not_finite(values) {
+                return Err(Error::internal(format!(
+                    "model '{}' was given {what} of '{name}', which can only come from an encoder whose file is broken or whose \
+                     numbers overflow, as those of exports in half precision may",
+                    self.name
+                )));
             }
-        });
+        }
+        Ok(window)
     }
 }
 
@@ -343,9 +273,9 @@ enum Step {
 
 /// What a call of the decoder needs.
 struct Work {
-    sequence: Sequence,
+    lease: Lease<Stream>,
     stream: Stream,
-    window: Window<'static>,
+    window: EncoderOutput,
     embeddings: Vec<f32>,
     call: DecoderCall,
 }
@@ -393,13 +323,11 @@ impl<'r> Window<'r> {
     }
 
     /// What goes to the decoder: a copy, since the request, whose memory it was, travels with the call.
-    fn into_owned(self) -> Window<'static> {
-        Window {
-            enc: Cow::Owned(self.enc.into_owned()),
-            // The decoder takes none.
-            alphas: Cow::Borrowed(&[]),
+    fn into_encoder_output(self) -> EncoderOutput {
+        EncoderOutput {
             frames: self.frames,
             hidden: self.hidden,
+            enc: self.enc.into_owned(),
             enc_len: self.enc_len,
         }
     }

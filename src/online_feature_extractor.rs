@@ -1,22 +1,35 @@
 //! Component `online_feature_extractor`: a stream's chunks to log-mel windows.
 //!
 //! Each request brings one chunk: `wav` FP32 `[1, samples]`, of which the first `wav_lens` INT32 `[1, 1]` count, and gets
-//! one window, `speech` FP32 `[1, 61, 80]`. A chunk shorter than `chunk_size_s` is filled up with silence; an ensemble has
-//! no way to wait for the rest of it.
+//! one window, `speech` FP32 `[1, 61, 80]`. A chunk shorter than `chunk_size_s` is filled up with silence, or refused unless
+//! it is the stream's last; an ensemble has no way to wait for the rest of it.
+//!
+//! The later steps of an ensemble hear of a stream's end only if this step lets it through. So where a stream ends here by
+//! itself (a START on its id, an END that is refused), they are told, before the request that did it is answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use triton_backend::{
-    Batch, DataType, Error, ErrorCode, ModelContext, Request, Response, Sequence, guard,
+    Batch, CorrelationId, DataType, Error, ErrorCode, ModelContext, Request, Response, guard,
 };
 use wav_frontend::Workspace;
 use wav_frontend::online::{OnlineFrontend, OnlineState};
 
+use self::short_chunks::ShortChunks;
 use crate::audio::{AudioReader, MAX_AUDIO_SECONDS};
 use crate::component::{Component, Worker, check_tensor};
 use crate::options::{self, frontend_options};
 use crate::rows::dim;
-use crate::streams::Streams;
+use crate::streams::{Ends, Leased, Streams};
+
+mod short_chunks;
+
+/// A live client sends a chunk every 600 ms.
+const ENDS: Ends = Ends {
+    patience: Duration::from_secs(2),
+    first_step: true,
+};
 
 /// The loaded component.
 pub(crate) struct OnlineFeatureExtractor {
@@ -24,6 +37,7 @@ pub(crate) struct OnlineFeatureExtractor {
     reader: AudioReader,
     num_mel_bins: usize,
     streams: Streams<OnlineState>,
+    short_chunks: ShortChunks,
 }
 
 /// One instance.
@@ -33,8 +47,10 @@ struct Extractor {
 }
 
 impl OnlineFeatureExtractor {
-    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] =
-        &[options::FRONTEND, &["chunk_size_s", MAX_AUDIO_SECONDS]];
+    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] = &[
+        options::FRONTEND,
+        &["chunk_size_s", "short_chunks", MAX_AUDIO_SECONDS],
+    ];
 
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
@@ -53,53 +69,86 @@ impl OnlineFeatureExtractor {
                 "wav",
                 "wav_lens",
             )?,
+            short_chunks: ShortChunks::load(context, frontend.chunk_samples())?,
             frontend,
             num_mel_bins,
-            streams: Streams::new(config)?,
+            streams: Streams::new(context, &ENDS)?,
         }))
     }
 }
 
+/// What becomes of a request.
+struct Extracted {
+    outcome: Result<Response, Error>,
+    /// The stream of that id is to be ended in the steps behind first.
+    end_behind: Option<CorrelationId>,
+}
+
 impl Extractor {
-    fn extract(&mut self, request: &Request) -> Result<Response, Error> {
-        let sequence = request.sequence()?;
-        let answer = self.window(request, &sequence);
-        if answer.is_err() && (sequence.start || sequence.end) {
-            // A stream that this was to begin or to end is over all the same; any other is as it was.
-            let _ = self
-                .component
-                .streams
-                .take(&sequence, || Ok(OnlineState::new()));
+    fn extract(&mut self, request: &Request) -> Extracted {
+        let mut end_behind = None;
+        let outcome = guard(|| self.window(request, &mut end_behind));
+        Extracted {
+            outcome,
+            end_behind,
         }
-        answer
     }
 
-    fn window(&mut self, request: &Request, sequence: &Sequence) -> Result<Response, Error> {
+    fn window(
+        &mut self,
+        request: &Request,
+        end_behind: &mut Option<CorrelationId>,
+    ) -> Result<Response, Error> {
         let OnlineFeatureExtractor {
             frontend,
             reader,
             num_mel_bins,
             streams,
+            short_chunks,
         } = &*self.component;
+        let sequence = request.sequence()?;
+        // Until it is let through: an END that is not, is not heard of behind.
+        *end_behind = sequence.end.then(|| sequence.id.clone());
+        let Leased {
+            lease,
+            state,
+            replaced,
+        } = streams.lease(&sequence)?;
+        // The END of the stream before may have been lost behind this step.
+        let begins_on_live = (replaced || (sequence.start && streams.is_held_behind(&sequence.id)))
+            .then(|| sequence.id.clone());
+        if sequence.start {
+            end_behind.clone_from(&begins_on_live);
+        }
         if request.is_cancelled() {
-            // The server ends the whole sequence; taking its state out frees it.
-            let _ = streams.take(sequence, || Ok(OnlineState::new()));
+            lease.cancel();
             return Err(Error::new(
                 ErrorCode::Cancelled,
                 "the client cancelled the request",
             ));
         }
-        let chunk = reader.read_chunk(request)?;
-        let mut state = streams.take(sequence, || Ok(OnlineState::new()))?.state;
+        let chunk = reader
+            .read_chunk(request)
+            .and_then(|chunk| match sequence.end {
+                true => Ok(chunk),
+                false => short_chunks.check(chunk.len()).map(|()| chunk),
+            });
+        let chunk = match chunk {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                lease.refuse(state);
+                return Err(error);
+            }
+        };
+        let mut state = state.unwrap_or_else(OnlineState::new);
         let mut response = request.response()?;
         let shape = [1, dim(frontend.window_frames()), dim(*num_mel_bins)];
         let speech = response.output::<f32>("speech", &shape)?;
         frontend
             .chunk(&mut state, &chunk, speech, &mut self.workspace)
             .map_err(|error| Error::input("wav", error.to_string()))?;
-        if !sequence.end {
-            streams.put_back(sequence.id.clone(), state);
-        }
+        lease.put_back(state);
+        *end_behind = begins_on_live;
         Ok(response)
     }
 }
@@ -116,12 +165,24 @@ impl Component for OnlineFeatureExtractor {
 impl Worker for Extractor {
     fn execute(&mut self, batch: Batch) {
         batch.compute_starts();
-        let outcomes: Vec<_> = batch
+        let extracted: Vec<_> = batch
             .requests()
             .iter()
-            .map(|request| guard(|| self.extract(request)))
+            .map(|request| self.extract(request))
             .collect();
         batch.compute_ends();
-        batch.finish(outcomes);
+        for (request, extracted) in batch.into_iter().zip(extracted) {
+            let Extracted {
+                outcome,
+                end_behind,
+            } = extracted;
+            match end_behind {
+                None => request.finish(outcome),
+                Some(id) => self
+                    .component
+                    .streams
+                    .end_behind(&id, move || request.finish(outcome)),
+            }
+        }
     }
 }

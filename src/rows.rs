@@ -99,3 +99,30 @@ impl Layout {
 pub(crate) fn dim(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
+
+/// The first value that is no finite number, and its place, in words.
+pub(crate) fn not_finite(values: &[f32]) -> Option<String> {
+    // Looks at all values whatever they are: an early end would keep them from being looked at side by side.
+    let finite = values
+        .iter()
+        .fold(true, |finite, value| finite & value.is_finite());
+    if finite {
+        return None;
+    }
+    let place = values.iter().position(|value| !value.is_finite())?;
+    Some(format!("{} at place {place}", values[place]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_value_that_is_not_finite_is_named() {
+        assert_eq!(not_finite(&[]), None);
+        assert_eq!(not_finite(&[f32::MAX, f32::MIN, -0.0]), None);
+        let values = [0.0, 1.0, f32::NEG_INFINITY, f32::NAN];
+        assert_eq!(not_finite(&values).as_deref(), Some("-inf at place 2"));
+        assert_eq!(not_finite(&values[3..]).as_deref(), Some("NaN at place 0"));
+    }
+}

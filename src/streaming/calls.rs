@@ -1,6 +1,7 @@
 //! The calls of encoder and decoder: many streams in, each stream's part out.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use asr_decode::paraformer;
 use triton_backend::{Call, Error, ModelContext, Reply, ReplyOutput};
@@ -8,7 +9,7 @@ use triton_backend::{Call, Error, ModelContext, Reply, ReplyOutput};
 use super::stream::{Tokens, Windows, Work};
 use super::{Models, Turn};
 use crate::options::{config_value, option};
-use crate::rows::dim;
+use crate::rows::{dim, not_finite};
 
 /// The decoder's caches: `count` tensors `[hidden, frames]`.
 pub(super) struct CacheShape {
@@ -193,6 +194,12 @@ impl Encoded {
         })
     }
 
+    /// Whether a stream's part is numbers.
+    pub(super) fn check(&self, models: &Models, enc: &[f32], alphas: &[f32]) -> Result<(), Error> {
+        check_finite(&models.encoder, "enc", enc)?;
+        check_finite(&models.encoder, "alphas", alphas)
+    }
+
     /// `enc` and `alphas` of `count` windows from `first` on.
     pub(super) fn rows(&self, first: usize, count: usize) -> (&[f32], &[f32]) {
         let frame = self.frames * self.hidden;
@@ -252,6 +259,13 @@ impl Decoded {
     /// Gives a stream its row: the text of its tokens, and the caches for its next ones.
     pub(super) fn give(&self, row: usize, models: &Models, work: &mut Work) -> Result<(), Error> {
         let ids = &self.ids[row * self.tokens..][..self.tokens];
+        let parts = self.caches.iter().map(|cache| {
+            let size = cache.len() / self.rows;
+            &cache[row * size..][..size]
+        });
+        for (index, part) in parts.clone().enumerate() {
+            check_finite(&models.decoder, format_args!("out_cache_{index}"), part)?;
+        }
         let joiner = &mut work.stream.joiner;
         paraformer::append(
             ids.iter().copied(),
@@ -261,12 +275,22 @@ impl Decoded {
         )
         .map_err(|error| Error::internal(error.to_string()))?;
         work.stream.caches.resize(self.caches.len(), Vec::new());
-        for (own, cache) in work.stream.caches.iter_mut().zip(&self.caches) {
-            let size = cache.len() / self.rows;
+        for (own, part) in work.stream.caches.iter_mut().zip(parts) {
             own.clear();
-            own.extend_from_slice(&cache[row * size..][..size]);
+            own.extend_from_slice(part);
         }
         Ok(())
+    }
+}
+
+/// An answer that is no numbers would be an empty text, or a wrong one from then on.
+fn check_finite(model: &str, name: impl Display, values: &[f32]) -> Result<(), Error> {
+    match not_finite(values) {
+        None => Ok(()),
+        Some(what) => Err(Error::internal(format!(
+            "model '{model}' answered {what} of '{name}': its file is broken or its numbers overflow, as those of exports in \
+             half precision may"
+        ))),
     }
 }
 

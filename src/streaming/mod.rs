@@ -12,6 +12,7 @@ mod stream;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use asr_decode::cif::CifOptions;
 use triton_backend::{
@@ -32,7 +33,13 @@ use crate::paraformer_scoring::{self, TokenDecoder};
 use crate::pipeline::lane::{Group, Lane, Settled, an_item_may_be_at_fault};
 use crate::pipeline::pool::Pool;
 use crate::pipeline::warmup;
-use crate::streams::Streams;
+use crate::streams::{Ends, Lease, Leased, Streams};
+
+/// A live client sends a chunk every 600 ms or so.
+const ENDS: Ends = Ends {
+    patience: Duration::from_secs(2),
+    first_step: false,
+};
 
 /// The parameters that this component reads.
 pub(crate) const PARAMETERS: &[&[&str]] = &[
@@ -85,6 +92,14 @@ pub(crate) struct Pipeline {
     pool: Pool,
 }
 
+/// A request whose samples its stream has taken.
+struct Begun {
+    lease: Lease<Stream>,
+    stream: Stream,
+    /// It needs more than a turn.
+    long: bool,
+}
+
 /// A stream's turn with a model.
 struct Turn<N> {
     work: Box<Work>,
@@ -110,7 +125,7 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
         .unwrap_or(usize::try_from(config.max_batch_size).unwrap_or(0).max(1));
     let pipeline = Arc::new(Pipeline {
         reader: AudioReader::of_chunks(context, sample_rate, usize::MAX, "WAV", "WAV_LENS")?,
-        streams: Streams::new(config)?,
+        streams: Streams::new(context, &ENDS)?,
         encoding: Lane::new(calls),
         decoding: Lane::new(calls),
         most_rows,
@@ -161,30 +176,19 @@ impl Models {
 impl Pipeline {
     /// Takes a request up.
     fn take(&self, request: Request) -> Option<Box<Work>> {
-        let begun = guard(|| {
-            let sequence = request.sequence()?;
-            if request.is_cancelled() {
-                let _ = self.streams.take(&sequence, || Stream::new(&self.models));
-                return Err(cancelled());
-            }
-            let samples = self.reader.read_chunk(&request)?;
-            let mut stream = self
-                .streams
-                .take(&sequence, || Stream::new(&self.models))?
-                .state;
-            stream.push(&self.models, &samples, sequence.end)?;
-            let long = samples.len() > self.models.samples_per_turn();
-            Ok((sequence, stream, long))
-        });
-        match begun {
-            Ok((sequence, stream, long)) => {
+        match guard(|| self.begin(&request)) {
+            Ok(Begun {
+                lease,
+                stream,
+                long,
+            }) => {
                 // The server would hold the first request of the next stream back until this one is released.
-                let promise = if sequence.end && long {
+                let promise = if lease.ends() && long {
                     request.release_early()
                 } else {
                     request.into()
                 };
-                Some(Box::new(Work::new(promise, sequence, stream)))
+                Some(Box::new(Work::new(promise, lease, stream)))
             }
             Err(error) => {
                 request.fail(error);
@@ -193,11 +197,37 @@ impl Pipeline {
         }
     }
 
+    fn begin(&self, request: &Request) -> Result<Begun, Error> {
+        let Leased { lease, state, .. } = self.streams.lease(&request.sequence()?)?;
+        if request.is_cancelled() {
+            lease.cancel();
+            return Err(cancelled());
+        }
+        let samples = match self.reader.read_chunk(request) {
+            Ok(samples) => samples,
+            Err(error) => {
+                lease.refuse(state);
+                return Err(error);
+            }
+        };
+        let mut stream = match state {
+            Some(stream) => stream,
+            None => Stream::new(&self.models)?,
+        };
+        stream.push(&self.models, &samples, lease.ends())?;
+        Ok(Begun {
+            lease,
+            stream,
+            long: samples.len() > self.models.samples_per_turn(),
+        })
+    }
+
     /// Looks what a stream needs, and lets it wait for that or answers its request.
     fn go_on(&self, mut work: Box<Work>, workspace: &mut Workspace) {
         if work.promise.is_cancelled() {
-            // The server ends the whole sequence; dropping the state frees it.
-            return work.promise.fail(cancelled());
+            let Work { promise, lease, .. } = *work;
+            lease.cancel();
+            return promise.fail(cancelled());
         }
         let need = guard(|| work.need(&self.models, workspace));
         // The first time: what a request needs later is found while others wait for the models.
@@ -214,16 +244,15 @@ impl Pipeline {
     fn answer(&self, work: Work) {
         let Work {
             promise,
-            sequence,
+            lease,
             mut stream,
             mut delta,
             ..
         } = work;
-        if sequence.end {
+        if lease.ends() {
             stream.joiner.finish(&mut delta);
-        } else {
-            self.streams.put_back(sequence.id, stream);
         }
+        lease.put_back(stream);
         promise.answer(|promise: &Promise| {
             let mut response: Response = promise.response()?;
             if promise.wants("TRANSCRIPTS") {
@@ -233,16 +262,17 @@ impl Pipeline {
         });
     }
 
-    /// Fails a request; its stream goes on without what this request should have added.
+    /// Fails a request; its stream goes on without what this request should have added, unless a panic left it half way.
     fn fail(&self, work: Work, error: Error) {
         let Work {
             promise,
-            sequence,
+            lease,
             stream,
             ..
         } = work;
-        if !sequence.end {
-            self.streams.put_back(sequence.id, stream);
+        match error {
+            Error::Panic(_) => drop(lease),
+            _ => lease.put_back(stream),
         }
         promise.fail(error);
     }
@@ -296,7 +326,11 @@ impl Pipeline {
             for Turn { mut work, needs } in turns {
                 let (enc, alphas) = encoded.rows(first, needs.count());
                 first += needs.count();
-                match guard(|| work.integrate(&self.models, &needs, encoded.hidden, enc, alphas)) {
+                let integrated = guard(|| {
+                    encoded.check(&self.models, enc, alphas)?;
+                    work.integrate(&self.models, &needs, encoded.hidden, enc, alphas)
+                });
+                match integrated {
                     Ok(()) => self.go_on(work, &mut workspace),
                     Err(error) => self.fail(*work, error),
                 }

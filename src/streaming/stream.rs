@@ -5,12 +5,13 @@ use std::ops::Range;
 
 use asr_decode::cif::Cif;
 use asr_decode::words::Joiner;
-use triton_backend::{Error, Promise, Sequence};
+use triton_backend::{Error, Promise};
 use wav_frontend::stream::StreamState;
 use wav_frontend::windows::EncoderWindows;
 use wav_frontend::{FrontendError, Workspace};
 
 use super::Models;
+use crate::streams::Lease;
 
 /// The state of a stream between its requests.
 pub(super) struct Stream {
@@ -27,8 +28,9 @@ pub(super) struct Stream {
 
 /// A request and the stream it goes on with, on their way through the pipeline.
 pub(super) struct Work {
+    /// Before the promise: dropped together, the stream is over when the client hears of it.
+    pub(super) lease: Lease<Stream>,
     pub(super) promise: Promise,
-    pub(super) sequence: Sequence,
     pub(super) stream: Stream,
     /// Windows whose tokens wait for the decoder.
     tokens: VecDeque<Tokens>,
@@ -117,11 +119,11 @@ impl Stream {
 
 impl Work {
     /// A request whose samples `stream` has taken.
-    pub(super) fn new(promise: Promise, sequence: Sequence, stream: Stream) -> Self {
+    pub(super) fn new(promise: Promise, lease: Lease<Stream>, stream: Stream) -> Self {
         Self {
+            tail_due: lease.ends(),
+            lease,
             promise,
-            tail_due: sequence.end,
-            sequence,
             stream,
             tokens: VecDeque::new(),
             delta: String::new(),

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from faults.failing_chains import FailingPipeline
-from paraformer.repositories import add_ensemble, with_candidates
+from paraformer.repositories import ONLINE_STEPS, add_ensemble, with_candidates
 from paraformer.repositories import add_model as add_copy
 from paraformer.texts import streams
 from pipelines.variants import add_pipeline, common_repository, with_idle
@@ -20,6 +20,8 @@ FAIL_EVERY = 3
 FEW = 4
 # The recording whose first token the decoder of `streaming_poisoned` fails at.
 POISONED = 3
+# Outputs that a stand-in answers NaN in, and which model's they are.
+NAN_OUTPUTS = {"enc": "online_encoder", "alphas": "online_encoder", "out_cache_3": "online_decoder"}
 IN_FLIGHT = 2
 SHORT_IDLE_SECONDS = 2.5
 
@@ -71,6 +73,7 @@ def pipelines(gate):
     - `sensevoice_held_few`: IN_FLIGHT calls of the encoder at a time, of a row each
     - `streaming_poisoned`: its decoder fails when a row of a call has the first token of the recording POISONED; rows share calls
     - `streaming_short`: streams may be idle for SHORT_IDLE_SECONDS, and there are FEW of them at a time
+    - `streaming_nan_OUTPUT`: this output of encoder or decoder has a NaN in a call's first row
     """
     repository = copy_of_all("faulty-pipelines")
     # Each request waits at the gate, where it can be counted.
@@ -127,11 +130,16 @@ def pipelines(gate):
         ("streaming_short", "streaming_paraformer", chain(with_idle(SHORT_IDLE_SECONDS), with_candidates(FEW))),
     ):
         add_pipeline(repository, new, like, edit)
+    for output, target in NAN_OUTPUTS.items():
+        stand_in = f"{target}_nan_{output}"
+        add_stand_in(repository, stand_in, target, pipeline=True, nan_output=output)
+        calls = with_parameter(target.removeprefix("online_"), stand_in)
+        add_pipeline(repository, f"streaming_nan_{output}", "streaming_paraformer", calls)
     return repository
 
 
 def ensembles(gate):
-    """The same for ensembles."""
+    """The same for ensembles, but for `sensevoice_held_few` and `streaming_poisoned`."""
     repository = copy_of_all("faulty-ensembles")
     stand_ins = ("sensevoice_encoder", "paraformer_encoder", "online_encoder", "online_decoder")
     for target in stand_ins:
@@ -148,4 +156,13 @@ def ensembles(gate):
         add_copy(repository, f"online_cif_search_{kind}", "online_cif_search", calls)
         steps = {"online_cif_search": f"online_cif_search_{kind}"}
         add_ensemble(repository, f"streaming_{kind}_decoder", "streaming_paraformer", steps)
+    for output in ("enc", "alphas"):
+        add_stand_in(repository, f"online_encoder_nan_{output}", "online_encoder", pipeline=False, nan_output=output)
+        steps = {"online_encoder": f"online_encoder_nan_{output}"}
+        add_ensemble(repository, f"streaming_nan_{output}", "streaming_paraformer", steps)
+    for step in ONLINE_STEPS:
+        edit = chain(with_idle(SHORT_IDLE_SECONDS), with_candidates(FEW))
+        add_copy(repository, f"online_{step}_short", f"online_{step}", edit)
+    steps = {f"online_{step}": f"online_{step}_short" for step in ONLINE_STEPS}
+    add_ensemble(repository, "streaming_short", "streaming_paraformer", steps)
     return repository

@@ -3,10 +3,12 @@
 import os
 import re
 import signal
+import time
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from faults import raw, repositories, traffic, vitals
@@ -173,6 +175,70 @@ def test_without_one_grpc_requests_finish_or_are_refused(repository, ids, form):
         *results, _ = on_threads(client, [*works, end])
         print(sum(each is None for each in results), "of", len(results), "were answered")
         assert all(each is None or is_refusal(each) for each in results), results
+        assert_gone(server, client)
+
+
+ONLINE = {
+    "ensembles": ("streaming_paraformer", "online_decoder"),
+    "pipelines": ("streaming_paraformer", "online_encoder", "online_decoder"),
+}
+# As long as a stream may be idle when the server stops, and some.
+ABANDONED_SECONDS = 2.2
+
+
+@contextmanager
+def online_server(repository, form):
+    """A server with the streaming models alone, and a client."""
+    path, _ = repository(form)
+    flags = ["--model-control-mode=explicit", *(f"--load-model={model}" for model in ONLINE[form])]
+    with Server(path, *flags, *([PIPELINE] if form == "pipelines" else [])) as server:
+        with closing(Client(server)) as client:
+            yield server, client
+
+
+def abandon(client, ids):
+    """Streams that nobody ends: after each of their chunks, over both protocols; of ids that are texts; refused in the beginning."""
+    for at in range(1, len(RECORDING.chunks)):
+        for protocol in (HTTP, GRPC):
+            for name in (next(ids), f"stream {next(ids)}"):
+                for number, chunk in enumerate(RECORDING.chunks[:at]):
+                    send(client, chunk, name, start=number == 0, protocol=protocol)
+    for begun in (False, True):
+        name = next(ids)
+        if begun:
+            send(client, RECORDING.chunks[0], name, start=True)
+        with pytest.raises(InferenceServerException, match="NaN"):
+            send(client, np.full_like(RECORDING.chunks[0], np.nan), name, start=True)
+
+
+@pytest.mark.parametrize("form", ["ensembles", "pipelines"])
+def test_abandoned_streams_do_not_hold_it_up(repository, ids, form):
+    with online_server(repository, form) as (server, client):
+        abandon(client, ids)
+        time.sleep(ABANDONED_SECONDS)
+        client.close()
+        told = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert_gone(server, client)
+        took = time.monotonic() - told
+        print(f"it ended after {took:.1f} s")
+        assert took < 6
+
+
+def test_a_live_stream_ends_well_beside_abandoned_ones(repository, ids):
+    """Of an ensemble, whose steps take the requests of streams under way; a pipeline's encoder does not without HTTP."""
+    with online_server(repository, "ensembles") as (server, client):
+        abandon(client, ids)
+        live = next(ids)
+        text = send(client, RECORDING.chunks[0], live, start=True, protocol=GRPC)
+        for at, chunk in enumerate(RECORDING.chunks[1:], 2):
+            time.sleep(0.6)
+            text += send(client, chunk, live, end=at == len(RECORDING.chunks), protocol=GRPC)
+            if at == len(RECORDING.chunks) // 2:
+                client.http.close()
+                server.process.send_signal(signal.SIGTERM)
+                client.wait_until(lambda: "Waiting for in-flight requests" in server.log())
+        assert text == RECORDING.text
         assert_gone(server, client)
 
 

@@ -43,7 +43,7 @@ NOT_THERE = re.compile(
 STREAM_IS_OVER = re.compile(
     r"(in ensemble '\w+', )?(calling model '\w+': )?(model '\w+': )?"
     r"(inference request for sequence \d+ to model '\w+' must specify the START flag on the first request of the sequence"
-    r"|stream \d+ is not known here: its first request failed or lacked the START flag, or it was idle too long)"
+    r"|stream \d+ is not known here: it ended, was idle for too long, or never began; begin it again with the START flag)"
 )
 
 

@@ -89,7 +89,8 @@ def assert_no_slot_leaked(log_path, streams):
                 ended[end[2]].add(end[1])
     for model in ONLINE_STEPS:
         assert began[model] == ended[model] == streams, model
-    assert began["decoder"] and began["decoder"] == ended["decoder"] and began["decoder"] < streams
+    # Its sequences have numbers of their own, used again when they ended.
+    assert 0 < len(began["decoder"]) <= 2 * THREADS and began["decoder"] == ended["decoder"], began["decoder"]
     for model, used in slots.items():
         # The server always takes the first free slot.
         assert set(map(int, used)) <= set(range(2 * THREADS)), (model, used)

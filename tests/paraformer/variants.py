@@ -73,6 +73,7 @@ def online():
     - `streaming_lost`: its decoder is not there
     - `streaming_fragile`: its decoder fails at every second call
     - `streaming_short`: streams may be idle for SHORT_IDLE_SECONDS, and there are FEW of them at a time
+    - `streaming_padding`, `streaming_refusing`: short chunks in mid-stream are filled up, or refused
     - `streaming_many`: MANY streams at a time
     - `streaming_hasty`: its steps and its decoder allow HASTY times less time without a request
     """
@@ -86,6 +87,8 @@ def online():
     add_streaming(repository, "fragile", {}, decoder="fragile")
     idle = with_idle(int(SHORT_IDLE_SECONDS * 1_000_000))
     add_streaming(repository, "short", everywhere(chain(idle, with_candidates(FEW))))
+    add_streaming(repository, "padding", {"feature_extractor": with_parameter("short_chunks", "pad")})
+    add_streaming(repository, "refusing", {"feature_extractor": with_parameter("short_chunks", "refuse")})
     add_streaming(repository, "many", everywhere(with_candidates(MANY)))
     add_streaming(repository, "hasty", everywhere(with_shorter_idle(HASTY)))
     return repository

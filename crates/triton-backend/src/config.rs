@@ -35,6 +35,8 @@ pub struct ModelConfig {
     pub dynamic_batching: Option<DynamicBatching>,
     /// Present if the server keeps the requests of a sequence together.
     pub sequence_batching: Option<SequenceBatching>,
+    /// Present if the model is an ensemble.
+    pub ensemble_scheduling: Option<EnsembleScheduling>,
     /// The free-form parameters.
     pub parameters: Parameters,
 }
@@ -196,6 +198,24 @@ impl SequenceBatching {
             Ok(microseconds) => Duration::from_micros(microseconds),
         }
     }
+}
+
+/// `ensemble_scheduling`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct EnsembleScheduling {
+    /// The models that the ensemble sends its requests through.
+    pub step: Vec<EnsembleStep>,
+}
+
+/// One step of an ensemble.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct EnsembleStep {
+    /// The model.
+    pub model_name: String,
 }
 
 /// A state that the server keeps between the requests of a sequence.

@@ -35,8 +35,9 @@ pub use backend::{Backend, Instance, Model};
 pub use batch::Batch;
 pub use call::{Call, CallHandle, Caller, Reply, ReplyOutput};
 pub use config::{
-    Accelerator, Control, ControlInput, DynamicBatching, ExecutionAccelerators, GraphOptimization,
-    InstanceGroup, ModelConfig, Optimization, Reshape, SequenceBatching, StateConfig, TensorConfig,
+    Accelerator, Control, ControlInput, DynamicBatching, EnsembleScheduling, EnsembleStep,
+    ExecutionAccelerators, GraphOptimization, InstanceGroup, ModelConfig, Optimization, Reshape,
+    SequenceBatching, StateConfig, TensorConfig,
 };
 pub use context::{BackendContext, InstanceContext, InstanceKind, ModelContext};
 pub use element::{DataType, Element, element_count};

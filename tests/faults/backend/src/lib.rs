@@ -10,6 +10,7 @@
 //! | `whole_batches` | true: a poisoned request fails all others of its execution, too |
 //! | `spoil` | poisoned rows, or all rows if nothing is called poison, do not fail: this output of theirs is NaN |
 //! | `hold_while` | a file: as long as it is there, requests wait. Each that does has an empty file beside it, `FILE.TARGET.NUMBER` |
+//! | `nan_output` | the first number of this output is NaN |
 //! | `delay_ms` | how long each request waits anyway |
 #![forbid(unsafe_code)]
 // Without the entry points, which a test binary cannot have, nothing uses the model.
@@ -44,6 +45,7 @@ struct FaultyModel {
     whole_batches: bool,
     spoil: Option<String>,
     hold_while: Option<PathBuf>,
+    nan_output: Option<String>,
     delay: Duration,
     seen: AtomicU64,
     held: AtomicU64,
@@ -85,6 +87,7 @@ impl Model for FaultyModel {
             fail_every: parameters.get("fail_every")?,
             poison,
             hold_while: parameters.text("hold_while").map(PathBuf::from),
+            nan_output: parameters.text("nan_output").map(str::to_owned),
             delay: Duration::from_millis(parameters.get("delay_ms")?.unwrap_or(0)),
             seen: AtomicU64::new(0),
             held: AtomicU64::new(0),
@@ -248,6 +251,11 @@ impl FaultyModel {
                     let row = values.len() / shape.first().map_or(1, |&rows| rows as usize);
                     for &place in spoiled.iter().filter(|_| self.spoil.as_ref() == Some(name)) {
                         values[place * row..][..row].fill(f32::NAN);
+                    }
+                    if self.nan_output.as_ref() == Some(name)
+                        && let Some(first) = values.first_mut()
+                    {
+                        *first = f32::NAN;
                     }
                 }
                 DataType::Int32 => response

@@ -1,0 +1,104 @@
+//! Chunks in mid-stream that are shorter than a chunk is: filled up with silence as ever, but said, or refused.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use triton_backend::{Error, ModelContext, warn};
+
+/// How long the log says nothing more of them.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// What is done with short chunks.
+pub(super) struct ShortChunks {
+    model: String,
+    chunk_samples: usize,
+    refuse: bool,
+    noted: Mutex<Noted>,
+}
+
+/// Those not yet said.
+#[derive(Default)]
+struct Noted {
+    count: u64,
+    said: Option<Instant>,
+}
+
+impl ShortChunks {
+    /// As the parameter `short_chunks` wants it.
+    pub(super) fn load(context: &ModelContext, chunk_samples: usize) -> Result<Self, Error> {
+        let refuse = match context.config.parameters.text("short_chunks") {
+            None | Some("pad") => false,
+            Some("refuse") => true,
+            Some(other) => {
+                let message = format!("'{other}' is neither pad nor refuse");
+                return Err(Error::parameter("short_chunks", message));
+            }
+        };
+        Ok(Self {
+            model: context.name.clone(),
+            chunk_samples,
+            refuse,
+            noted: Mutex::default(),
+        })
+    }
+
+    /// Looks at the length of a chunk that is not its stream's last.
+    pub(super) fn check(&self, samples: usize) -> Result<(), Error> {
+        let expected = self.chunk_samples;
+        if samples >= expected {
+            return Ok(());
+        }
+        if self.refuse {
+            let message = format!(
+                "row 0 is {samples}, expected {expected}: a chunk has {expected} samples, only the last one of its stream may be shorter"
+            );
+            return Err(Error::input("wav_lens", message));
+        }
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = noted.one_more(Instant::now());
+        drop(noted);
+        if let Some(count) = count {
+            warn!(
+                "model '{}': short chunks in mid-stream, {count} since this was last said, the latest of {samples} samples in place \
+                 of {expected}; each is filled up with silence, and the text is wrong. Have clients send {expected} samples at a \
+                 time, or serve the pipeline, which takes any; parameter short_chunks = refuse refuses them",
+                self.model
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Noted {
+    /// Counts one; returns how many there are to say, if it is time to.
+    fn one_more(&mut self, now: Instant) -> Option<u64> {
+        self.count += 1;
+        let quiet = self
+            .said
+            .is_some_and(|said| now.duration_since(said) < QUIET);
+        if quiet {
+            return None;
+        }
+        self.said = Some(now);
+        Some(std::mem::take(&mut self.count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_is_said_at_once_and_others_once_a_minute() {
+        let mut noted = Noted::default();
+        let first = Instant::now();
+        let after = |seconds| first + Duration::from_secs(seconds);
+        assert_eq!(noted.one_more(first), Some(1));
+        for second in 1..60 {
+            assert_eq!(noted.one_more(after(second)), None);
+        }
+        assert_eq!(noted.one_more(after(60)), Some(60));
+        assert_eq!(noted.one_more(after(61)), None);
+        assert_eq!(noted.one_more(after(500)), Some(2));
+    }
+}
