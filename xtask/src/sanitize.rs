@@ -51,7 +51,7 @@ enum Tool {
 
 /// The package with the project's FFI, and those of its tests that drive it through the fake host.
 const PACKAGE: [&str; 2] = ["--package", "triton-backend"];
-const FAKE_HOST: [&str; 4] = ["calls", "ownership", "promises", "gpu_memory"];
+const FAKE_HOST: [&str; 5] = ["arrays", "calls", "ownership", "promises", "gpu_memory"];
 
 /// How valgrind says that it found something.
 const FOUND: i32 = 9;

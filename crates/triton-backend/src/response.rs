@@ -43,16 +43,12 @@ impl Response {
     /// # Errors
     /// If the shape is impossible or the server refuses the output or has no memory for it.
     pub fn output<T: Element>(&mut self, name: &str, shape: &[i64]) -> Result<&mut [T], Error> {
-        let count = element_count(shape).ok_or_else(|| {
-            Error::internal(format!("output '{name}' of impossible shape {shape:?}"))
-        })?;
-        let bytes = self.raw_output(
-            name,
-            T::DATA_TYPE,
-            shape,
-            count * size_of::<T>(),
-            align_of::<T>(),
-        )?;
+        let (count, byte_size) = element_count(shape)
+            .and_then(|count| Some((count, count.checked_mul(size_of::<T>())?)))
+            .ok_or_else(|| {
+                Error::internal(format!("output '{name}' of impossible shape {shape:?}"))
+            })?;
+        let bytes = self.raw_output(name, T::DATA_TYPE, shape, byte_size, align_of::<T>())?;
         // SAFETY: `raw_output` returns aligned memory of that many bytes, borrowed from `self`; every bit pattern is a
         // `T`.
         Ok(unsafe { std::slice::from_raw_parts_mut(bytes.cast(), count) })
