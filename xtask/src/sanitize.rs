@@ -51,7 +51,8 @@ enum Tool {
 
 /// The package with the project's FFI, and those of its tests that drive it through the fake host.
 const PACKAGE: [&str; 2] = ["--package", "triton-backend"];
-const FAKE_HOST: [&str; 8] = [
+const FAKE_HOST: [&str; 9] = [
+    "arrays",
     "calls",
     "cancellation",
     "gpu_memory",

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+#[cfg(feature = "ndarray")]
+mod array;
 mod backend;
 mod batch;
 mod call;
@@ -30,6 +32,10 @@ mod state;
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod sys;
+
+/// The crate of the arrays, for those who need no version of their own.
+#[cfg(feature = "ndarray")]
+pub use ndarray;
 
 pub use backend::{Backend, Instance, Model};
 pub use batch::Batch;
