@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asr_decode::cif::{Cif, CifOptions, DecoderCall};
-use asr_decode::paraformer;
 use asr_decode::words::Joiner;
+use asr_decode::{Transcript, paraformer};
 use triton_backend::{
     Batch, DataType, Error, ErrorCode, ModelContext, Reply, Request, Response, guard,
 };
@@ -150,7 +150,7 @@ impl CifSearch {
         };
         let Some(call) = call else {
             return self
-                .respond(request, lease, stream, String::new())
+                .respond(request, lease, stream, Transcript::default())
                 .map(Step::Done);
         };
         Ok(Step::Decode(Box::new(Work {
@@ -188,7 +188,7 @@ impl CifSearch {
         call: DecoderCall,
         reply: Result<Reply, Error>,
     ) -> Result<Response, Error> {
-        let mut delta = String::new();
+        let mut delta = Transcript::default();
         match reply.and_then(|reply| self.read(&reply, &mut stream, call, &mut delta)) {
             Ok(()) => self.respond(request, lease, stream, delta),
             Err(error) => {
@@ -205,7 +205,7 @@ impl CifSearch {
         reply: &Reply,
         stream: &mut Stream,
         call: DecoderCall,
-        delta: &mut String,
+        delta: &mut Transcript,
     ) -> Result<(), Error> {
         if call.discard {
             return Ok(());
@@ -235,15 +235,15 @@ impl CifSearch {
         request: &Request,
         lease: Lease<Stream>,
         mut stream: Stream,
-        mut delta: String,
+        mut delta: Transcript,
     ) -> Result<Response, Error> {
         if lease.ends() {
-            stream.joiner.finish(&mut delta);
+            stream.joiner.finish(&mut delta.raw);
         }
         lease.put_back(stream);
         let mut response = request.response()?;
         if request.wants("transcripts") {
-            response.output_strings("transcripts", &[1, 1], &[delta])?;
+            response.output_strings("transcripts", &[1, 1], &[delta.raw])?;
         }
         Ok(response)
     }

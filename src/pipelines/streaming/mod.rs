@@ -250,13 +250,13 @@ impl Pipeline {
             ..
         } = work;
         if lease.ends() {
-            stream.joiner.finish(&mut delta);
+            stream.joiner.finish(&mut delta.raw);
         }
         lease.put_back(stream);
         promise.answer(|promise: &Promise| {
             let mut response: Response = promise.response()?;
             if promise.wants("TRANSCRIPTS") {
-                response.output_strings("TRANSCRIPTS", &[1, 1], &[delta])?;
+                response.output_strings("TRANSCRIPTS", &[1, 1], &[delta.raw])?;
             }
             Ok(response)
         });

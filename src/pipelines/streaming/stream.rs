@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use asr_decode::Transcript;
 use asr_decode::cif::Cif;
 use asr_decode::words::Joiner;
 use triton_backend::{Error, Promise};
@@ -34,8 +35,8 @@ pub(super) struct Work {
     pub(super) stream: Stream,
     /// Windows whose tokens wait for the decoder.
     tokens: VecDeque<Tokens>,
-    /// The text so far.
-    pub(super) delta: String,
+    /// What was heard so far.
+    pub(super) delta: Transcript,
     /// The stream ends with this request and its tail was not integrated yet.
     tail_due: bool,
 }
@@ -126,7 +127,7 @@ impl Work {
             promise,
             stream,
             tokens: VecDeque::new(),
-            delta: String::new(),
+            delta: Transcript::default(),
         }
     }
 
