@@ -7,7 +7,8 @@ use triton_backend::{
     ModelContext, info,
 };
 
-use crate::component::{self, Component, Worker};
+use crate::component::{Component, Worker};
+use crate::registry;
 
 /// The backend `funasr`.
 pub(crate) struct Funasr;
@@ -38,7 +39,7 @@ impl Model for FunasrModel {
     type Instance = FunasrInstance;
 
     fn new(_: &Funasr, context: &ModelContext) -> Result<Self, Error> {
-        let component = component::load(context)
+        let component = registry::load(context)
             .map_err(|error| error.context(format_args!("model '{}'", context.name)))?;
         Ok(Self { component })
     }

@@ -14,9 +14,9 @@ use triton_backend::{
     warn,
 };
 
-use crate::audio::MAX_AUDIO_SECONDS;
 use crate::component::{Component, Worker};
-use crate::memory::room;
+use crate::tensors::audio::MAX_AUDIO_SECONDS;
+use crate::tensors::memory::room;
 
 /// The parameter that lists what is run.
 pub(crate) const PARAMETER: &str = "warmup";

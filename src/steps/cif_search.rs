@@ -21,11 +21,12 @@ use triton_backend::{
 };
 
 use self::decoder::{Decoder, EncoderOutput, Session};
-use crate::component::{Component, Worker, check_tensor, check_type};
-use crate::options::option;
-use crate::paraformer_scoring::{self, TokenDecoder};
-use crate::rows::{Layout, not_finite};
-use crate::streams::{Ends, Lease, Leased, Streams};
+use crate::component::{Component, Worker};
+use crate::steps::paraformer_scoring::{self, TokenDecoder};
+use crate::tensors::layout::{Layout, not_finite};
+use crate::tensors::layout::{check_tensor, check_type};
+use crate::tensors::options::option;
+use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
 
 /// An ensemble's first step ends its streams sooner. What it does not know of any more is ended here.
 const ENDS: Ends = Ends {

@@ -10,7 +10,7 @@ use asr_decode::sentencepiece::Tokenizer;
 use triton_backend::{Error, ModelContext};
 
 use crate::component::Component;
-use crate::scoring::{Decoder, Scoring};
+use crate::steps::scoring::{Decoder, Scoring};
 
 /// SenseVoice's encoder puts four frames in front of the audio's: language, emotion, event, text normalisation.
 const SENSE_VOICE_PROMPT: usize = 4;

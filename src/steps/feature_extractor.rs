@@ -10,10 +10,11 @@ use std::sync::Arc;
 use triton_backend::{Batch, DataType, Error, ModelContext, Request, Response, guard};
 use wav_frontend::{Frontend, Row};
 
-use crate::audio::{self, Audio, AudioReader};
-use crate::component::{Component, Worker, check_tensor, check_type};
-use crate::options::{self, threads};
-use crate::rows::Layout;
+use crate::component::{Component, Worker};
+use crate::tensors::audio::{self, Audio, AudioReader};
+use crate::tensors::layout::Layout;
+use crate::tensors::layout::{check_tensor, check_type};
+use crate::tensors::options::{self, threads};
 
 /// The loaded component.
 pub(crate) struct FeatureExtractor {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use triton_backend::{Batch, DataType, Error, ModelConfig, ModelContext, Request, Response, guard};
 use wav_frontend::lfr_cmvn_pe::{LfrCmvnPe as Step, LfrCmvnPeOptions};
 
-use crate::component::{Component, Worker, check_tensor, check_type};
-use crate::options::{self, cmvn_beside, frontend_error, frontend_options, option};
-use crate::rows::dim;
+use crate::component::{Component, Worker};
+use crate::tensors::layout::dim;
+use crate::tensors::layout::{check_tensor, check_type};
+use crate::tensors::options::{self, cmvn_beside, frontend_error, frontend_options, option};
 
 /// The loaded component.
 pub(crate) struct LfrCmvnPe {

@@ -17,11 +17,12 @@ use wav_frontend::Workspace;
 use wav_frontend::online::{OnlineFrontend, OnlineState};
 
 use self::short_chunks::ShortChunks;
-use crate::audio::{AudioReader, MAX_AUDIO_SECONDS};
-use crate::component::{Component, Worker, check_tensor};
-use crate::options::{self, frontend_options};
-use crate::rows::dim;
-use crate::streams::{Ends, Leased, Streams};
+use crate::component::{Component, Worker};
+use crate::tensors::audio::{AudioReader, MAX_AUDIO_SECONDS};
+use crate::tensors::layout::check_tensor;
+use crate::tensors::layout::dim;
+use crate::tensors::options::{self, frontend_options};
+use crate::tensors::sequences::{Ends, Leased, Streams};
 
 mod short_chunks;
 

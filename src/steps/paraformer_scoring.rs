@@ -11,7 +11,7 @@ use asr_decode::words::Join;
 use triton_backend::{Error, ModelContext, info};
 
 use crate::component::Component;
-use crate::scoring::{Decoder, Scoring};
+use crate::steps::scoring::{Decoder, Scoring};
 
 /// The parameters that [`TokenDecoder`] reads.
 pub(crate) const PARAMETERS: &[&str] = &["vocabulary", "raw"];

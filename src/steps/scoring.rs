@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use triton_backend::{Batch, DataType, Error, ModelContext, Reply, Request, Response, guard};
 
-use crate::component::{Component, Worker, check_tensor, check_type};
-use crate::rows::Layout;
+use crate::component::{Component, Worker};
+use crate::tensors::layout::Layout;
+use crate::tensors::layout::{check_tensor, check_type};
 
 /// What makes text of one row's scores.
 pub(crate) trait Decoder: Send + Sync + 'static {

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use triton_backend::{DataType, Error, ModelContext, Request};
 use wav_frontend::Frontend;
 
-use crate::component::{check_tensor, check_type};
-use crate::options::{cmvn, frontend_error, frontend_options};
-use crate::rows::Layout;
+use crate::tensors::layout::Layout;
+use crate::tensors::layout::{check_tensor, check_type};
+use crate::tensors::options::{cmvn, frontend_error, frontend_options};
 
 /// No audio has samples beyond this, yet floats do, and their power would overflow to infinity.
 const LOUDEST: f32 = 1.0e6;

@@ -1,6 +1,6 @@
 //! Tensors as rows: what most components do with a request's inputs before they compute.
 
-use triton_backend::Error;
+use triton_backend::{DataType, Error, TensorConfig};
 
 /// How the tensors of a model are laid out: with or without a batch dimension in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,48 @@ pub(crate) fn not_finite(values: &[f32]) -> Option<String> {
     }
     let place = values.iter().position(|value| !value.is_finite())?;
     Some(format!("{} at place {place}", values[place]))
+}
+
+/// Checks the type of a tensor of the config.
+pub(crate) fn check_type(tensor: &TensorConfig, data_type: DataType) -> Result<(), Error> {
+    if tensor.data_type() == Some(data_type) {
+        return Ok(());
+    }
+    let TensorConfig {
+        name,
+        data_type_name,
+        ..
+    } = tensor;
+    let expected = data_type.config_name();
+    Err(Error::Config(format!(
+        "tensor '{name}' is {data_type_name}, but this component has {expected}"
+    )))
+}
+
+/// Checks a tensor of the config: its type, and the dims the backend sees where `dims` has a number.
+pub(crate) fn check_tensor(
+    tensor: &TensorConfig,
+    data_type: DataType,
+    dims: &[Option<usize>],
+) -> Result<(), Error> {
+    check_type(tensor, data_type)?;
+    let given = tensor.backend_dims();
+    let fits = given.len() == dims.len()
+        && given.iter().zip(dims).all(|(&given, wanted)| {
+            given == -1 || wanted.is_none_or(|wanted| i64::try_from(wanted) == Ok(given))
+        });
+    if fits {
+        return Ok(());
+    }
+    let name = &tensor.name;
+    let dims: Vec<String> = dims
+        .iter()
+        .map(|dim| dim.map_or("-1".to_owned(), |dim| dim.to_string()))
+        .collect();
+    let dims = dims.join(", ");
+    Err(Error::Config(format!(
+        "tensor '{name}' has dims {given:?}, but here they are [{dims}]"
+    )))
 }
 
 #[cfg(test)]

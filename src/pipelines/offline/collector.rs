@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use triton_backend::{Error, Request, Response};
 
-use crate::rows::Layout;
+use crate::tensors::layout::Layout;
 
 /// Collects the texts of a request's rows; the last one, or the first error, ends the request.
 pub(crate) struct Ticket {

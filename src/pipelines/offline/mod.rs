@@ -4,11 +4,9 @@
 //! out with others of nearly its length, whichever request they belong to. So calls fill up while the encoder is busy, and
 //! nothing waits while it is not. The encoder's answer is scored where it stands, on a thread of the pipeline's own.
 
-mod grouping;
-pub(crate) mod lane;
-pub(crate) mod pool;
-mod ticket;
-pub(crate) mod warmup;
+mod collector;
+pub(crate) mod paraformer;
+pub(crate) mod sensevoice;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -18,16 +16,17 @@ use triton_backend::{
 };
 use wav_frontend::{Frontend, Row as FeatureRow};
 
-use self::grouping::{Limits, choose};
-use self::lane::{Group, Lane, Settled, an_item_may_be_at_fault};
-use self::pool::Pool;
-use self::ticket::Ticket;
-use self::warmup::{Rehearsal, Shape, Warm};
-use crate::audio::{self, AudioReader};
-use crate::component::{Component, Worker, check_tensor};
-use crate::memory::{room, zeros};
-use crate::options::threads;
-use crate::rows::Layout;
+use self::collector::Ticket;
+use crate::component::{Component, Worker};
+use crate::pipelines::scheduler::batch::{Limits, choose};
+use crate::pipelines::scheduler::pool::Pool;
+use crate::pipelines::scheduler::queue::{Group, Lane, Settled, an_item_may_be_at_fault};
+use crate::pipelines::warmup::{self, Rehearsal, Shape, Warm};
+use crate::tensors::audio::{self, AudioReader};
+use crate::tensors::layout::Layout;
+use crate::tensors::layout::check_tensor;
+use crate::tensors::memory::{room, zeros};
+use crate::tensors::options::threads;
 
 /// The parameters that every pipeline reads.
 pub(crate) const PARAMETERS: &[&str] = &[

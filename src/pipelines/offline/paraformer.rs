@@ -7,9 +7,9 @@ use std::sync::Arc;
 use triton_backend::{Call, Error, ModelContext, Reply, Request, info};
 
 use crate::component::Component;
-use crate::paraformer_scoring::TokenDecoder;
-use crate::pipeline::{Pipeline, Recogniser};
-use crate::scoring::Decoder;
+use crate::pipelines::offline::{Pipeline, Recogniser};
+use crate::steps::paraformer_scoring::TokenDecoder;
+use crate::steps::scoring::Decoder;
 
 /// The parameters of this component alone.
 pub(crate) const PARAMETERS: &[&str] = &[SERVES_SILENCE];

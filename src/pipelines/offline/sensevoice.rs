@@ -8,10 +8,10 @@ use std::sync::Arc;
 use triton_backend::{Call, DataType, Error, ModelContext, Reply, Request, excerpt};
 
 use crate::component::Component;
-use crate::ctc_scoring::CtcDecoder;
-use crate::pipeline::{Pipeline, Recogniser};
-use crate::rows::{Layout, dim};
-use crate::scoring::Decoder;
+use crate::pipelines::offline::{Pipeline, Recogniser};
+use crate::steps::ctc_scoring::CtcDecoder;
+use crate::steps::scoring::Decoder;
+use crate::tensors::layout::{Layout, dim};
 
 /// The parameters of this component alone.
 pub(crate) const PARAMETERS: &[&str] = &[PROMPT_IDS];

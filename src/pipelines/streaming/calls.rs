@@ -4,34 +4,11 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use asr_decode::paraformer;
-use triton_backend::{Call, Error, ModelContext, Reply, ReplyOutput};
+use triton_backend::{Call, Error, Reply, ReplyOutput};
 
-use super::stream::{Tokens, Windows, Work};
-use super::{Models, Turn};
-use crate::options::{config_value, option};
-use crate::rows::{dim, not_finite};
-
-/// The decoder's caches: `count` tensors `[hidden, frames]`.
-pub(super) struct CacheShape {
-    count: usize,
-    pub(super) frames: usize,
-}
-
-impl CacheShape {
-    /// From parameters, or the decoder's sizes in the model's config.yaml, or those of the published model.
-    pub(super) fn load(context: &ModelContext) -> Result<Self, Error> {
-        let decoder_conf = |key| ("config_path", "decoder_conf", key);
-        let count = option(context, "decoder_caches", decoder_conf("att_layer_num"))?;
-        let kernel = config_value::<usize>(context, decoder_conf("kernel_size"))?;
-        let frames = context.config.parameters.get("decoder_cache_frames")?;
-        Ok(Self {
-            count: count.unwrap_or(16),
-            frames: frames
-                .or(kernel.map(|kernel| kernel.saturating_sub(1)))
-                .unwrap_or(10),
-        })
-    }
-}
+use super::models::Models;
+use super::stream::{Tokens, Turn, Windows, Work};
+use crate::tensors::layout::{dim, not_finite};
 
 impl Models {
     /// All windows of these streams in one call.

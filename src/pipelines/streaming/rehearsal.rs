@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use triton_backend::Error;
 
-use super::Pipeline;
 use super::calls::DecoderSizes;
-use crate::memory::zeros;
-use crate::pipeline::warmup::{Rehearsal, Shape, Warm, noise};
+use super::pipeline::Pipeline;
+use crate::pipelines::warmup::{Rehearsal, Shape, Warm, noise};
+use crate::tensors::memory::zeros;
 
 /// Tokens that a row of the decoder's calls has: speech has two or three in the 600 ms of a window.
 const TOKENS: std::ops::RangeInclusive<usize> = 1..=4;

@@ -11,8 +11,8 @@ use wav_frontend::stream::StreamState;
 use wav_frontend::windows::EncoderWindows;
 use wav_frontend::{FrontendError, Workspace};
 
-use super::Models;
-use crate::streams::Lease;
+use super::models::Models;
+use crate::tensors::sequences::Lease;
 
 /// The state of a stream between its requests.
 pub(super) struct Stream {
@@ -65,6 +65,12 @@ pub(super) struct Tokens {
     /// `[count, hidden]`
     pub(super) embeddings: Vec<f32>,
     pub(super) count: usize,
+}
+
+/// A stream's turn with a model.
+pub(super) struct Turn<N> {
+    pub(super) work: Box<Work>,
+    pub(super) needs: N,
 }
 
 /// What a stream needs to go on.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use asr_decode::cif::DecoderCall;
 use triton_backend::{Call, Caller, CorrelationId, Error, ModelContext, Reply, Sequence, verbose};
 
-use crate::rows::dim;
+use crate::tensors::layout::dim;
 
 /// The model called.
 pub(super) struct Decoder {

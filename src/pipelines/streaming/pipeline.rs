@@ -1,0 +1,359 @@
+//! The way of a request through the streaming pipeline.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use triton_backend::{
+    Batch, Caller, DataType, Error, ErrorCode, ModelContext, Promise, Reply, Request, Response,
+    guard,
+};
+use wav_frontend::Workspace;
+
+use super::calls;
+use super::models::Models;
+use super::stream::{Need, Stream, Tokens, Turn, Windows, Work};
+use crate::component::{Component, Worker};
+use crate::pipelines::scheduler::pool::Pool;
+use crate::pipelines::scheduler::queue::{Group, Lane, Settled, an_item_may_be_at_fault};
+use crate::pipelines::warmup;
+use crate::steps::paraformer_scoring;
+use crate::tensors::audio::{self, AudioReader};
+use crate::tensors::layout::check_tensor;
+use crate::tensors::options::{self, threads};
+use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
+
+/// A live client sends a chunk every 600 ms or so.
+const ENDS: Ends = Ends {
+    patience: Duration::from_secs(2),
+    first_step: false,
+};
+
+/// The parameters that this component reads.
+pub(crate) const PARAMETERS: &[&[&str]] = &[
+    options::FRONTEND,
+    audio::PARAMETERS,
+    paraformer_scoring::PARAMETERS,
+    &[
+        "encoder",
+        "decoder",
+        "chunk_size",
+        "cif_threshold",
+        "tail_threshold",
+        "tail_padding_ms",
+        "encoder_output_size",
+        "decoder_caches",
+        "decoder_cache_frames",
+        "windows_per_turn",
+        "max_rows_per_call",
+        "calls_in_flight",
+        "threads",
+        warmup::PARAMETER,
+    ],
+];
+
+/// The loaded component.
+pub(super) struct Pipeline {
+    pub(super) models: Models,
+    reader: AudioReader,
+    streams: Streams<Stream>,
+    pub(super) encoding: Lane<Turn<Windows>>,
+    pub(super) decoding: Lane<Turn<Tokens>>,
+    pub(super) most_rows: usize,
+    caller: Caller,
+    pool: Pool,
+}
+
+/// A request whose samples its stream has taken.
+struct Begun {
+    lease: Lease<Stream>,
+    stream: Stream,
+    /// It needs more than a turn.
+    long: bool,
+}
+
+/// Loads the component.
+pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
+    let config = &context.config;
+    let parameters = &config.parameters;
+    check_tensor(config.output("TRANSCRIPTS")?, DataType::String, &[Some(1)])?;
+    let models = Models::load(context)?;
+    // Sizes that cannot be used fail here and not with the first stream.
+    Stream::new(&models)?;
+    let count = |key| {
+        parameters
+            .get::<NonZeroUsize>(key)
+            .map(|count| count.map(NonZeroUsize::get))
+    };
+    let calls = count("calls_in_flight")?.unwrap_or(2);
+    let sample_rate = models.frontend.frontend().options().sample_rate;
+    let most_rows = count("max_rows_per_call")?
+        .unwrap_or(usize::try_from(config.max_batch_size).unwrap_or(0).max(1));
+    let pipeline = Arc::new(Pipeline {
+        reader: AudioReader::of_chunks(context, sample_rate, usize::MAX, "WAV", "WAV_LENS")?,
+        streams: Streams::new(context, &ENDS)?,
+        encoding: Lane::new(calls),
+        decoding: Lane::new(calls),
+        most_rows,
+        caller: Caller::new(context)?,
+        pool: Pool::new(threads(context)?.get())?,
+        models,
+    });
+    warmup::start(context, pipeline, warmup::shapes(context, most_rows)?)
+}
+
+impl Pipeline {
+    /// Takes a request up.
+    fn take(&self, request: Request) -> Option<Box<Work>> {
+        match guard(|| self.begin(&request)) {
+            Ok(Begun {
+                lease,
+                stream,
+                long,
+            }) => {
+                // The server would hold the first request of the next stream back until this one is released.
+                let promise = if lease.ends() && long {
+                    request.release_early()
+                } else {
+                    request.into()
+                };
+                Some(Box::new(Work::new(promise, lease, stream)))
+            }
+            Err(error) => {
+                request.fail(error);
+                None
+            }
+        }
+    }
+
+    fn begin(&self, request: &Request) -> Result<Begun, Error> {
+        let Leased { lease, state, .. } = self.streams.lease(&request.sequence()?)?;
+        if request.is_cancelled() {
+            lease.cancel();
+            return Err(cancelled());
+        }
+        let samples = match self.reader.read_chunk(request) {
+            Ok(samples) => samples,
+            Err(error) => {
+                lease.refuse(state);
+                return Err(error);
+            }
+        };
+        let mut stream = match state {
+            Some(stream) => stream,
+            None => Stream::new(&self.models)?,
+        };
+        stream.push(&self.models, &samples, lease.ends())?;
+        Ok(Begun {
+            lease,
+            stream,
+            long: samples.len() > self.models.samples_per_turn(),
+        })
+    }
+
+    /// Looks what a stream needs, and lets it wait for that or answers its request.
+    fn go_on(&self, mut work: Box<Work>, workspace: &mut Workspace) {
+        if work.promise.is_cancelled() {
+            let Work { promise, lease, .. } = *work;
+            lease.cancel();
+            return promise.fail(cancelled());
+        }
+        let need = guard(|| work.need(&self.models, workspace));
+        // The first time: what a request needs later is found while others wait for the models.
+        work.promise.compute_starts();
+        match need {
+            Ok(Need::Encoder(needs)) => self.encoding.push([Turn { work, needs }]),
+            Ok(Need::Decoder(needs)) => self.decoding.push([Turn { work, needs }]),
+            Ok(Need::Nothing) => self.answer(*work),
+            Err(error) => self.fail(*work, error),
+        }
+    }
+
+    /// Answers a request with the text that it added.
+    fn answer(&self, work: Work) {
+        let Work {
+            promise,
+            lease,
+            mut stream,
+            mut delta,
+            ..
+        } = work;
+        if lease.ends() {
+            stream.joiner.finish(&mut delta.raw);
+        }
+        lease.put_back(stream);
+        promise.answer(|promise: &Promise| {
+            let mut response: Response = promise.response()?;
+            if promise.wants("TRANSCRIPTS") {
+                response.output_strings("TRANSCRIPTS", &[1, 1], &[delta.raw])?;
+            }
+            Ok(response)
+        });
+    }
+
+    /// Fails a request; its stream goes on without what this request should have added, unless a panic left it half way.
+    fn fail(&self, work: Work, error: Error) {
+        let Work {
+            promise,
+            lease,
+            stream,
+            ..
+        } = work;
+        match error {
+            Error::Panic(_) => drop(lease),
+            _ => lease.put_back(stream),
+        }
+        promise.fail(error);
+    }
+
+    /// Sends calls as long as streams wait and the models may have more.
+    pub(super) fn pump(self: &Arc<Self>) {
+        while let Some(turns) = self.encoding.next(|waiting| self.encoder_company(waiting)) {
+            let call = self.models.encoder_call(&turns.items);
+            let pipeline = Arc::clone(self);
+            self.caller.call(call, move |reply| {
+                let next = Arc::clone(&pipeline);
+                pipeline.pool.run(move || next.encoded(turns, reply));
+            });
+        }
+        while let Some(turns) = self.decoding.next(|waiting| self.decoder_company(waiting)) {
+            let call = self.models.decoder_call(&turns.items);
+            let pipeline = Arc::clone(self);
+            self.caller.call(call, move |reply| {
+                let next = Arc::clone(&pipeline);
+                pipeline.pool.run(move || next.decoded(turns, reply));
+            });
+        }
+    }
+
+    /// Windows of equal length share a call of the encoder.
+    fn encoder_company(&self, waiting: &[Turn<Windows>]) -> Vec<usize> {
+        company(
+            waiting,
+            self.most_rows,
+            |windows| windows.frames,
+            Windows::count,
+        )
+    }
+
+    /// Equal numbers of tokens share a call of the decoder: its caches are the last columns, padding would be among them.
+    fn decoder_company(&self, waiting: &[Turn<Tokens>]) -> Vec<usize> {
+        company(
+            waiting,
+            self.most_rows,
+            |tokens| (tokens.count, tokens.enc.len()),
+            |_| 1,
+        )
+    }
+
+    /// The encoder has answered.
+    fn encoded(self: Arc<Self>, turns: Group<Turn<Windows>>, reply: Result<Reply, Error>) {
+        let encoded = guard(|| calls::Encoded::read(&reply?, &turns.items));
+        if let Some((turns, encoded)) = self.settle(&self.encoding, turns, encoded) {
+            let mut workspace = Workspace::new();
+            let mut first = 0;
+            for Turn { mut work, needs } in turns {
+                let (enc, alphas) = encoded.rows(first, needs.count());
+                first += needs.count();
+                let integrated = guard(|| {
+                    encoded.check(&self.models, enc, alphas)?;
+                    work.integrate(&self.models, &needs, encoded.hidden, enc, alphas)
+                });
+                match integrated {
+                    Ok(()) => self.go_on(work, &mut workspace),
+                    Err(error) => self.fail(*work, error),
+                }
+            }
+        }
+        self.pump();
+    }
+
+    /// The decoder has answered.
+    fn decoded(self: Arc<Self>, turns: Group<Turn<Tokens>>, reply: Result<Reply, Error>) {
+        let decoded = guard(|| calls::Decoded::read(&self.models, &reply?, &turns.items));
+        if let Some((turns, decoded)) = self.settle(&self.decoding, turns, decoded) {
+            let mut workspace = Workspace::new();
+            for (row, Turn { mut work, .. }) in turns.into_iter().enumerate() {
+                match guard(|| decoded.give(row, &self.models, &mut work)) {
+                    Ok(()) => self.go_on(work, &mut workspace),
+                    Err(error) => self.fail(*work, error),
+                }
+            }
+        }
+        self.pump();
+    }
+
+    /// Ends a call. Streams that wait again have their call by itself; those that failed have their error.
+    fn settle<N, A>(
+        &self,
+        lane: &Lane<Turn<N>>,
+        turns: Group<Turn<N>>,
+        answer: Result<A, Error>,
+    ) -> Option<(Vec<Turn<N>>, A)> {
+        for turn in &turns.items {
+            turn.work.promise.compute_ends();
+        }
+        match lane.settle(turns, answer, an_item_may_be_at_fault) {
+            Settled::Answered(turns, answer) => Some((turns, answer)),
+            Settled::Failed(turns, error) => {
+                for turn in turns {
+                    self.fail(*turn.work, error.clone());
+                }
+                None
+            }
+            Settled::Repeated => None,
+        }
+    }
+}
+
+/// The oldest turn, and those after it with the same key, up to `most_rows` rows.
+fn company<N, K: PartialEq>(
+    waiting: &[Turn<N>],
+    most_rows: usize,
+    key: impl Fn(&N) -> K,
+    rows: impl Fn(&N) -> usize,
+) -> Vec<usize> {
+    let Some(first) = waiting.first() else {
+        return Vec::new();
+    };
+    let mut taken = 0;
+    let others = waiting.iter().enumerate();
+    others
+        .filter(|(_, turn)| key(&turn.needs) == key(&first.needs))
+        .take_while(|(place, turn)| {
+            taken += rows(&turn.needs);
+            *place == 0 || taken <= most_rows
+        })
+        .map(|(place, _)| place)
+        .collect()
+}
+
+fn cancelled() -> Error {
+    Error::new(ErrorCode::Cancelled, "the client cancelled the request")
+}
+
+impl Component for Pipeline {
+    fn worker(self: Arc<Self>) -> Box<dyn Worker> {
+        Box::new(Extractor {
+            pipeline: self,
+            workspace: Workspace::new(),
+        })
+    }
+}
+
+/// One instance.
+struct Extractor {
+    pipeline: Arc<Pipeline>,
+    workspace: Workspace,
+}
+
+impl Worker for Extractor {
+    fn execute(&mut self, batch: Batch) {
+        for request in batch {
+            if let Some(work) = self.pipeline.take(request) {
+                self.pipeline.go_on(work, &mut self.workspace);
+            }
+        }
+        self.pipeline.pump();
+    }
+}
