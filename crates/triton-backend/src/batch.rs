@@ -1,13 +1,11 @@
-//! The requests of one execution, and what the server's statistics want to know of it.
+//! The requests of one execution.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::error::check;
+use crate::execution::Execution;
 use crate::instances::{Instance, Instances};
-use crate::phases::{Marks, now};
-use crate::request::End;
+use crate::phases::now;
 use crate::{Error, Input, Request, Response, sys};
 
 /// The requests of one call of [`Instance::execute`](crate::Instance::execute).
@@ -18,16 +16,6 @@ use crate::{Error, Input, Request, Response, sys};
 /// its last request.
 pub struct Batch {
     requests: Vec<Request>,
-}
-
-/// What the requests of one execution share.
-pub(crate) struct Execution {
-    instance: Instance,
-    instances: Arc<Instances>,
-    rows: AtomicU64,
-    unanswered: AtomicUsize,
-    start: u64,
-    marks: Marks,
 }
 
 impl Batch {
@@ -43,14 +31,7 @@ impl Batch {
         count: u32,
         batches: bool,
     ) -> Self {
-        let execution = Arc::new(Execution {
-            instance,
-            instances,
-            rows: AtomicU64::new(0),
-            unanswered: AtomicUsize::new(0),
-            start: now(),
-            marks: Marks::default(),
-        });
+        let execution = Arc::new(Execution::new(instance, instances));
         let requests: Vec<Request> = (0..count as usize)
             // SAFETY: within the array.
             .filter_map(|index| NonNull::new(unsafe { *requests.add(index) }))
@@ -58,10 +39,7 @@ impl Batch {
             .map(|raw| unsafe { Request::new(raw, Arc::clone(&execution)) })
             .collect();
         let rows = requests.iter().map(|request| rows(request, batches)).sum();
-        execution.rows.store(rows, Ordering::Relaxed);
-        execution
-            .unanswered
-            .store(requests.len(), Ordering::Relaxed);
+        execution.set_size(requests.len(), rows);
         Self { requests }
     }
 
@@ -105,61 +83,6 @@ impl IntoIterator for Batch {
 
     fn into_iter(self) -> Self::IntoIter {
         self.requests.into_iter()
-    }
-}
-
-impl Execution {
-    /// Reports one answered request, which is not released yet, and with the last one the batch: the server may let an
-    /// instance go before its requests, but not the model.
-    pub(crate) fn report(&self, request: *mut sys::TRITONBACKEND_Request, marks: &Marks, end: End) {
-        self.marks.include(marks);
-        let last = self.unanswered.fetch_sub(1, Ordering::AcqRel) == 1;
-        self.instances.with(self.instance, |instance| {
-            // SAFETY: a live request and a live instance.
-            unsafe { self.report_request(instance, request, marks, end) };
-            if !last {
-                return;
-            }
-            let phases = self.marks.phases(self.start, now());
-            // SAFETY: as above. Statistics that cannot be reported are no request's fault.
-            let _ = unsafe {
-                check(sys::TRITONBACKEND_ModelInstanceReportBatchStatistics(
-                    instance.raw(),
-                    self.rows.load(Ordering::Relaxed),
-                    phases.start,
-                    phases.compute_start,
-                    phases.compute_end,
-                    phases.end,
-                ))
-            };
-        });
-    }
-
-    /// # Safety
-    /// Instance and request are live.
-    unsafe fn report_request(
-        &self,
-        instance: Instance,
-        request: *mut sys::TRITONBACKEND_Request,
-        marks: &Marks,
-        end: End,
-    ) {
-        if end == End::Cancelled {
-            return;
-        }
-        let phases = marks.phases(self.start, now());
-        // SAFETY: the caller's promise. Statistics that cannot be reported are no request's fault.
-        let _ = unsafe {
-            check(sys::TRITONBACKEND_ModelInstanceReportStatistics(
-                instance.raw(),
-                request,
-                end == End::Success,
-                phases.start,
-                phases.compute_start,
-                phases.compute_end,
-                phases.end,
-            ))
-        };
     }
 }
 

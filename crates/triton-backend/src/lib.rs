@@ -14,6 +14,7 @@ mod element;
 pub mod entry;
 mod error;
 mod excerpt;
+mod execution;
 mod factory;
 mod guard;
 mod input;

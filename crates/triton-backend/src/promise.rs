@@ -1,8 +1,9 @@
 //! The answer to a request whose inputs are read, and which need not be held until the answer is there.
 
 use crate::error::Error;
+use crate::execution::End;
 use crate::factory::ResponseFactory;
-use crate::request::{End, cancelled, unanswered};
+use crate::request::{cancelled, unanswered};
 use crate::{Request, Response, guard};
 
 /// An answer that is owed, exactly once, as by the [`Request`] that it came from.

@@ -4,8 +4,8 @@ use std::ffi::CStr;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use crate::batch::Execution;
 use crate::error::{Error, check};
+use crate::execution::{End, Execution};
 use crate::phases::{Marks, now};
 use crate::{ErrorCode, Input, Response, guard, optional, sys};
 
@@ -214,17 +214,6 @@ impl Request {
             crate::error!("a request could not be released: {error}");
         }
     }
-}
-
-/// How a request ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// Its response was delivered.
-    Success,
-    /// It was answered with an error, or could not be answered.
-    Failure,
-    /// Its client took it back.
-    Cancelled,
 }
 
 impl Drop for Request {

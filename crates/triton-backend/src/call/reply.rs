@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 
 use std::sync::Arc;
 
-use super::Allocator;
+use super::allocator::Allocator;
 use crate::element::{Element, element_count};
 use crate::error::{Error, check};
 use crate::memory::with_room;

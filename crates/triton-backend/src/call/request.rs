@@ -1,0 +1,185 @@
+//! A call before it is sent: what the callee is asked, and the server's request for it.
+
+use std::ptr::{self, NonNull};
+
+use crate::element::{Element, as_bytes};
+use crate::error::{Error, c_string, check};
+use crate::{DataType, Sequence, sys};
+
+/// A call under construction: the model, its inputs and what it is asked for.
+#[derive(Debug)]
+pub struct Call {
+    pub(super) model: String,
+    pub(super) inputs: Vec<CallInput>,
+    pub(super) outputs: Vec<String>,
+    pub(super) sequence: Option<Sequence>,
+    pub(super) timeout_us: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct CallInput {
+    name: String,
+    data_type: DataType,
+    shape: Vec<i64>,
+    data: Box<dyn Data>,
+}
+
+/// Values of any element type, as the server takes them.
+trait Data: std::fmt::Debug + Send {
+    fn bytes(&self) -> &[u8];
+}
+
+impl<T: Element + std::fmt::Debug> Data for Vec<T> {
+    fn bytes(&self) -> &[u8] {
+        as_bytes(self)
+    }
+}
+
+impl Call {
+    /// A call of the newest version of the model called `model`.
+    pub fn new(model: impl Into<String>) -> Self {
+        Self {
+            model: model.into(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            sequence: None,
+            timeout_us: None,
+        }
+    }
+
+    /// Adds an input of `shape`, batch dimension included. Values given as a `Vec` are not copied.
+    #[must_use]
+    pub fn input<T: Element + std::fmt::Debug>(
+        mut self,
+        name: impl Into<String>,
+        shape: &[i64],
+        values: impl Into<Vec<T>>,
+    ) -> Self {
+        self.inputs.push(CallInput {
+            name: name.into(),
+            data_type: T::DATA_TYPE,
+            shape: shape.to_vec(),
+            data: Box::new(values.into()),
+        });
+        self
+    }
+
+    /// Asks for the output called `name`. Without any, all are answered.
+    #[must_use]
+    pub fn output(mut self, name: impl Into<String>) -> Self {
+        self.outputs.push(name.into());
+        self
+    }
+
+    /// Makes the call a request of a sequence.
+    #[must_use]
+    pub fn sequence(mut self, sequence: Sequence) -> Self {
+        self.sequence = Some(sequence);
+        self
+    }
+
+    /// The longest the call may wait in the callee's queue, where its queue policy lets requests time out.
+    #[must_use]
+    pub fn timeout_microseconds(mut self, timeout: u64) -> Self {
+        self.timeout_us = Some(timeout);
+        self
+    }
+}
+/// A request that is not sent yet, deleted when dropped.
+pub(super) struct NewRequest(pub(super) NonNull<sys::TRITONSERVER_InferenceRequest>);
+
+impl NewRequest {
+    pub(super) fn new(
+        server: NonNull<sys::TRITONSERVER_Server>,
+        model: &str,
+    ) -> Result<Self, Error> {
+        let mut request = ptr::null_mut();
+        let name = c_string(model);
+        // SAFETY: a live server, a NUL-terminated name, a valid out pointer; -1 is the newest version.
+        unsafe {
+            check(sys::TRITONSERVER_InferenceRequestNew(
+                &mut request,
+                server.as_ptr(),
+                name.as_ptr(),
+                -1,
+            ))?;
+        }
+        NonNull::new(request)
+            .map(Self)
+            .ok_or_else(|| Error::internal("the server made no request"))
+    }
+}
+
+impl Drop for NewRequest {
+    fn drop(&mut self) {
+        // SAFETY: never sent, so ours.
+        unsafe { delete_request(self.0) };
+    }
+}
+
+/// # Safety
+/// `request` is ours and not used after this.
+pub(super) unsafe fn delete_request(request: NonNull<sys::TRITONSERVER_InferenceRequest>) {
+    // SAFETY: the caller's promise.
+    if let Err(error) = unsafe { check(sys::TRITONSERVER_InferenceRequestDelete(request.as_ptr())) }
+    {
+        crate::error!("a call's request could not be deleted: {error}");
+    }
+}
+
+impl CallInput {
+    /// # Safety
+    /// `request` is live, and `self` outlives it.
+    pub(super) unsafe fn add_to(
+        &self,
+        request: *mut sys::TRITONSERVER_InferenceRequest,
+    ) -> Result<(), Error> {
+        let name = c_string(&self.name);
+        let bytes = self.data.bytes();
+        // SAFETY: the caller's promise; name and shape are copied by the server.
+        unsafe {
+            check(sys::TRITONSERVER_InferenceRequestAddInput(
+                request,
+                name.as_ptr(),
+                self.data_type.to_raw(),
+                self.shape.as_ptr(),
+                self.shape.len() as u64,
+            ))?;
+            check(sys::TRITONSERVER_InferenceRequestAppendInputData(
+                request,
+                name.as_ptr(),
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                sys::MEMORY_CPU,
+                0,
+            ))
+        }
+    }
+}
+
+/// # Safety
+/// `request` is live.
+pub(super) unsafe fn set_sequence(
+    request: *mut sys::TRITONSERVER_InferenceRequest,
+    sequence: &Sequence,
+) -> Result<(), Error> {
+    use crate::CorrelationId::{Number, Text};
+    // SAFETY: the caller's promise; the text is copied by the server.
+    unsafe {
+        match &sequence.id {
+            Number(id) => check(sys::TRITONSERVER_InferenceRequestSetCorrelationId(
+                request, *id,
+            ))?,
+            Text(id) => {
+                check(sys::TRITONSERVER_InferenceRequestSetCorrelationIdString(
+                    request,
+                    id.as_ptr(),
+                ))?;
+            }
+        }
+        check(sys::TRITONSERVER_InferenceRequestSetFlags(
+            request,
+            sequence.flags(),
+        ))
+    }
+}
