@@ -4,6 +4,8 @@ use ort::session::Session;
 use ort::value::{TensorElementType, ValueType};
 use triton_backend::DataType;
 
+use crate::tensor::Data;
+
 /// The inputs and outputs of an ONNX file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signature {
@@ -42,6 +44,19 @@ impl Signature {
                 .map(|output| Tensor::new(output.name(), output.dtype(), false))
                 .collect(),
         }
+    }
+
+    /// What a session has to be given, as small as can be: names, data types, shapes and zeros.
+    pub(crate) fn smallest_inputs(&self) -> Vec<(&str, DataType, Vec<i64>, Data<'static>)> {
+        let needed = self.inputs.iter().filter(|input| !input.optional);
+        needed
+            .filter_map(|tensor| {
+                let data_type = tensor.data_type.clone().ok()?;
+                let shape: Vec<i64> = tensor.dims.iter().map(|dim| dim.abs()).collect();
+                let zeros = Data::zeros(data_type, &shape);
+                Some((tensor.name.as_str(), data_type, shape, zeros))
+            })
+            .collect()
     }
 }
 

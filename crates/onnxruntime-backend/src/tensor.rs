@@ -39,6 +39,15 @@ impl<'r> Data<'r> {
         Ok(Self::Bytes(input.bytes()?))
     }
 
+    /// Zeros, or empty strings.
+    pub(crate) fn zeros(data_type: DataType, shape: &[i64]) -> Self {
+        let count = element_count(shape).unwrap_or(0);
+        match data_type {
+            DataType::String => Self::Strings(vec![String::new(); count]),
+            other => Self::Bytes(Cow::Owned(vec![0; count * other.byte_size()])),
+        }
+    }
+
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Bytes(bytes) => bytes,
