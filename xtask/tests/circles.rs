@@ -38,6 +38,8 @@ fn named(module: &Module, text: &str) -> Vec<Module> {
     let end = lines.windows(2).position(tests).unwrap_or(lines.len());
     let code: String = lines[..end]
         .iter()
+        // An inline module takes what stands around it.
+        .filter(|line| line.trim_start().len() == line.len() || line.trim() != "use super::*;")
         .map(|line| line.split("//").next().unwrap())
         .collect::<Vec<_>>()
         .join("\n");

@@ -5,10 +5,7 @@
 
 use triton_backend::Error;
 
-use crate::options::SessionOptions;
-
-/// ONNX Runtime's key for a run, and the official backend's parameter: `cpu:0;gpu:1`.
-pub(crate) const SHRINK_ARENAS: &str = "memory.enable_memory_arena_shrinkage";
+use crate::options::{SHRINK_ARENAS, SessionOptions};
 
 /// The arenas that give memory back after each run of an instance, as ONNX Runtime takes them; `None` if none does.
 ///

@@ -1,7 +1,9 @@
 //! The backend: what all models share.
 
-use triton_backend::{Backend, BackendContext, Error};
+use serde_json::Value;
+use triton_backend::{Backend, BackendContext, Error, Model, ModelContext};
 
+use crate::execute::OnnxInstance;
 use crate::model::OnnxModel;
 use crate::session::Runtime;
 
@@ -31,5 +33,21 @@ impl Backend for OnnxBackend {
             runtime: Runtime::get(context)?,
             default_max_batch_size,
         })
+    }
+}
+
+impl Model for OnnxModel {
+    type Backend = OnnxBackend;
+    type Instance = OnnxInstance;
+
+    fn new(backend: &OnnxBackend, context: &ModelContext) -> Result<Self, Error> {
+        Self::load(backend.runtime, context)
+    }
+
+    fn complete_config(
+        backend: &OnnxBackend,
+        context: &ModelContext,
+    ) -> Result<Option<Value>, Error> {
+        Self::complete_config(backend.runtime, backend.default_max_batch_size, context)
     }
 }

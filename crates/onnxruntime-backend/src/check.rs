@@ -5,7 +5,8 @@ use triton_backend::{DataType, ModelConfig, TensorConfig};
 use crate::leniency::{LENIENT_CONFIG, Leniency};
 use crate::mismatch::Mismatch;
 use crate::sequence::{Control, SequenceTensors, State};
-use crate::signature::{Signature, Tensor, shape_text};
+use crate::signature::{Signature, Tensor};
+use crate::types::shape_text;
 
 /// Compares names, data types and shapes, and says if a lenient look would find nothing wrong.
 pub(crate) fn check(

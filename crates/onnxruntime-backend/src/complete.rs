@@ -6,7 +6,8 @@ use triton_backend::{ModelConfig, TensorConfig};
 use crate::check::servable;
 use crate::mismatch::Mismatch;
 use crate::sequence::SequenceTensors;
-use crate::signature::{Signature, Tensor, shape_text};
+use crate::signature::{Signature, Tensor};
+use crate::types::shape_text;
 
 /// Whether a config leaves nothing to fill in.
 pub(crate) fn is_complete(config: &ModelConfig) -> bool {

@@ -6,8 +6,8 @@ use bytemuck::AnyBitPattern;
 use half::{bf16, f16};
 use triton_backend::DataType;
 
-use crate::signature::shape_text;
 use crate::tensor::Data;
+use crate::types::shape_text;
 
 /// How much of what the client sent a message may still repeat, in bytes: people read it, and it is passed on.
 pub(crate) struct Room(usize);

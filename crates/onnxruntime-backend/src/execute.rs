@@ -10,9 +10,9 @@ use triton_backend::{
     Batch, Error, ErrorCode, Instance, InstanceContext, Request, Response, guard, log,
 };
 
-use crate::arenas::SHRINK_ARENAS;
 use crate::job::{Group, Job, Reader, SessionInputs};
 use crate::model::{OnnxModel, SharedSession};
+use crate::options::SHRINK_ARENAS;
 use crate::session::one_line;
 use crate::signature::Signature;
 use crate::tensor::{Output, Rows, join};

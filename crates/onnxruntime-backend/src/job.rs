@@ -9,8 +9,9 @@ use crate::describe::{self, Room};
 use crate::group::group_equal;
 use crate::lengths::LengthInput;
 use crate::leniency::{GROUP_BY_SHAPE, Leniency};
-use crate::signature::{Signature, Tensor, shape_text};
+use crate::signature::{Signature, Tensor};
 use crate::tensor::{Data, join};
+use crate::types::shape_text;
 
 /// What a request brings to a run.
 pub(crate) struct Job<'r> {

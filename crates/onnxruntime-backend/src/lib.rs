@@ -22,6 +22,7 @@ mod sequence;
 mod session;
 mod signature;
 mod tensor;
+mod types;
 
 // The server's functions exist only inside a server: the test binary has none to link.
 #[cfg(not(test))]

@@ -5,16 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ort::session::Session;
 use serde_json::Value;
-use triton_backend::{
-    Error, ErrorCode, InstanceContext, InstanceKind, Model, ModelConfig, ModelContext,
-};
+use triton_backend::{Error, ErrorCode, InstanceContext, InstanceKind, ModelConfig, ModelContext};
 
 use crate::accelerators::Kind;
 use crate::arenas::to_shrink;
-use crate::backend::OnnxBackend;
 use crate::check::check;
 use crate::complete::{complete, is_complete};
-use crate::execute::OnnxInstance;
 use crate::lengths::LengthInput;
 use crate::leniency::Leniency;
 use crate::mismatch::Mismatch;
@@ -42,11 +38,9 @@ pub(crate) struct OnnxModel {
     shared: Mutex<Vec<(Place, Weak<Mutex<Session>>)>>,
 }
 
-impl Model for OnnxModel {
-    type Backend = OnnxBackend;
-    type Instance = OnnxInstance;
-
-    fn new(backend: &OnnxBackend, context: &ModelContext) -> Result<Self, Error> {
+impl OnnxModel {
+    /// Loads a model.
+    pub(crate) fn load(runtime: &'static Runtime, context: &ModelContext) -> Result<Self, Error> {
         let config = context.config.clone();
         let named = |error: Error| named(&context.name, error);
         refuse_unsupported(&context.config_json)
@@ -67,14 +61,16 @@ impl Model for OnnxModel {
             leniency: Leniency::from_config(&config).map_err(named)?,
             file: model_file(context).map_err(named)?,
             operators: operator_libraries(context).map_err(named)?,
-            runtime: backend.runtime,
+            runtime,
             shared: Mutex::default(),
             config,
         })
     }
 
-    fn complete_config(
-        backend: &OnnxBackend,
+    /// The config with what it leaves out taken from the file; `max_batch_size` is `default_max_batch_size` where the file batches.
+    pub(crate) fn complete_config(
+        runtime: &Runtime,
+        default_max_batch_size: i32,
         context: &ModelContext,
     ) -> Result<Option<Value>, Error> {
         if is_complete(&context.config) {
@@ -82,9 +78,8 @@ impl Model for OnnxModel {
         }
         let named = |error: Error| named(&context.name, error);
         let file = model_file(context).map_err(named)?;
-        let session = backend.runtime.inspect(&file).map_err(named)?;
+        let session = runtime.inspect(&file).map_err(named)?;
         let signature = Signature::of(&session);
-        let default = backend.default_max_batch_size;
         let lenient = Leniency::from_config(&context.config)
             .map_err(named)?
             .config;
@@ -92,7 +87,7 @@ impl Model for OnnxModel {
             &context.config,
             &context.config_json,
             &signature,
-            default,
+            default_max_batch_size,
             lenient,
         )
         .map_err(|mismatch| named(mismatch_error(&mismatch)))?;

@@ -3,9 +3,11 @@
 use ort::session::builder::GraphOptimizationLevel;
 use triton_backend::{Error, ModelConfig, Parameters};
 
-use crate::arenas::SHRINK_ARENAS;
 use crate::lengths::LENGTH_INPUTS;
 use crate::leniency::{GROUP_BY_SHAPE, ISOLATE_FAILURES, LENIENT_CONFIG};
+
+/// ONNX Runtime's key for a run, and the official backend's parameter: `cpu:0;gpu:1`.
+pub(crate) const SHRINK_ARENAS: &str = "memory.enable_memory_arena_shrinkage";
 
 /// Options of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

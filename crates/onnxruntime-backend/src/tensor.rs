@@ -10,7 +10,7 @@ use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorRef, ValueType};
 use triton_backend::{DataType, Error, Input, Request, Response, element_count, shape_excerpt};
 
-use crate::signature::{data_type, shape_text};
+use crate::types::{data_type, shape_text};
 
 /// The elements of a request's input.
 pub(crate) enum Data<'r> {

@@ -20,7 +20,7 @@ pub struct Input<'r> {
     shape: &'r [i64],
     byte_size: usize,
     buffers: u32,
-    request: PhantomData<&'r crate::Request>,
+    request: PhantomData<&'r ()>,
 }
 
 struct Buffer {
