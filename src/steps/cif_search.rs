@@ -42,11 +42,11 @@ pub(crate) struct CifSearch {
     tokens: TokenDecoder,
     options: CifOptions,
     decoder: Arc<Decoder>,
-    streams: Streams<Stream>,
+    streams: Streams<CifStream>,
 }
 
 /// The state of one stream.
-struct Stream {
+struct CifStream {
     cif: Cif,
     joiner: Joiner,
     session: Session,
@@ -92,13 +92,13 @@ impl CifSearch {
         Ok(Arc::new(component))
     }
 
-    fn new_stream(&self, hidden: usize) -> Result<Stream, Error> {
+    fn new_stream(&self, hidden: usize) -> Result<CifStream, Error> {
         let options = CifOptions {
             hidden_size: hidden,
             ..self.options
         };
         let cif = Cif::new(options).map_err(|error| Error::Config(error.to_string()))?;
-        Ok(Stream {
+        Ok(CifStream {
             cif,
             joiner: self.tokens.vocabulary.joiner(self.tokens.join),
             session: Session::new(&self.decoder, hidden),
@@ -154,7 +154,7 @@ impl CifSearch {
                 .respond(request, lease, stream, Transcript::default())
                 .map(Step::Done);
         };
-        Ok(Step::Decode(Box::new(Work {
+        Ok(Step::Decode(Box::new(DecoderWork {
             lease,
             stream,
             window: window.into_encoder_output(),
@@ -164,8 +164,8 @@ impl CifSearch {
     }
 
     /// Sends the tokens found to the decoder, whose callback ends the request.
-    fn decode(self: &Arc<Self>, request: Request, work: Work) {
-        let Work {
+    fn decode(self: &Arc<Self>, request: Request, work: DecoderWork) {
+        let DecoderWork {
             lease,
             mut stream,
             window,
@@ -184,8 +184,8 @@ impl CifSearch {
     fn decoded(
         &self,
         request: &Request,
-        lease: Lease<Stream>,
-        mut stream: Stream,
+        lease: Lease<CifStream>,
+        mut stream: CifStream,
         call: DecoderCall,
         reply: Result<Reply, Error>,
     ) -> Result<Response, Error> {
@@ -204,7 +204,7 @@ impl CifSearch {
     fn read(
         &self,
         reply: &Reply,
-        stream: &mut Stream,
+        stream: &mut CifStream,
         call: DecoderCall,
         delta: &mut Transcript,
     ) -> Result<(), Error> {
@@ -234,8 +234,8 @@ impl CifSearch {
     fn respond(
         &self,
         request: &Request,
-        lease: Lease<Stream>,
-        mut stream: Stream,
+        lease: Lease<CifStream>,
+        mut stream: CifStream,
         mut delta: Transcript,
     ) -> Result<Response, Error> {
         if lease.ends() {
@@ -269,13 +269,13 @@ enum Step {
     /// All the way.
     Done(Response),
     /// There are tokens to decode.
-    Decode(Box<Work>),
+    Decode(Box<DecoderWork>),
 }
 
 /// What a call of the decoder needs.
-struct Work {
-    lease: Lease<Stream>,
-    stream: Stream,
+struct DecoderWork {
+    lease: Lease<CifStream>,
+    stream: CifStream,
     window: EncoderOutput,
     embeddings: Vec<f32>,
     call: DecoderCall,

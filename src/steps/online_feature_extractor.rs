@@ -42,7 +42,7 @@ pub(crate) struct OnlineFeatureExtractor {
 }
 
 /// One instance.
-struct Extractor {
+struct OnlineInstance {
     component: Arc<OnlineFeatureExtractor>,
     workspace: Workspace,
 }
@@ -85,7 +85,7 @@ struct Extracted {
     end_behind: Option<CorrelationId>,
 }
 
-impl Extractor {
+impl OnlineInstance {
     fn extract(&mut self, request: &Request) -> Extracted {
         let mut end_behind = None;
         let outcome = guard(|| self.window(request, &mut end_behind));
@@ -156,14 +156,14 @@ impl Extractor {
 
 impl Component for OnlineFeatureExtractor {
     fn worker(self: Arc<Self>) -> Box<dyn Worker> {
-        Box::new(Extractor {
+        Box::new(OnlineInstance {
             component: self,
             workspace: Workspace::new(),
         })
     }
 }
 
-impl Worker for Extractor {
+impl Worker for OnlineInstance {
     fn execute(&mut self, batch: Batch) {
         batch.compute_starts();
         let extracted: Vec<_> = batch

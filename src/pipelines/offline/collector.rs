@@ -7,7 +7,7 @@ use triton_backend::{Error, Request, Response};
 use crate::tensors::layout::Layout;
 
 /// Collects the texts of a request's rows; the last one, or the first error, ends the request.
-pub(crate) struct Ticket {
+pub(crate) struct Collector {
     open: Mutex<Option<Open>>,
     layout: Layout,
     output: &'static str,
@@ -18,8 +18,8 @@ struct Open {
     texts: Vec<Option<String>>,
 }
 
-impl Ticket {
-    /// A ticket for `rows` rows, whose texts make up the output called `output`.
+impl Collector {
+    /// A collector for `rows` rows, whose texts make up the output called `output`.
     pub(crate) fn new(
         request: Request,
         rows: usize,

@@ -16,11 +16,11 @@ use triton_backend::{
 };
 use wav_frontend::{Frontend, Row as FeatureRow};
 
-use self::collector::Ticket;
+use self::collector::Collector;
 use crate::component::{Component, Worker};
 use crate::pipelines::scheduler::batch::{Limits, choose};
 use crate::pipelines::scheduler::pool::Pool;
-use crate::pipelines::scheduler::queue::{Group, Lane, Settled, an_item_may_be_at_fault};
+use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault};
 use crate::pipelines::warmup::{self, Rehearsal, Shape, Warm};
 use crate::tensors::audio::{self, AudioReader};
 use crate::tensors::layout::Layout;
@@ -77,14 +77,14 @@ struct Input<E> {
 
 /// A row that waits for the encoder.
 struct Row<E> {
-    ticket: Arc<Ticket>,
+    collector: Arc<Collector>,
     /// Which of the request's rows.
     place: usize,
     input: Input<E>,
 }
 
 /// A loaded pipeline.
-pub(crate) struct Pipeline<R: Recogniser> {
+pub(crate) struct OfflinePipeline<R: Recogniser> {
     recogniser: R,
     frontend: Frontend,
     reader: AudioReader,
@@ -94,10 +94,10 @@ pub(crate) struct Pipeline<R: Recogniser> {
     encoder: String,
     caller: Caller,
     pool: Pool,
-    lane: Lane<Row<R::Extra>>,
+    queue: Queue<Row<R::Extra>>,
 }
 
-impl<R: Recogniser> Pipeline<R> {
+impl<R: Recogniser> OfflinePipeline<R> {
     /// Loads what all pipelines have in common.
     pub(crate) fn load(context: &ModelContext, recogniser: R) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
@@ -130,7 +130,7 @@ impl<R: Recogniser> Pipeline<R> {
             encoder: parameters.text("encoder").unwrap_or("encoder").to_owned(),
             caller: Caller::new(context)?,
             pool: Pool::new(threads.get())?,
-            lane: Lane::new(count("calls_in_flight")?.unwrap_or(4)),
+            queue: Queue::new(count("calls_in_flight")?.unwrap_or(4)),
             recogniser,
             frontend,
         });
@@ -142,16 +142,16 @@ impl<R: Recogniser> Pipeline<R> {
         match guard(|| self.inputs(&request)) {
             Ok(inputs) => {
                 request.compute_starts();
-                let ticket = Ticket::new(request, inputs.len(), self.layout, "TRANSCRIPTS");
+                let collector = Collector::new(request, inputs.len(), self.layout, "TRANSCRIPTS");
                 let (heard, unheard): (Vec<_>, Vec<_>) = inputs
                     .into_iter()
                     .enumerate()
                     .partition(|(_, input)| input.frames > 0);
                 for (place, _) in unheard {
-                    ticket.deliver(place, Ok(String::new()));
+                    collector.deliver(place, Ok(String::new()));
                 }
                 let row = |(place, input)| Row {
-                    ticket: Arc::clone(&ticket),
+                    collector: Arc::clone(&collector),
                     place,
                     input,
                 };
@@ -201,19 +201,19 @@ impl<R: Recogniser> Pipeline<R> {
 
     /// Sends calls as long as rows wait and the encoder may have more.
     fn pump(self: &Arc<Self>) {
-        while self.lane.has_room() {
-            for row in self.lane.remove(|row| row.ticket.is_over()) {
+        while self.queue.has_room() {
+            for row in self.queue.remove(|row| row.collector.is_over()) {
                 // Where the request has its answer already, this is no second one.
-                row.ticket.deliver(row.place, Err(cancelled()));
+                row.collector.deliver(row.place, Err(cancelled()));
             }
-            let Some(group) = self.lane.next(|waiting| self.company(waiting)) else {
+            let Some(group) = self.queue.next(|waiting| self.batch_of(waiting)) else {
                 return;
             };
             self.send(group);
         }
     }
 
-    fn company(&self, waiting: &[Row<R::Extra>]) -> Vec<usize> {
+    fn batch_of(&self, waiting: &[Row<R::Extra>]) -> Vec<usize> {
         let frames: Vec<usize> = waiting.iter().map(|row| row.input.frames).collect();
         choose(&frames, &self.limits)
     }
@@ -261,8 +261,11 @@ impl<R: Recogniser> Pipeline<R> {
 
     /// Hands out what came of a call.
     fn score(self: &Arc<Self>, group: Group<Row<R::Extra>>, reply: Result<Reply, Error>) {
-        group.items.iter().for_each(|row| row.ticket.compute_ends());
-        let settled = self.lane.settle(group, reply, |error| {
+        group
+            .items
+            .iter()
+            .for_each(|row| row.collector.compute_ends());
+        let settled = self.queue.settle(group, reply, |error| {
             an_item_may_be_at_fault(error) || self.recogniser.means_silence(error)
         });
         // First of all the next call, so that the encoder is not idle meanwhile.
@@ -272,7 +275,7 @@ impl<R: Recogniser> Pipeline<R> {
             Settled::Answered(rows, reply) => match guard(|| self.texts(&reply, rows.len())) {
                 Ok(texts) => {
                     for (row, text) in rows.into_iter().zip(texts) {
-                        row.ticket.deliver(row.place, text);
+                        row.collector.deliver(row.place, text);
                     }
                 }
                 Err(error) => fail(rows, &error),
@@ -280,7 +283,7 @@ impl<R: Recogniser> Pipeline<R> {
             // A row that was not alone would be repeated.
             Settled::Failed(rows, error) if self.recogniser.means_silence(&error) => {
                 for row in rows {
-                    row.ticket.deliver(row.place, Ok(String::new()));
+                    row.collector.deliver(row.place, Ok(String::new()));
                 }
             }
             Settled::Failed(rows, error) => fail(rows, &error),
@@ -302,7 +305,7 @@ impl<R: Recogniser> Pipeline<R> {
 
 fn fail<E>(rows: Vec<Row<E>>, error: &Error) {
     for row in rows {
-        row.ticket.deliver(row.place, Err(error.clone()));
+        row.collector.deliver(row.place, Err(error.clone()));
     }
 }
 
@@ -310,7 +313,7 @@ fn cancelled() -> Error {
     Error::new(ErrorCode::Cancelled, "the client cancelled the request")
 }
 
-impl<R: Recogniser> Warm for Pipeline<R> {
+impl<R: Recogniser> Warm for OfflinePipeline<R> {
     fn callees(&self) -> Vec<&str> {
         vec![&self.encoder]
     }
@@ -332,26 +335,26 @@ impl<R: Recogniser> Warm for Pipeline<R> {
     }
 
     fn close(&self) {
-        self.lane.close();
+        self.queue.close();
     }
 
     fn open(self: Arc<Self>) {
-        self.lane.open();
+        self.queue.open();
         self.pump();
     }
 }
 
-impl<R: Recogniser> Component for Pipeline<R> {
+impl<R: Recogniser> Component for OfflinePipeline<R> {
     fn worker(self: Arc<Self>) -> Box<dyn Worker> {
         Box::new(self)
     }
 }
 
-impl<R: Recogniser> Worker for Arc<Pipeline<R>> {
+impl<R: Recogniser> Worker for Arc<OfflinePipeline<R>> {
     fn execute(&mut self, batch: Batch) {
         for request in batch {
             let rows = self.rows(request);
-            self.lane.push(rows);
+            self.queue.push(rows);
             self.pump();
         }
     }

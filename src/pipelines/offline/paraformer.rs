@@ -7,7 +7,7 @@ use std::sync::Arc;
 use triton_backend::{Call, Error, ModelContext, Reply, Request, info};
 
 use crate::component::Component;
-use crate::pipelines::offline::{Pipeline, Recogniser};
+use crate::pipelines::offline::{OfflinePipeline, Recogniser};
 use crate::steps::paraformer_scoring::TokenDecoder;
 use crate::steps::scoring::Decoder;
 
@@ -30,7 +30,7 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
             "each row is a call of the encoder of its own, since one without words fails the others of its call"
         }
     );
-    Pipeline::load(
+    OfflinePipeline::load(
         context,
         Paraformer {
             decoder: TokenDecoder::load(context)?,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use triton_backend::{Call, DataType, Error, ModelContext, Reply, Request, excerpt};
 
 use crate::component::Component;
-use crate::pipelines::offline::{Pipeline, Recogniser};
+use crate::pipelines::offline::{OfflinePipeline, Recogniser};
 use crate::steps::ctc_scoring::CtcDecoder;
 use crate::steps::scoring::Decoder;
 use crate::tensors::layout::{Layout, dim};
@@ -35,7 +35,7 @@ type Names = &'static [(&'static str, i32)];
 
 /// Loads the component.
 pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
-    Pipeline::load(
+    OfflinePipeline::load(
         context,
         SenseVoice {
             decoder: CtcDecoder::load(context)?,

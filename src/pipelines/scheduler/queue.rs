@@ -8,7 +8,7 @@ use triton_backend::{Error, ErrorCode};
 /// Items in the order they came, and how many calls for them are under way.
 ///
 /// No item is dropped under the lock: dropping one may answer a request.
-pub(crate) struct Lane<T> {
+pub(crate) struct Queue<T> {
     inner: Mutex<Inner<T>>,
     most_in_flight: usize,
 }
@@ -33,7 +33,7 @@ impl<T> Inner<T> {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Group<T> {
     pub(crate) items: Vec<T>,
-    /// It is one item, and no other call of the lane runs beside.
+    /// It is one item, and no other call of the queue runs beside.
     alone: bool,
 }
 
@@ -54,8 +54,8 @@ pub(crate) fn an_item_may_be_at_fault(error: &Error) -> bool {
     error.code() == ErrorCode::InvalidArgument
 }
 
-impl<T> Lane<T> {
-    /// A lane of up to `most_in_flight` calls at a time.
+impl<T> Queue<T> {
+    /// A queue of up to `most_in_flight` calls at a time.
     pub(crate) fn new(most_in_flight: usize) -> Self {
         let inner = Inner {
             waiting: Vec::new(),
@@ -70,7 +70,7 @@ impl<T> Lane<T> {
         }
     }
 
-    /// Lets nothing out until [`Lane::open`].
+    /// Lets nothing out until [`Queue::open`].
     pub(crate) fn close(&self) {
         self.lock().closed = true;
     }
@@ -101,7 +101,7 @@ impl<T> Lane<T> {
     }
 
     /// Takes the items of the next call, if another may go out: those at the places that `choose` picks, in order, from
-    /// the items waiting. [`Lane::settle`] says how it ended.
+    /// the items waiting. [`Queue::settle`] says how it ended.
     pub(crate) fn next(&self, choose: impl FnOnce(&[T]) -> Vec<usize>) -> Option<Group<T>> {
         let mut inner = self.lock();
         if !inner.has_room(self.most_in_flight) {
@@ -177,9 +177,9 @@ mod tests {
 
     #[test]
     fn items_go_out_in_order_as_long_as_calls_may() {
-        let lane = Lane::new(1);
-        lane.push([3, 1, 4, 1, 5]);
-        assert_eq!(lane.remove(|item| *item == 5), [5]);
+        let queue = Queue::new(1);
+        queue.push([3, 1, 4, 1, 5]);
+        assert_eq!(queue.remove(|item| *item == 5), [5]);
         let ones = |waiting: &[i32]| {
             let places = waiting.iter().enumerate();
             places
@@ -187,48 +187,48 @@ mod tests {
                 .map(|(place, _)| place)
                 .collect()
         };
-        let group = lane.next(ones).unwrap();
+        let group = queue.next(ones).unwrap();
         assert_eq!(group.items, [1, 1]);
-        assert_eq!(lane.next(|_| vec![0]), None);
-        lane.settle(group, Ok(()), an_item_may_be_at_fault);
-        let group = lane.next(all).unwrap();
+        assert_eq!(queue.next(|_| vec![0]), None);
+        queue.settle(group, Ok(()), an_item_may_be_at_fault);
+        let group = queue.next(all).unwrap();
         assert_eq!(group.items, [3, 4]);
-        lane.settle(group, Ok(()), an_item_may_be_at_fault);
-        assert_eq!(lane.next(all), None);
+        queue.settle(group, Ok(()), an_item_may_be_at_fault);
+        assert_eq!(queue.next(all), None);
     }
 
     #[test]
     fn items_of_a_call_that_one_may_be_to_blame_for_go_again_with_nothing_beside() {
-        let lane = Lane::new(4);
-        lane.push(["bad", "good"]);
-        let first = lane.next(all).unwrap();
-        lane.push(["other"]);
-        let beside = lane.next(all).unwrap();
-        lane.push(["last"]);
-        let settled = lane.settle(
+        let queue = Queue::new(4);
+        queue.push(["bad", "good"]);
+        let first = queue.next(all).unwrap();
+        queue.push(["other"]);
+        let beside = queue.next(all).unwrap();
+        queue.push(["last"]);
+        let settled = queue.settle(
             first,
             failed(ErrorCode::InvalidArgument),
             an_item_may_be_at_fault,
         );
         assert!(matches!(settled, Settled::Repeated));
         // Not beside the call that is under way, and nothing overtakes them.
-        assert_eq!(lane.next(all), None);
-        lane.settle(beside, Ok(()), an_item_may_be_at_fault);
-        let bad = lane.next(all).unwrap();
+        assert_eq!(queue.next(all), None);
+        queue.settle(beside, Ok(()), an_item_may_be_at_fault);
+        let bad = queue.next(all).unwrap();
         assert_eq!(bad.items, ["bad"]);
-        assert_eq!(lane.next(all), None);
-        let settled = lane.settle(
+        assert_eq!(queue.next(all), None);
+        let settled = queue.settle(
             bad,
             failed(ErrorCode::InvalidArgument),
             an_item_may_be_at_fault,
         );
         assert!(matches!(settled, Settled::Failed(items, _) if items == ["bad"]));
-        let good = lane.next(all).unwrap();
+        let good = queue.next(all).unwrap();
         assert_eq!(good.items, ["good"]);
-        assert_eq!(lane.next(all), None);
-        let settled = lane.settle(good, Ok(()), an_item_may_be_at_fault);
+        assert_eq!(queue.next(all), None);
+        let settled = queue.settle(good, Ok(()), an_item_may_be_at_fault);
         assert!(matches!(settled, Settled::Answered(items, ()) if items == ["good"]));
-        assert_eq!(lane.next(all).unwrap().items, ["last"]);
+        assert_eq!(queue.next(all).unwrap().items, ["last"]);
     }
 
     #[test]
@@ -240,46 +240,46 @@ mod tests {
             ErrorCode::NotFound,
             ErrorCode::Unknown,
         ] {
-            let lane = Lane::new(4);
-            lane.push([1, 2]);
-            let group = lane.next(all).unwrap();
-            let settled = lane.settle(group, failed(code), an_item_may_be_at_fault);
+            let queue = Queue::new(4);
+            queue.push([1, 2]);
+            let group = queue.next(all).unwrap();
+            let settled = queue.settle(group, failed(code), an_item_may_be_at_fault);
             assert!(
                 matches!(settled, Settled::Failed(items, error) if items == [1, 2] && error.code() == code)
             );
-            assert_eq!(lane.next(all), None);
+            assert_eq!(queue.next(all), None);
         }
     }
 
     #[test]
     fn a_closed_lane_lets_nothing_out() {
-        let lane = Lane::new(1);
-        lane.close();
-        lane.push([1]);
-        assert_eq!(lane.next(all), None);
-        lane.open();
-        assert_eq!(lane.next(all).unwrap().items, [1]);
+        let queue = Queue::new(1);
+        queue.close();
+        queue.push([1]);
+        assert_eq!(queue.next(all), None);
+        queue.open();
+        assert_eq!(queue.next(all).unwrap().items, [1]);
     }
 
     #[test]
     fn no_item_is_dropped_under_the_lock() {
         use std::rc::{Rc, Weak};
 
-        /// Needs its lane when it is dropped, as a request does whose answer lets another one go out.
-        struct Needy(Weak<Lane<Needy>>);
+        /// Needs its queue when it is dropped, as a request does whose answer lets another one go out.
+        struct Needy(Weak<Queue<Needy>>);
         impl Drop for Needy {
             fn drop(&mut self) {
-                if let Some(lane) = self.0.upgrade() {
-                    assert!(lane.inner.try_lock().is_ok());
+                if let Some(queue) = self.0.upgrade() {
+                    assert!(queue.inner.try_lock().is_ok());
                 }
             }
         }
-        let lane = Rc::new(Lane::new(1));
-        lane.push([(); 3].map(|()| Needy(Rc::downgrade(&lane))));
+        let queue = Rc::new(Queue::new(1));
+        queue.push([(); 3].map(|()| Needy(Rc::downgrade(&queue))));
         for code in [ErrorCode::InvalidArgument, ErrorCode::Internal] {
-            let group = lane.next(|_| vec![0]).unwrap();
-            drop(lane.settle(group, failed(code), an_item_may_be_at_fault));
+            let group = queue.next(|_| vec![0]).unwrap();
+            drop(queue.settle(group, failed(code), an_item_may_be_at_fault));
         }
-        assert_eq!(lane.remove(|_| true).len(), 2);
+        assert_eq!(queue.remove(|_| true).len(), 2);
     }
 }

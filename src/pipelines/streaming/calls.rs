@@ -7,17 +7,17 @@ use asr_decode::paraformer;
 use triton_backend::{Call, Error, Reply, ReplyOutput};
 
 use super::models::Models;
-use super::stream::{Tokens, Turn, Windows, Work};
+use super::stream::{Queued, StreamRequest, Tokens, Windows};
 use crate::tensors::layout::{dim, not_finite};
 
 impl Models {
     /// All windows of these streams in one call.
-    pub(super) fn encoder_call(&self, turns: &[Turn<Windows>]) -> Call {
-        let frames = turns.first().map_or(0, |turn| turn.needs.frames);
-        let count: usize = turns.iter().map(|turn| turn.needs.count()).sum();
+    pub(super) fn encoder_call(&self, queued: &[Queued<Windows>]) -> Call {
+        let frames = queued.first().map_or(0, |item| item.needs.frames);
+        let count: usize = queued.iter().map(|item| item.needs.count()).sum();
         let mut speech = Vec::with_capacity(count * frames * self.frontend.feature_dim());
-        for turn in turns {
-            speech.extend_from_slice(&turn.needs.speech);
+        for item in queued {
+            speech.extend_from_slice(&item.needs.speech);
         }
         self.encoder_message(count, frames, speech)
     }
@@ -37,28 +37,28 @@ impl Models {
     }
 
     /// The tokens of these streams in one call; all have equally many, in windows of one length.
-    pub(super) fn decoder_call(&self, turns: &[Turn<Tokens>]) -> Call {
-        let rows = turns.len();
-        let tokens = turns.first().map_or(0, |turn| turn.needs.count);
-        let embeddings = turns.first().map_or(0, |turn| turn.needs.embeddings.len());
+    pub(super) fn decoder_call(&self, queued: &[Queued<Tokens>]) -> Call {
+        let rows = queued.len();
+        let tokens = queued.first().map_or(0, |item| item.needs.count);
+        let embeddings = queued.first().map_or(0, |item| item.needs.embeddings.len());
         let hidden = embeddings.checked_div(tokens).unwrap_or(0);
-        let frames = turns
+        let frames = queued
             .first()
-            .map_or(0, |turn| turn.needs.enc.len())
+            .map_or(0, |item| item.needs.enc.len())
             .checked_div(hidden)
             .unwrap_or(0);
         let gather = |part: fn(&Tokens) -> &Vec<f32>| -> Vec<f32> {
-            turns
+            queued
                 .iter()
-                .flat_map(|turn| part(&turn.needs))
+                .flat_map(|item| part(&item.needs))
                 .copied()
                 .collect()
         };
         let cache = |index: usize| {
             let size = hidden * self.caches.frames;
             let mut cache = Vec::with_capacity(rows * size);
-            for (row, turn) in turns.iter().enumerate() {
-                if let Some(own) = turn.work.stream.caches.get(index) {
+            for (row, item) in queued.iter().enumerate() {
+                if let Some(own) = item.work.stream.caches.get(index) {
                     cache.extend_from_slice(own);
                 }
                 cache.resize((row + 1) * size, 0.0);
@@ -138,9 +138,9 @@ pub(super) struct Encoded {
 }
 
 impl Encoded {
-    pub(super) fn read(reply: &Reply, turns: &[Turn<Windows>]) -> Result<Self, Error> {
-        let count: usize = turns.iter().map(|turn| turn.needs.count()).sum();
-        let frames = turns.first().map_or(0, |turn| turn.needs.frames);
+    pub(super) fn read(reply: &Reply, queued: &[Queued<Windows>]) -> Result<Self, Error> {
+        let count: usize = queued.iter().map(|item| item.needs.count()).sum();
+        let frames = queued.first().map_or(0, |item| item.needs.frames);
         let enc = reply.output("enc")?;
         let hidden = match enc.shape {
             &[rows, steps, hidden] if (rows, steps) == (dim(count), dim(frames)) => {
@@ -201,10 +201,10 @@ impl Decoded {
     pub(super) fn read(
         models: &Models,
         reply: &Reply,
-        turns: &[Turn<Tokens>],
+        queued: &[Queued<Tokens>],
     ) -> Result<Self, Error> {
-        let rows = turns.len();
-        let tokens = turns.first().map_or(0, |turn| turn.needs.count);
+        let rows = queued.len();
+        let tokens = queued.first().map_or(0, |item| item.needs.count);
         let output = reply.output("sample_ids")?;
         let ids = output.read::<i64>()?.into_owned();
         if ids.len() != rows * tokens {
@@ -234,7 +234,12 @@ impl Decoded {
     }
 
     /// Gives a stream its row: the text of its tokens, and the caches for its next ones.
-    pub(super) fn give(&self, row: usize, models: &Models, work: &mut Work) -> Result<(), Error> {
+    pub(super) fn give(
+        &self,
+        row: usize,
+        models: &Models,
+        work: &mut StreamRequest,
+    ) -> Result<(), Error> {
         let ids = &self.ids[row * self.tokens..][..self.tokens];
         let parts = self.caches.iter().map(|cache| {
             let size = cache.len() / self.rows;

@@ -12,10 +12,10 @@ use wav_frontend::Workspace;
 
 use super::calls;
 use super::models::Models;
-use super::stream::{Need, Stream, Tokens, Turn, Windows, Work};
+use super::stream::{Need, Queued, Stream, StreamRequest, Tokens, Windows};
 use crate::component::{Component, Worker};
 use crate::pipelines::scheduler::pool::Pool;
-use crate::pipelines::scheduler::queue::{Group, Lane, Settled, an_item_may_be_at_fault};
+use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault};
 use crate::pipelines::warmup;
 use crate::steps::paraformer_scoring;
 use crate::tensors::audio::{self, AudioReader};
@@ -53,12 +53,12 @@ pub(crate) const PARAMETERS: &[&[&str]] = &[
 ];
 
 /// The loaded component.
-pub(super) struct Pipeline {
+pub(super) struct StreamingPipeline {
     pub(super) models: Models,
     reader: AudioReader,
     streams: Streams<Stream>,
-    pub(super) encoding: Lane<Turn<Windows>>,
-    pub(super) decoding: Lane<Turn<Tokens>>,
+    pub(super) encoding: Queue<Queued<Windows>>,
+    pub(super) decoding: Queue<Queued<Tokens>>,
     pub(super) most_rows: usize,
     caller: Caller,
     pool: Pool,
@@ -68,7 +68,7 @@ pub(super) struct Pipeline {
 struct Begun {
     lease: Lease<Stream>,
     stream: Stream,
-    /// It needs more than a turn.
+    /// It needs more than a item.
     long: bool,
 }
 
@@ -89,11 +89,11 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
     let sample_rate = models.frontend.frontend().options().sample_rate;
     let most_rows = count("max_rows_per_call")?
         .unwrap_or(usize::try_from(config.max_batch_size).unwrap_or(0).max(1));
-    let pipeline = Arc::new(Pipeline {
+    let pipeline = Arc::new(StreamingPipeline {
         reader: AudioReader::of_chunks(context, sample_rate, usize::MAX, "WAV", "WAV_LENS")?,
         streams: Streams::new(context, &ENDS)?,
-        encoding: Lane::new(calls),
-        decoding: Lane::new(calls),
+        encoding: Queue::new(calls),
+        decoding: Queue::new(calls),
         most_rows,
         caller: Caller::new(context)?,
         pool: Pool::new(threads(context)?.get())?,
@@ -102,9 +102,9 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
     warmup::start(context, pipeline, warmup::shapes(context, most_rows)?)
 }
 
-impl Pipeline {
+impl StreamingPipeline {
     /// Takes a request up.
-    fn take(&self, request: Request) -> Option<Box<Work>> {
+    fn take(&self, request: Request) -> Option<Box<StreamRequest>> {
         match guard(|| self.begin(&request)) {
             Ok(Begun {
                 lease,
@@ -117,7 +117,7 @@ impl Pipeline {
                 } else {
                     request.into()
                 };
-                Some(Box::new(Work::new(promise, lease, stream)))
+                Some(Box::new(StreamRequest::new(promise, lease, stream)))
             }
             Err(error) => {
                 request.fail(error);
@@ -152,9 +152,9 @@ impl Pipeline {
     }
 
     /// Looks what a stream needs, and lets it wait for that or answers its request.
-    fn go_on(&self, mut work: Box<Work>, workspace: &mut Workspace) {
+    fn go_on(&self, mut work: Box<StreamRequest>, workspace: &mut Workspace) {
         if work.promise.is_cancelled() {
-            let Work { promise, lease, .. } = *work;
+            let StreamRequest { promise, lease, .. } = *work;
             lease.cancel();
             return promise.fail(cancelled());
         }
@@ -162,16 +162,16 @@ impl Pipeline {
         // The first time: what a request needs later is found while others wait for the models.
         work.promise.compute_starts();
         match need {
-            Ok(Need::Encoder(needs)) => self.encoding.push([Turn { work, needs }]),
-            Ok(Need::Decoder(needs)) => self.decoding.push([Turn { work, needs }]),
+            Ok(Need::Encoder(needs)) => self.encoding.push([Queued { work, needs }]),
+            Ok(Need::Decoder(needs)) => self.decoding.push([Queued { work, needs }]),
             Ok(Need::Nothing) => self.answer(*work),
             Err(error) => self.fail(*work, error),
         }
     }
 
     /// Answers a request with the text that it added.
-    fn answer(&self, work: Work) {
-        let Work {
+    fn answer(&self, work: StreamRequest) {
+        let StreamRequest {
             promise,
             lease,
             mut stream,
@@ -192,8 +192,8 @@ impl Pipeline {
     }
 
     /// Fails a request; its stream goes on without what this request should have added, unless a panic left it half way.
-    fn fail(&self, work: Work, error: Error) {
-        let Work {
+    fn fail(&self, work: StreamRequest, error: Error) {
+        let StreamRequest {
             promise,
             lease,
             stream,
@@ -208,27 +208,27 @@ impl Pipeline {
 
     /// Sends calls as long as streams wait and the models may have more.
     pub(super) fn pump(self: &Arc<Self>) {
-        while let Some(turns) = self.encoding.next(|waiting| self.encoder_company(waiting)) {
-            let call = self.models.encoder_call(&turns.items);
+        while let Some(queued) = self.encoding.next(|waiting| self.encoder_batch(waiting)) {
+            let call = self.models.encoder_call(&queued.items);
             let pipeline = Arc::clone(self);
             self.caller.call(call, move |reply| {
                 let next = Arc::clone(&pipeline);
-                pipeline.pool.run(move || next.encoded(turns, reply));
+                pipeline.pool.run(move || next.encoded(queued, reply));
             });
         }
-        while let Some(turns) = self.decoding.next(|waiting| self.decoder_company(waiting)) {
-            let call = self.models.decoder_call(&turns.items);
+        while let Some(queued) = self.decoding.next(|waiting| self.decoder_batch(waiting)) {
+            let call = self.models.decoder_call(&queued.items);
             let pipeline = Arc::clone(self);
             self.caller.call(call, move |reply| {
                 let next = Arc::clone(&pipeline);
-                pipeline.pool.run(move || next.decoded(turns, reply));
+                pipeline.pool.run(move || next.decoded(queued, reply));
             });
         }
     }
 
     /// Windows of equal length share a call of the encoder.
-    fn encoder_company(&self, waiting: &[Turn<Windows>]) -> Vec<usize> {
-        company(
+    fn encoder_batch(&self, waiting: &[Queued<Windows>]) -> Vec<usize> {
+        batch_of(
             waiting,
             self.most_rows,
             |windows| windows.frames,
@@ -237,8 +237,8 @@ impl Pipeline {
     }
 
     /// Equal numbers of tokens share a call of the decoder: its caches are the last columns, padding would be among them.
-    fn decoder_company(&self, waiting: &[Turn<Tokens>]) -> Vec<usize> {
-        company(
+    fn decoder_batch(&self, waiting: &[Queued<Tokens>]) -> Vec<usize> {
+        batch_of(
             waiting,
             self.most_rows,
             |tokens| (tokens.count, tokens.enc.len()),
@@ -247,12 +247,12 @@ impl Pipeline {
     }
 
     /// The encoder has answered.
-    fn encoded(self: Arc<Self>, turns: Group<Turn<Windows>>, reply: Result<Reply, Error>) {
-        let encoded = guard(|| calls::Encoded::read(&reply?, &turns.items));
-        if let Some((turns, encoded)) = self.settle(&self.encoding, turns, encoded) {
+    fn encoded(self: Arc<Self>, queued: Group<Queued<Windows>>, reply: Result<Reply, Error>) {
+        let encoded = guard(|| calls::Encoded::read(&reply?, &queued.items));
+        if let Some((queued, encoded)) = self.settle(&self.encoding, queued, encoded) {
             let mut workspace = Workspace::new();
             let mut first = 0;
-            for Turn { mut work, needs } in turns {
+            for Queued { mut work, needs } in queued {
                 let (enc, alphas) = encoded.rows(first, needs.count());
                 first += needs.count();
                 let integrated = guard(|| {
@@ -269,11 +269,11 @@ impl Pipeline {
     }
 
     /// The decoder has answered.
-    fn decoded(self: Arc<Self>, turns: Group<Turn<Tokens>>, reply: Result<Reply, Error>) {
-        let decoded = guard(|| calls::Decoded::read(&self.models, &reply?, &turns.items));
-        if let Some((turns, decoded)) = self.settle(&self.decoding, turns, decoded) {
+    fn decoded(self: Arc<Self>, queued: Group<Queued<Tokens>>, reply: Result<Reply, Error>) {
+        let decoded = guard(|| calls::Decoded::read(&self.models, &reply?, &queued.items));
+        if let Some((queued, decoded)) = self.settle(&self.decoding, queued, decoded) {
             let mut workspace = Workspace::new();
-            for (row, Turn { mut work, .. }) in turns.into_iter().enumerate() {
+            for (row, Queued { mut work, .. }) in queued.into_iter().enumerate() {
                 match guard(|| decoded.give(row, &self.models, &mut work)) {
                     Ok(()) => self.go_on(work, &mut workspace),
                     Err(error) => self.fail(*work, error),
@@ -286,18 +286,18 @@ impl Pipeline {
     /// Ends a call. Streams that wait again have their call by itself; those that failed have their error.
     fn settle<N, A>(
         &self,
-        lane: &Lane<Turn<N>>,
-        turns: Group<Turn<N>>,
+        queue: &Queue<Queued<N>>,
+        queued: Group<Queued<N>>,
         answer: Result<A, Error>,
-    ) -> Option<(Vec<Turn<N>>, A)> {
-        for turn in &turns.items {
-            turn.work.promise.compute_ends();
+    ) -> Option<(Vec<Queued<N>>, A)> {
+        for item in &queued.items {
+            item.work.promise.compute_ends();
         }
-        match lane.settle(turns, answer, an_item_may_be_at_fault) {
-            Settled::Answered(turns, answer) => Some((turns, answer)),
-            Settled::Failed(turns, error) => {
-                for turn in turns {
-                    self.fail(*turn.work, error.clone());
+        match queue.settle(queued, answer, an_item_may_be_at_fault) {
+            Settled::Answered(queued, answer) => Some((queued, answer)),
+            Settled::Failed(queued, error) => {
+                for item in queued {
+                    self.fail(*item.work, error.clone());
                 }
                 None
             }
@@ -306,9 +306,9 @@ impl Pipeline {
     }
 }
 
-/// The oldest turn, and those after it with the same key, up to `most_rows` rows.
-fn company<N, K: PartialEq>(
-    waiting: &[Turn<N>],
+/// The oldest item, and those after it with the same key, up to `most_rows` rows.
+fn batch_of<N, K: PartialEq>(
+    waiting: &[Queued<N>],
     most_rows: usize,
     key: impl Fn(&N) -> K,
     rows: impl Fn(&N) -> usize,
@@ -319,9 +319,9 @@ fn company<N, K: PartialEq>(
     let mut taken = 0;
     let others = waiting.iter().enumerate();
     others
-        .filter(|(_, turn)| key(&turn.needs) == key(&first.needs))
-        .take_while(|(place, turn)| {
-            taken += rows(&turn.needs);
+        .filter(|(_, item)| key(&item.needs) == key(&first.needs))
+        .take_while(|(place, item)| {
+            taken += rows(&item.needs);
             *place == 0 || taken <= most_rows
         })
         .map(|(place, _)| place)
@@ -332,9 +332,9 @@ fn cancelled() -> Error {
     Error::new(ErrorCode::Cancelled, "the client cancelled the request")
 }
 
-impl Component for Pipeline {
+impl Component for StreamingPipeline {
     fn worker(self: Arc<Self>) -> Box<dyn Worker> {
-        Box::new(Extractor {
+        Box::new(StreamingInstance {
             pipeline: self,
             workspace: Workspace::new(),
         })
@@ -342,12 +342,12 @@ impl Component for Pipeline {
 }
 
 /// One instance.
-struct Extractor {
-    pipeline: Arc<Pipeline>,
+struct StreamingInstance {
+    pipeline: Arc<StreamingPipeline>,
     workspace: Workspace,
 }
 
-impl Worker for Extractor {
+impl Worker for StreamingInstance {
     fn execute(&mut self, batch: Batch) {
         for request in batch {
             if let Some(work) = self.pipeline.take(request) {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use triton_backend::Error;
 
 use super::calls::DecoderSizes;
-use super::pipeline::Pipeline;
+use super::pipeline::StreamingPipeline;
 use crate::pipelines::warmup::{Rehearsal, Shape, Warm, noise};
 use crate::tensors::memory::zeros;
 
 /// Tokens that a row of the decoder's calls has: speech has two or three in the 600 ms of a window.
 const TOKENS: std::ops::RangeInclusive<usize> = 1..=4;
 
-impl Warm for Pipeline {
+impl Warm for StreamingPipeline {
     fn callees(&self) -> Vec<&str> {
         vec![&self.models.encoder, &self.models.decoder]
     }

@@ -28,7 +28,7 @@ pub(super) struct Stream {
 }
 
 /// A request and the stream it goes on with, on their way through the pipeline.
-pub(super) struct Work {
+pub(super) struct StreamRequest {
     /// Before the promise: dropped together, the stream is over when the client hears of it.
     pub(super) lease: Lease<Stream>,
     pub(super) promise: Promise,
@@ -67,9 +67,9 @@ pub(super) struct Tokens {
     pub(super) count: usize,
 }
 
-/// A stream's turn with a model.
-pub(super) struct Turn<N> {
-    pub(super) work: Box<Work>,
+/// A stream that waits for a model.
+pub(super) struct Queued<N> {
+    pub(super) work: Box<StreamRequest>,
     pub(super) needs: N,
 }
 
@@ -124,7 +124,7 @@ impl Stream {
     }
 }
 
-impl Work {
+impl StreamRequest {
     /// A request whose samples `stream` has taken.
     pub(super) fn new(promise: Promise, lease: Lease<Stream>, stream: Stream) -> Self {
         Self {
@@ -189,7 +189,7 @@ impl Work {
         taken
     }
 
-    /// Computes the frames of about a turn's windows; false if there are no more samples for any.
+    /// Computes the frames of about as many windows; false if there are no more samples for any.
     fn compute_frames(
         &mut self,
         models: &Models,
