@@ -14,8 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asr_decode::cif::{Cif, CifOptions, DecoderCall};
+use asr_decode::paraformer::{self, Heard};
 use asr_decode::words::Joiner;
-use asr_decode::{Transcript, paraformer};
+use asr_decode::{Frames, Transcript};
 use triton_backend::{
     Batch, DataType, Error, ErrorCode, ModelContext, Reply, Request, Response, guard,
 };
@@ -26,6 +27,7 @@ use crate::steps::paraformer_scoring::{self, TokenDecoder};
 use crate::tensors::layout::{Layout, not_finite};
 use crate::tensors::layout::{check_tensor, check_type};
 use crate::tensors::options::option;
+use crate::tensors::outputs::Outputs;
 use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
 
 /// An ensemble's first step ends its streams sooner. What it does not know of any more is ended here.
@@ -42,6 +44,7 @@ pub(crate) struct CifSearch {
     tokens: TokenDecoder,
     options: CifOptions,
     decoder: Arc<Decoder>,
+    outputs: Outputs,
     streams: Streams<CifStream>,
 }
 
@@ -78,13 +81,13 @@ impl CifSearch {
         check_tensor(config.input("enc")?, DataType::Fp32, &[None, None])?;
         check_tensor(config.input("alphas")?, DataType::Fp32, &[None])?;
         check_type(config.input("enc_len")?, DataType::Int32)?;
-        check_tensor(config.output("transcripts")?, DataType::String, &[Some(1)])?;
         let options = cif_options(context)?;
         let component = Self {
             name: context.name.clone(),
             tokens: TokenDecoder::load(context)?,
             options,
             decoder: Decoder::load(context, options.chunk_size.iter().sum())?,
+            outputs: Outputs::of(config)?,
             streams: Streams::new(context, &ENDS)?,
         };
         // Options that cannot be used fail here and not with the first stream.
@@ -221,13 +224,9 @@ impl CifSearch {
                 call.tokens
             )));
         }
-        paraformer::append(
-            ids.iter().copied(),
-            &self.tokens.vocabulary,
-            &mut stream.joiner,
-            delta,
-        )
-        .map_err(|error| Error::internal(error.to_string()))
+        let ids = heard(&ids, stream.cif.fires());
+        paraformer::append(ids, &self.tokens.vocabulary, &mut stream.joiner, delta)
+            .map_err(|error| Error::internal(error.to_string()))
     }
 
     /// Makes the response and leaves the stream to its next request.
@@ -243,9 +242,8 @@ impl CifSearch {
         }
         lease.put_back(stream);
         let mut response = request.response()?;
-        if request.wants("transcripts") {
-            response.output_strings("transcripts", &[1, 1], &[delta.raw])?;
-        }
+        self.outputs
+            .write(&mut response, |name| request.wants(name), &[delta])?;
         Ok(response)
     }
 
@@ -332,6 +330,18 @@ impl<'r> Window<'r> {
             enc_len: self.enc_len,
         }
     }
+}
+
+/// The decoder's answer for tokens that fired in these frames.
+pub(crate) fn heard(ids: &[i64], fires: &[Frames]) -> impl Iterator<Item = Heard> {
+    let frames = fires.iter().copied().map(Some);
+    ids.iter()
+        .zip(frames.chain(std::iter::repeat(None)))
+        .map(|(&id, frames)| Heard {
+            id,
+            frames,
+            probability: None,
+        })
 }
 
 /// CIF's options: parameters, or the predictor's in the model's config.yaml, or the reference's values.

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use asr_decode::ctc;
 use asr_decode::sentencepiece::Tokenizer;
+use asr_decode::{Transcript, ctc};
 use triton_backend::{Error, ModelContext};
 
 use crate::component::Component;
@@ -60,16 +60,16 @@ impl Decoder for CtcDecoder {
         self.tokenizer.len()
     }
 
-    fn text(
+    fn transcript(
         &self,
         scores: &[f32],
         frames: usize,
-        ids: &mut Vec<u32>,
-    ) -> Result<String, Box<dyn std::error::Error>> {
+    ) -> Result<Transcript, Box<dyn std::error::Error>> {
         if frames <= self.prompt_frames {
-            return Ok(String::new());
+            return Ok(Transcript::default());
         }
-        ctc::greedy(scores, self.width(), self.blank, ids)?;
-        Ok(self.tokenizer.decode(ids)?)
+        let mut runs = Vec::new();
+        ctc::runs(scores, self.width(), self.blank, &mut runs)?;
+        Ok(Transcript::of_runs(&runs, &self.tokenizer)?)
     }
 }

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use asr_decode::paraformer;
 use asr_decode::vocabulary::Vocabulary;
 use asr_decode::words::Join;
+use asr_decode::{Transcript, paraformer};
 use triton_backend::{Error, ModelContext, info};
 
 use crate::component::Component;
@@ -60,13 +60,16 @@ impl Decoder for TokenDecoder {
         self.vocabulary.len()
     }
 
-    fn text(
+    fn transcript(
         &self,
         scores: &[f32],
         tokens: usize,
-        ids: &mut Vec<u32>,
-    ) -> Result<String, Box<dyn std::error::Error>> {
-        paraformer::greedy(scores, self.width(), tokens, ids)?;
-        Ok(paraformer::text(ids, &self.vocabulary, self.join)?)
+    ) -> Result<Transcript, Box<dyn std::error::Error>> {
+        Ok(paraformer::transcript(
+            scores,
+            tokens,
+            &self.vocabulary,
+            self.join,
+        )?)
     }
 }

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use asr_decode::Transcript;
 use triton_backend::{Batch, DataType, Error, ModelContext, Reply, Request, Response, guard};
 
 use crate::component::{Component, Worker};
 use crate::tensors::layout::Layout;
 use crate::tensors::layout::{check_tensor, check_type};
+use crate::tensors::outputs::Outputs;
 
 /// What makes text of one row's scores.
 pub(crate) trait Decoder: Send + Sync + 'static {
@@ -23,16 +25,15 @@ pub(crate) trait Decoder: Send + Sync + 'static {
     /// Scores of a step: one for each unit.
     fn width(&self) -> usize;
 
-    /// The text of the steps that count, `[steps, width]`; `ids` is scratch memory.
-    fn text(
+    /// What was heard in the steps that count, `[steps, width]`.
+    fn transcript(
         &self,
         scores: &[f32],
         steps: usize,
-        ids: &mut Vec<u32>,
-    ) -> Result<String, Box<dyn std::error::Error>>;
+    ) -> Result<Transcript, Box<dyn std::error::Error>>;
 
-    /// The text of each row, or what is wrong with it.
-    fn texts(&self, scores: &Scores<'_>) -> Result<Vec<Result<String, Error>>, Error> {
+    /// What was heard in each row, or what is wrong with it.
+    fn transcripts(&self, scores: &Scores<'_>) -> Result<Vec<Result<Transcript, Error>>, Error> {
         if scores.width != self.width() {
             return Err(Error::Shape {
                 name: Self::SCORES.to_owned(),
@@ -45,29 +46,28 @@ pub(crate) trait Decoder: Send + Sync + 'static {
                 ),
             });
         }
-        let mut ids = Vec::new();
         let rows = scores.counts.iter().enumerate();
-        let texts = rows.map(|(row, &count)| {
-            self.text(scores.own(row), count, &mut ids)
-                .map_err(|error| {
-                    let (of, name) = (&scores.of, Self::SCORES);
-                    Error::internal(format!("{of} '{name}', row {row}: {error}"))
-                })
+        let heard = rows.map(|(row, &count)| {
+            self.transcript(scores.own(row), count).map_err(|error| {
+                let (of, name) = (&scores.of, Self::SCORES);
+                Error::internal(format!("{of} '{name}', row {row}: {error}"))
+            })
         });
-        Ok(texts.collect())
+        Ok(heard.collect())
     }
 
     /// The same for what the model called `encoder` answered. What does not fit is that model's fault and no client's.
-    fn texts_of_reply(
+    fn transcripts_of_reply(
         &self,
         reply: &Reply,
         encoder: &str,
-    ) -> Result<Vec<Result<String, Error>>, Error>
+    ) -> Result<Vec<Result<Transcript, Error>>, Error>
     where
         Self: Sized,
     {
-        let texts = Scores::of_reply::<Self>(reply, encoder).and_then(|scores| self.texts(&scores));
-        texts.map_err(|error| {
+        let scores = Scores::of_reply::<Self>(reply, encoder);
+        let heard = scores.and_then(|scores| self.transcripts(&scores));
+        heard.map_err(|error| {
             let of = output_of(encoder);
             Error::internal(match error {
                 Error::Shape {
@@ -147,23 +147,19 @@ impl<'a> Scores<'a> {
         })
     }
 
-    /// The number of rows.
-    pub(crate) fn rows(&self) -> usize {
-        self.counts.len()
-    }
-
     /// The steps of a row that count.
     fn own(&self, row: usize) -> &[f32] {
         &self.values[row * self.steps * self.width..][..self.counts[row] * self.width]
     }
 }
 
-/// A scoring component: a decoder's texts as the output `OUTPUT0` STRING `[rows, 1]`.
+/// A scoring component: what a decoder heard as the outputs that the config lists.
 pub(crate) struct Scoring<D> {
     /// The model's name.
     model: String,
     decoder: D,
     layout: Layout,
+    outputs: Outputs,
 }
 
 impl<D: Decoder> Scoring<D> {
@@ -178,12 +174,12 @@ impl<D: Decoder> Scoring<D> {
         )
         .map_err(|error| error.context(format_args!("there are {width} {}", D::UNITS)))?;
         check_type(config.input(D::COUNTS)?, DataType::Int32)?;
-        check_tensor(config.output("OUTPUT0")?, DataType::String, &[Some(1)])?;
         Ok(Arc::new(Self {
             model: context.name.clone(),
             layout: Layout {
                 batched: config.batches(),
             },
+            outputs: Outputs::of(config)?,
             decoder,
         }))
     }
@@ -191,12 +187,11 @@ impl<D: Decoder> Scoring<D> {
     fn score(&self, request: &Request) -> Result<Response, Error> {
         let scores = Scores::of_request::<D>(request, self.layout, &self.model)?;
         // Texts are copied into the response once: the server gives memory for them when their size is known.
-        let texts = self.decoder.texts(&scores)?;
-        let texts: Vec<String> = texts.into_iter().collect::<Result<_, _>>()?;
+        let heard = self.decoder.transcripts(&scores)?;
+        let heard: Vec<Transcript> = heard.into_iter().collect::<Result<_, _>>()?;
         let mut response = request.response()?;
-        if request.wants("OUTPUT0") {
-            response.output_strings("OUTPUT0", &self.layout.shape(scores.rows(), &[1]), &texts)?;
-        }
+        self.outputs
+            .write(&mut response, |name| request.wants(name), &heard)?;
         Ok(response)
     }
 }

@@ -2,38 +2,32 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use asr_decode::Transcript;
 use triton_backend::{Error, Request, Response};
 
-use crate::tensors::layout::Layout;
+use crate::tensors::outputs::Outputs;
 
-/// Collects the texts of a request's rows; the last one, or the first error, ends the request.
+/// Collects what was heard in a request's rows; the last one, or the first error, ends the request.
 pub(crate) struct Collector {
     open: Mutex<Option<Open>>,
-    layout: Layout,
-    output: &'static str,
+    outputs: Arc<Outputs>,
 }
 
 struct Open {
     request: Request,
-    texts: Vec<Option<String>>,
+    heard: Vec<Option<Transcript>>,
 }
 
 impl Collector {
-    /// A collector for `rows` rows, whose texts make up the output called `output`.
-    pub(crate) fn new(
-        request: Request,
-        rows: usize,
-        layout: Layout,
-        output: &'static str,
-    ) -> Arc<Self> {
+    /// A collector for `rows` rows, whose transcripts make up `outputs`.
+    pub(crate) fn new(request: Request, rows: usize, outputs: Arc<Outputs>) -> Arc<Self> {
         let open = Open {
             request,
-            texts: vec![None; rows],
+            heard: vec![None; rows],
         };
         Arc::new(Self {
             open: Mutex::new(Some(open)),
-            layout,
-            output,
+            outputs,
         })
     }
 
@@ -52,23 +46,23 @@ impl Collector {
     }
 
     /// Says what came of a row.
-    pub(crate) fn deliver(&self, row: usize, text: Result<String, Error>) {
+    pub(crate) fn deliver(&self, row: usize, outcome: Result<Transcript, Error>) {
         let mut open = self.lock();
-        let Some(Open { request, mut texts }) = open.take() else {
+        let Some(Open { request, mut heard }) = open.take() else {
             return;
         };
-        match text {
-            Ok(text) => {
-                if let Some(place) = texts.get_mut(row) {
-                    *place = Some(text);
+        match outcome {
+            Ok(transcript) => {
+                if let Some(place) = heard.get_mut(row) {
+                    *place = Some(transcript);
                 }
-                if texts.iter().any(Option::is_none) {
-                    *open = Some(Open { request, texts });
+                if heard.iter().any(Option::is_none) {
+                    *open = Some(Open { request, heard });
                     return;
                 }
                 drop(open);
-                let texts: Vec<String> = texts.into_iter().flatten().collect();
-                request.answer(|request| self.respond(request, &texts));
+                let heard: Vec<Transcript> = heard.into_iter().flatten().collect();
+                request.answer(|request| self.respond(request, &heard));
             }
             Err(error) => {
                 drop(open);
@@ -77,11 +71,10 @@ impl Collector {
         }
     }
 
-    fn respond(&self, request: &Request, texts: &[String]) -> Result<Response, Error> {
+    fn respond(&self, request: &Request, heard: &[Transcript]) -> Result<Response, Error> {
         let mut response = request.response()?;
-        if request.wants(self.output) {
-            response.output_strings(self.output, &self.layout.shape(texts.len(), &[1]), texts)?;
-        }
+        self.outputs
+            .write(&mut response, |name| request.wants(name), heard)?;
         Ok(response)
     }
 

@@ -11,9 +11,8 @@ pub(crate) mod sensevoice;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use triton_backend::{
-    Batch, Call, Caller, DataType, Error, ErrorCode, ModelContext, Reply, Request, guard,
-};
+use asr_decode::Transcript;
+use triton_backend::{Batch, Call, Caller, Error, ErrorCode, ModelContext, Reply, Request, guard};
 use wav_frontend::{Frontend, Row as FeatureRow};
 
 use self::collector::Collector;
@@ -24,9 +23,9 @@ use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_a
 use crate::pipelines::warmup::{self, Rehearsal, Shape, Warm};
 use crate::tensors::audio::{self, AudioReader};
 use crate::tensors::layout::Layout;
-use crate::tensors::layout::check_tensor;
 use crate::tensors::memory::{room, zeros};
 use crate::tensors::options::threads;
+use crate::tensors::outputs::Outputs;
 
 /// The parameters that every pipeline reads.
 pub(crate) const PARAMETERS: &[&str] = &[
@@ -53,8 +52,12 @@ pub(crate) trait Recogniser: Send + Sync + Sized + 'static {
     /// Completes the encoder's call, which has `speech` and `speech_lengths` already.
     fn complete(&self, call: Call, extras: &[Self::Extra]) -> Call;
 
-    /// The texts of the rows of an answer of the encoder called `encoder`: each row's own, or what is wrong with it.
-    fn texts(&self, reply: &Reply, encoder: &str) -> Result<Vec<Result<String, Error>>, Error>;
+    /// What was heard in the rows of an answer of the encoder called `encoder`, or what is wrong with a row.
+    fn transcripts(
+        &self,
+        reply: &Reply,
+        encoder: &str,
+    ) -> Result<Vec<Result<Transcript, Error>>, Error>;
 
     /// Whether every row has a call of the encoder to itself.
     fn rows_go_alone(&self) -> bool {
@@ -88,7 +91,7 @@ pub(crate) struct OfflinePipeline<R: Recogniser> {
     recogniser: R,
     frontend: Frontend,
     reader: AudioReader,
-    layout: Layout,
+    outputs: Arc<Outputs>,
     limits: Limits,
     threads: NonZeroUsize,
     encoder: String,
@@ -103,7 +106,6 @@ impl<R: Recogniser> OfflinePipeline<R> {
         let config = &context.config;
         let parameters = &config.parameters;
         let frontend = audio::frontend(context)?;
-        check_tensor(config.output("TRANSCRIPTS")?, DataType::String, &[Some(1)])?;
         let rows = usize::try_from(config.max_batch_size).unwrap_or(0).max(1);
         let count = |key| {
             parameters
@@ -122,9 +124,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
         let shapes = warmup::shapes(context, limits.rows)?;
         let pipeline = Arc::new(Self {
             reader: AudioReader::new(context, frontend.options().sample_rate, "WAV", "WAV_LENS")?,
-            layout: Layout {
-                batched: config.batches(),
-            },
+            outputs: Arc::new(Outputs::of(config)?),
             limits,
             threads,
             encoder: parameters.text("encoder").unwrap_or("encoder").to_owned(),
@@ -142,13 +142,13 @@ impl<R: Recogniser> OfflinePipeline<R> {
         match guard(|| self.inputs(&request)) {
             Ok(inputs) => {
                 request.compute_starts();
-                let collector = Collector::new(request, inputs.len(), self.layout, "TRANSCRIPTS");
+                let collector = Collector::new(request, inputs.len(), Arc::clone(&self.outputs));
                 let (heard, unheard): (Vec<_>, Vec<_>) = inputs
                     .into_iter()
                     .enumerate()
                     .partition(|(_, input)| input.frames > 0);
                 for (place, _) in unheard {
-                    collector.deliver(place, Ok(String::new()));
+                    collector.deliver(place, Ok(Transcript::default()));
                 }
                 let row = |(place, input)| Row {
                     collector: Arc::clone(&collector),
@@ -272,10 +272,10 @@ impl<R: Recogniser> OfflinePipeline<R> {
         self.pump();
         match settled {
             Settled::Repeated => {}
-            Settled::Answered(rows, reply) => match guard(|| self.texts(&reply, rows.len())) {
-                Ok(texts) => {
-                    for (row, text) in rows.into_iter().zip(texts) {
-                        row.collector.deliver(row.place, text);
+            Settled::Answered(rows, reply) => match guard(|| self.heard(&reply, rows.len())) {
+                Ok(heard) => {
+                    for (row, heard) in rows.into_iter().zip(heard) {
+                        row.collector.deliver(row.place, heard);
                     }
                 }
                 Err(error) => fail(rows, &error),
@@ -283,20 +283,20 @@ impl<R: Recogniser> OfflinePipeline<R> {
             // A row that was not alone would be repeated.
             Settled::Failed(rows, error) if self.recogniser.means_silence(&error) => {
                 for row in rows {
-                    row.collector.deliver(row.place, Ok(String::new()));
+                    row.collector.deliver(row.place, Ok(Transcript::default()));
                 }
             }
             Settled::Failed(rows, error) => fail(rows, &error),
         }
     }
 
-    fn texts(&self, reply: &Reply, rows: usize) -> Result<Vec<Result<String, Error>>, Error> {
+    fn heard(&self, reply: &Reply, rows: usize) -> Result<Vec<Result<Transcript, Error>>, Error> {
         let encoder = &self.encoder;
-        let texts = self.recogniser.texts(reply, encoder)?;
-        if texts.len() == rows {
-            return Ok(texts);
+        let heard = self.recogniser.transcripts(reply, encoder)?;
+        if heard.len() == rows {
+            return Ok(heard);
         }
-        let answered = texts.len();
+        let answered = heard.len();
         Err(Error::internal(format!(
             "model '{encoder}' answered {answered} rows of {rows}"
         )))

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use asr_decode::Transcript;
 use triton_backend::{Call, Error, ModelContext, Reply, Request, info};
 
 use crate::component::Component;
@@ -58,8 +59,12 @@ impl Recogniser for Paraformer {
             .output(TokenDecoder::COUNTS)
     }
 
-    fn texts(&self, reply: &Reply, encoder: &str) -> Result<Vec<Result<String, Error>>, Error> {
-        self.decoder.texts_of_reply(reply, encoder)
+    fn transcripts(
+        &self,
+        reply: &Reply,
+        encoder: &str,
+    ) -> Result<Vec<Result<Transcript, Error>>, Error> {
+        self.decoder.transcripts_of_reply(reply, encoder)
     }
 
     fn rows_go_alone(&self) -> bool {

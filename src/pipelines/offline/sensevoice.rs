@@ -5,6 +5,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use asr_decode::Transcript;
 use triton_backend::{Call, DataType, Error, ModelContext, Reply, Request, excerpt};
 
 use crate::component::Component;
@@ -172,8 +173,12 @@ impl Recogniser for SenseVoice {
             .output(CtcDecoder::COUNTS)
     }
 
-    fn texts(&self, reply: &Reply, encoder: &str) -> Result<Vec<Result<String, Error>>, Error> {
-        self.decoder.texts_of_reply(reply, encoder)
+    fn transcripts(
+        &self,
+        reply: &Reply,
+        encoder: &str,
+    ) -> Result<Vec<Result<Transcript, Error>>, Error> {
+        self.decoder.transcripts_of_reply(reply, encoder)
     }
 }
 

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use asr_decode::paraformer;
+use asr_decode::{Frames, paraformer};
 use triton_backend::{Call, Error, Reply, ReplyOutput};
 
 use super::models::Models;
 use super::stream::{Queued, StreamRequest, Tokens, Windows};
+use crate::steps::cif_search::heard;
 use crate::tensors::layout::{dim, not_finite};
 
 impl Models {
@@ -237,6 +238,7 @@ impl Decoded {
     pub(super) fn give(
         &self,
         row: usize,
+        fires: &[Frames],
         models: &Models,
         work: &mut StreamRequest,
     ) -> Result<(), Error> {
@@ -250,7 +252,7 @@ impl Decoded {
         }
         let joiner = &mut work.stream.joiner;
         paraformer::append(
-            ids.iter().copied(),
+            heard(ids, fires),
             &models.tokens.vocabulary,
             joiner,
             &mut work.delta,

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use triton_backend::{
-    Batch, Caller, DataType, Error, ErrorCode, ModelContext, Promise, Reply, Request, Response,
-    guard,
+    Batch, Caller, Error, ErrorCode, ModelContext, Promise, Reply, Request, Response, guard,
 };
 use wav_frontend::Workspace;
 
@@ -19,8 +18,8 @@ use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_a
 use crate::pipelines::warmup;
 use crate::steps::paraformer_scoring;
 use crate::tensors::audio::{self, AudioReader};
-use crate::tensors::layout::check_tensor;
 use crate::tensors::options::{self, threads};
+use crate::tensors::outputs::Outputs;
 use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
 
 /// A live client sends a chunk every 600 ms or so.
@@ -56,6 +55,7 @@ pub(crate) const PARAMETERS: &[&[&str]] = &[
 pub(super) struct StreamingPipeline {
     pub(super) models: Models,
     reader: AudioReader,
+    outputs: Outputs,
     streams: Streams<Stream>,
     pub(super) encoding: Queue<Queued<Windows>>,
     pub(super) decoding: Queue<Queued<Tokens>>,
@@ -76,7 +76,6 @@ struct Begun {
 pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
     let config = &context.config;
     let parameters = &config.parameters;
-    check_tensor(config.output("TRANSCRIPTS")?, DataType::String, &[Some(1)])?;
     let models = Models::load(context)?;
     // Sizes that cannot be used fail here and not with the first stream.
     Stream::new(&models)?;
@@ -91,6 +90,7 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
         .unwrap_or(usize::try_from(config.max_batch_size).unwrap_or(0).max(1));
     let pipeline = Arc::new(StreamingPipeline {
         reader: AudioReader::of_chunks(context, sample_rate, usize::MAX, "WAV", "WAV_LENS")?,
+        outputs: Outputs::of(config)?,
         streams: Streams::new(context, &ENDS)?,
         encoding: Queue::new(calls),
         decoding: Queue::new(calls),
@@ -184,9 +184,8 @@ impl StreamingPipeline {
         lease.put_back(stream);
         promise.answer(|promise: &Promise| {
             let mut response: Response = promise.response()?;
-            if promise.wants("TRANSCRIPTS") {
-                response.output_strings("TRANSCRIPTS", &[1, 1], &[delta.raw])?;
-            }
+            self.outputs
+                .write(&mut response, |name| promise.wants(name), &[delta])?;
             Ok(response)
         });
     }
@@ -273,8 +272,8 @@ impl StreamingPipeline {
         let decoded = guard(|| calls::Decoded::read(&self.models, &reply?, &queued.items));
         if let Some((queued, decoded)) = self.settle(&self.decoding, queued, decoded) {
             let mut workspace = Workspace::new();
-            for (row, Queued { mut work, .. }) in queued.into_iter().enumerate() {
-                match guard(|| decoded.give(row, &self.models, &mut work)) {
+            for (row, Queued { mut work, needs }) in queued.into_iter().enumerate() {
+                match guard(|| decoded.give(row, &needs.fires, &self.models, &mut work)) {
                     Ok(()) => self.go_on(work, &mut workspace),
                     Err(error) => self.fail(*work, error),
                 }

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use asr_decode::Transcript;
 use asr_decode::cif::Cif;
 use asr_decode::words::Joiner;
+use asr_decode::{Frames, Transcript};
 use triton_backend::{Error, Promise};
 use wav_frontend::stream::StreamState;
 use wav_frontend::windows::EncoderWindows;
@@ -65,6 +65,21 @@ pub(super) struct Tokens {
     /// `[count, hidden]`
     pub(super) embeddings: Vec<f32>,
     pub(super) count: usize,
+    /// The frames that each of them fired in.
+    pub(super) fires: Vec<Frames>,
+}
+
+impl Tokens {
+    /// The last `count` tokens that fired in `cif`.
+    fn of(cif: &Cif, enc: Vec<f32>, embeddings: Vec<f32>, count: usize) -> Self {
+        let fires = cif.fires();
+        Self {
+            enc,
+            embeddings,
+            count,
+            fires: fires[fires.len().saturating_sub(count)..].to_vec(),
+        }
+    }
 }
 
 /// A stream that waits for a model.
@@ -251,11 +266,8 @@ impl StreamRequest {
             self.stream.last_enc.clear();
             self.stream.last_enc.extend_from_slice(enc);
             if count > 0 {
-                self.tokens.push_back(Tokens {
-                    enc: enc.to_vec(),
-                    embeddings,
-                    count,
-                });
+                let tokens = Tokens::of(cif, enc.to_vec(), embeddings, count);
+                self.tokens.push_back(tokens);
             }
         }
         Ok(())
@@ -271,11 +283,8 @@ impl StreamRequest {
         let count = cif.tail(&mut embeddings);
         if count > 0 {
             let enc = std::mem::take(&mut stream.last_enc);
-            self.tokens.push_back(Tokens {
-                enc,
-                embeddings,
-                count,
-            });
+            self.tokens
+                .push_back(Tokens::of(cif, enc, embeddings, count));
         }
     }
 }
