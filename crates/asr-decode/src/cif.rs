@@ -224,8 +224,11 @@ impl Cif {
     }
 
     /// The frames of the tokens of the last [`push`](Self::push), or of the last [`integrate`](Self::integrate) and the
-    /// [`tail`](Self::tail) behind it, in order: from the one after the token before fired to the one it fired in, counted from
-    /// the beginning of the stream.
+    /// [`tail`](Self::tail) behind it, one for each embedding: from the one after the token before fired to the one it fired
+    /// in, however windows are cut. A call that is to be discarded has none.
+    ///
+    /// Counted are the frames consumed since the stream began. Where the first window begins before the stream, as that of
+    /// the streaming Paraformer does, these are the first to be counted.
     #[must_use]
     pub fn fires(&self) -> &[Frames] {
         &self.fires

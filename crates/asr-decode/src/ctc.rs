@@ -2,6 +2,10 @@
 //! (Graves et al., *Connectionist Temporal Classification*, 2006, best path decoding).
 
 use crate::argmax::each_argmax;
+use crate::probability::{Probabilities, probability};
+use crate::sentencepiece::{Tokenizer, UnknownId};
+use crate::tags::Tags;
+use crate::transcript::{Frames, Token, Transcript};
 
 /// Scores that cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -115,6 +119,95 @@ pub fn runs(scores: &[f32], vocab: usize, blank: u32, runs: &mut Vec<Run>) -> Re
         runs.clear();
         Err(CtcError::NotANumber { frame })
     })
+}
+
+/// What was heard in the frames of `scores`, by the rules of [`greedy`] and with the pieces of `tokenizer`, of which there is
+/// one for each score of a frame. A token's frames are those in a row that it is the best of, and its probability is the
+/// largest that it has in one of them. No frames, or nothing but blanks, are an empty transcript.
+///
+/// ```
+/// use asr_decode::{ctc, Frames, Probabilities, sentencepiece::Tokenizer};
+/// let tokenizer = Tokenizer::from_file("tests/data/bytes.model")?;
+/// let vocab = tokenizer.len();
+/// let mut scores = vec![0.0; 3 * vocab];
+/// scores[3] = 9.0;
+/// scores[vocab + 5] = 8.0;
+/// scores[2 * vocab + 5] = 9.0;
+/// let heard = ctc::transcript(&scores, 0, &tokenizer, Probabilities::Computed)?;
+/// assert_eq!((heard.raw.as_str(), heard.text().as_str()), ("<|zh|> hello", "hello"));
+/// assert_eq!(heard.tags.language.as_deref(), Some("zh"));
+/// assert_eq!(heard.tokens[1].frames, Some(Frames { first: 1, last: 2 }));
+/// assert_eq!(heard.tokens[1].probability.map(|p| (100.0 * p) as u32), Some(96));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`greedy`], the size of the vocabulary being that of `tokenizer`.
+pub fn transcript(
+    scores: &[f32],
+    blank: u32,
+    tokenizer: &Tokenizer,
+    probabilities: Probabilities,
+) -> Result<Transcript, TranscriptError> {
+    let vocab = tokenizer.len();
+    let mut found = Vec::new();
+    runs(scores, vocab, blank, &mut found)?;
+    let mut transcript = Transcript::of_runs(&found, tokenizer)?;
+    if probabilities == Probabilities::Computed {
+        for (token, run) in transcript.tokens.iter_mut().zip(&found) {
+            token.probability = run.probability(scores, vocab);
+        }
+    }
+    Ok(transcript)
+}
+
+/// Why scores are no transcript.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TranscriptError {
+    /// The scores cannot be decoded.
+    #[error(transparent)]
+    Scores(#[from] CtcError),
+    /// The tokenizer belongs to another model.
+    #[error(transparent)]
+    Piece(#[from] UnknownId),
+}
+
+impl Run {
+    /// The largest probability of the unit in one of its frames.
+    fn probability(&self, scores: &[f32], vocab: usize) -> Option<f32> {
+        let frames = scores.chunks_exact(vocab).skip(self.first);
+        frames
+            .take(self.last - self.first + 1)
+            .filter_map(|frame| probability(frame, self.id as usize))
+            .reduce(f32::max)
+    }
+}
+
+impl Transcript {
+    /// The transcript of CTC's runs, without probabilities, by the rules of `tokenizer`.
+    ///
+    /// # Errors
+    /// An id is outside of the vocabulary.
+    pub fn of_runs(runs: &[Run], tokenizer: &Tokenizer) -> Result<Self, UnknownId> {
+        let ids: Vec<u32> = runs.iter().map(|run| run.id).collect();
+        let token = |run: &Run| Token {
+            id: run.id,
+            piece: tokenizer.piece(run.id).unwrap_or_default().into(),
+            frames: Some(Frames {
+                first: run.first as u64,
+                last: run.last as u64,
+            }),
+            probability: None,
+        };
+        let raw = tokenizer.decode(&ids)?;
+        let tokens: Vec<Token> = runs.iter().map(token).collect();
+        Ok(Self {
+            raw,
+            tags: Tags::of(tokens.iter().map(|token| &*token.piece)),
+            tokens,
+        })
+    }
 }
 
 /// Gives `each` the best unit of every frame that has one, and returns the number of the first that has nothing but NaN.

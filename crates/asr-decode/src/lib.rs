@@ -5,10 +5,14 @@ mod argmax;
 pub mod cif;
 pub mod ctc;
 pub mod paraformer;
+mod probability;
 pub mod sentencepiece;
+mod tags;
 mod transcript;
 pub mod vocabulary;
 pub mod words;
 
 pub use argmax::argmax;
-pub use transcript::{Frames, Tags, Token, Transcript};
+pub use probability::{Probabilities, probability};
+pub use tags::Tags;
+pub use transcript::{Frames, Token, Transcript};

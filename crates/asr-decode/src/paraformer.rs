@@ -1,6 +1,8 @@
 //! Paraformer's answer to text: one token per row of scores.
 
 use crate::argmax::each_argmax;
+use crate::probability::Probabilities;
+use crate::tags::Tags;
 use crate::transcript::{Frames, Token, Transcript};
 use crate::vocabulary::Vocabulary;
 use crate::words::{Join, Joiner};
@@ -81,8 +83,22 @@ pub fn greedy(
     each_token(scores, vocab, token_num, |_, id| ids.push(id)).inspect_err(|_| ids.clear())
 }
 
-/// What was heard in the first `token_num` rows of `scores`, by the rules of [`greedy`] and [`text`]. Where the scores are
-/// logarithms of probabilities, as a Paraformer's are, tokens have theirs.
+/// What was heard in the first `token_num` rows of `scores`, by the rules of [`greedy`] and [`text`]. Which frames of the
+/// encoder a row is about the scores do not tell, so tokens have none. No rows are an empty transcript.
+///
+/// ```
+/// use asr_decode::{paraformer, Probabilities, vocabulary::Vocabulary, words::Join};
+/// let vocabulary = Vocabulary::from_bytes(br#"["<blank>", "<s>", "</s>", "hel@@", "lo"]"#)?;
+/// let mut scores = [-99.0; 3 * 5];
+/// (scores[3], scores[4]) = (0.8f32.ln(), 0.2f32.ln());
+/// (scores[5 + 4], scores[2 * 5 + 2]) = (0.0, 0.0);
+/// let heard = paraformer::transcript(&scores, 3, &vocabulary, Join::Words, Probabilities::Computed)?;
+/// assert_eq!(heard.text(), "hello");
+/// assert_eq!(heard.tokens.len(), 2); // </s> is none
+/// assert_eq!((heard.tokens[0].id, &*heard.tokens[0].piece), (3, "hel@@"));
+/// assert!(heard.tokens[0].probability.is_some_and(|p| (p - 0.8).abs() < 1e-6));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// As [`greedy`], or an id is outside of the vocabulary.
@@ -91,6 +107,7 @@ pub fn transcript(
     token_num: usize,
     vocabulary: &Vocabulary,
     join: Join,
+    probabilities: Probabilities,
 ) -> Result<Transcript, TranscriptError> {
     let vocab = vocabulary.len();
     let mut heard = Vec::new();
@@ -100,13 +117,11 @@ pub fn transcript(
     let heard = heard.into_iter().map(|(row, id)| Heard {
         id: id.into(),
         frames: None,
-        probability: scores
-            .get(row * vocab + id as usize)
-            .filter(|score| **score <= 0.0)
-            .map(|score| score.exp()),
+        probability: probabilities.of(&scores[row * vocab..][..vocab], id as usize),
     });
     append(heard, vocabulary, &mut joiner, &mut transcript)?;
     joiner.finish(&mut transcript.raw);
+    transcript.tags = Tags::of(transcript.tokens.iter().map(|token| &*token.piece));
     Ok(transcript)
 }
 
@@ -192,6 +207,17 @@ pub struct Heard {
     pub probability: Option<f32>,
 }
 
+impl Heard {
+    /// A token that a stream fired in known frames, as [`Cif::fires`](crate::cif::Cif::fires) has them.
+    #[must_use]
+    pub fn in_frames(id: i64, frames: Frames) -> Self {
+        Self {
+            frames: Some(frames),
+            ..id.into()
+        }
+    }
+}
+
 impl<I: Into<i64>> From<I> for Heard {
     fn from(id: I) -> Self {
         Self {
@@ -274,29 +300,45 @@ mod tests {
     fn a_transcript_has_its_tokens_and_what_is_known_of_them() {
         let vocabulary =
             Vocabulary::from_bytes(br#"["<blank>", "<s>", "</s>", "hel@@", "lo"]"#).unwrap();
-        let ln = |probability: f32| probability.ln();
         #[rustfmt::skip]
-        let scores = [
-            -9.0, -9.0, -9.0, ln(0.5), -9.0,
-            -9.0, -9.0, ln(0.9), -9.0, -9.0,
-            -9.0, -9.0, -9.0, -9.0, ln(0.25),
-            -9.0, -9.0, -9.0, 0.0, -9.0,
+        let logits = [
+            0.0, 0.0, 0.0, 12f32.ln(), 0.0,
+            0.0, 0.0, 9.0, 0.0, 0.0,
+            0.0, 0.0, 0.0, 0.0, 4f32.ln(),
+            0.0, 0.0, 0.0, 9.0, 0.0,
         ];
-        let heard = transcript(&scores, 3, &vocabulary, Join::Words).unwrap();
-        assert_eq!(heard.raw, "hello");
-        let tokens: Vec<_> = heard
-            .tokens
-            .iter()
-            .map(|token| (token.id, &*token.piece, token.probability.unwrap()))
-            .collect();
-        assert_eq!(tokens.len(), 2);
-        assert_eq!((tokens[0].0, tokens[0].1), (3, "hel@@"));
-        assert!((tokens[0].2 - 0.5).abs() < 1e-6 && (tokens[1].2 - 0.25).abs() < 1e-6);
-        // Scores that are no logarithms of probabilities give none.
-        let raw = scores.map(|score| score + 10.0);
-        let heard = transcript(&raw, 1, &vocabulary, Join::Words).unwrap();
-        assert_eq!(heard.tokens[0].probability, None);
-        assert!(transcript(&scores, 5, &vocabulary, Join::Words).is_err());
+        let heard = |scores: &[f32], rows, probabilities| {
+            transcript(scores, rows, &vocabulary, Join::Words, probabilities).unwrap()
+        };
+        let tokens = |heard: &Transcript| -> Vec<(u32, String, Option<i32>)> {
+            let percent = |probability: f32| (100.0 * probability).round() as i32;
+            let tokens = heard.tokens.iter();
+            tokens
+                .map(|token| {
+                    assert_eq!(token.frames, None);
+                    let piece = token.piece.to_string();
+                    (token.id, piece, token.probability.map(percent))
+                })
+                .collect()
+        };
+        let expected =
+            |first, second| vec![(3, "hel@@".to_owned(), first), (4, "lo".to_owned(), second)];
+        let computed = heard(&logits, 3, Probabilities::Computed);
+        assert_eq!(computed.raw, "hello");
+        assert_eq!(tokens(&computed), expected(Some(75), Some(50)));
+        // Negative numbers need not be logarithms of probabilities.
+        let lower = logits.map(|score| score - 20.0);
+        let computed = heard(&lower, 3, Probabilities::Computed);
+        assert_eq!(tokens(&computed), expected(Some(75), Some(50)));
+        let absent = heard(&logits, 3, Probabilities::Absent);
+        assert_eq!(tokens(&absent), expected(None, None));
+        let none = heard(&logits, 0, Probabilities::Computed);
+        assert_eq!(none, Transcript::default());
+        let error = transcript(&logits, 5, &vocabulary, Join::Words, Probabilities::Absent);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "5 tokens of 5 scores each are announced, but there are 20 scores"
+        );
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What a decoder heard: the text, the tokens it is made of, and what the model says about the whole.
 
-use crate::ctc::Run;
-use crate::sentencepiece::{Tokenizer, UnknownId};
+use crate::tags::{Tags, tag};
 
 /// What was heard of a row, or of what a stream's request added.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -38,108 +37,44 @@ pub struct Frames {
     pub last: u64,
 }
 
-/// SenseVoice's tags, without their signs: `zh` for `<|zh|>`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Tags {
-    /// `zh`, `en`, `yue`, `ja`, `ko`, `nospeech`.
-    pub language: Option<Box<str>>,
-    /// `NEUTRAL`, `HAPPY`, …, `EMO_UNKNOWN`.
-    pub emotion: Option<Box<str>>,
-    /// `Speech`, `BGM`, …, `Event_UNK`.
-    pub event: Option<Box<str>>,
-    /// `withitn` or `woitn`.
-    pub text_norm: Option<Box<str>>,
-}
-
 impl Transcript {
-    /// The text of CTC's runs, by the rules of `tokenizer`.
-    ///
-    /// # Errors
-    /// An id is outside of the vocabulary.
-    pub fn of_runs(runs: &[Run], tokenizer: &Tokenizer) -> Result<Self, UnknownId> {
-        let ids: Vec<u32> = runs.iter().map(|run| run.id).collect();
-        let token = |run: &Run| Token {
-            id: run.id,
-            piece: tokenizer.piece(run.id).unwrap_or_default().into(),
-            frames: Some(Frames {
-                first: run.first as u64,
-                last: run.last as u64,
-            }),
-            probability: None,
-        };
-        let raw = tokenizer.decode(&ids)?;
-        let tokens: Vec<Token> = runs.iter().map(token).collect();
-        Ok(Self {
-            raw,
-            tags: Tags::of(&tokens),
-            tokens,
-        })
-    }
-
-    /// The text without tags, and without space around it.
+    /// The text without the tags among the tokens, and without the space that one leaves at an end of the text or beside
+    /// another space. Where there are no tags, that is `raw` as it is: the deltas of a stream can be put together.
     ///
     /// ```
-    /// let mut transcript = asr_decode::Transcript::default();
-    /// transcript.raw = "<|en|><|NEUTRAL|><|Speech|><|woitn|> good day".to_owned();
-    /// assert_eq!(transcript.text(), "good day");
+    /// use asr_decode::{ctc, Probabilities, sentencepiece::Tokenizer};
+    /// # let tokenizer = Tokenizer::from_file("tests/data/bytes.model")?;
+    /// # let vocab = tokenizer.len();
+    /// # let mut scores = vec![0.0; 2 * vocab];
+    /// # scores[3] = 1.0;
+    /// # scores[vocab + 5] = 1.0;
+    /// let transcript = ctc::transcript(&scores, 0, &tokenizer, Probabilities::Absent)?;
+    /// assert_eq!(transcript.raw, "<|zh|> hello");
+    /// assert_eq!(transcript.text(), "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::with_capacity(self.raw.len());
         let mut rest = self.raw.as_str();
-        while let Some((before, tagged)) = rest.split_once("<|") {
+        let pieces = self.tokens.iter().map(|token| &*token.piece);
+        for piece in pieces.filter(|piece| tag(piece).is_some()) {
+            // Control pieces are tokens, but silent.
+            let Some((before, after)) = rest.split_once(piece) else {
+                continue;
+            };
             text.push_str(before);
-            match tagged.split_once("|>") {
-                Some((_, after)) => rest = after,
-                None => {
-                    text.push_str("<|");
-                    rest = tagged;
-                }
+            rest = match text.is_empty() || text.ends_with(' ') {
+                true => after.trim_start_matches(' '),
+                false => after,
+            };
+            if rest.is_empty() {
+                text.truncate(text.trim_end_matches(' ').len());
             }
         }
         text.push_str(rest);
-        text.trim().to_owned()
+        text
     }
-}
-
-impl Tags {
-    /// The tags among the tokens in front of the first that is none.
-    fn of(tokens: &[Token]) -> Self {
-        let mut tags = Self::default();
-        for token in tokens {
-            let Some(name) = tag(&token.piece) else {
-                break;
-            };
-            let place = match name {
-                "withitn" | "woitn" => &mut tags.text_norm,
-                name if EMOTIONS.contains(&name) => &mut tags.emotion,
-                // Languages are written small, events are not.
-                name if name.starts_with(|first: char| first.is_lowercase()) => &mut tags.language,
-                _ => &mut tags.event,
-            };
-            place.get_or_insert_with(|| name.into());
-        }
-        tags
-    }
-}
-
-/// SenseVoice's emotions; what else has a capital letter is an event.
-const EMOTIONS: [&str; 8] = [
-    "HAPPY",
-    "SAD",
-    "ANGRY",
-    "NEUTRAL",
-    "FEARFUL",
-    "DISGUSTED",
-    "SURPRISED",
-    "EMO_UNKNOWN",
-];
-
-/// What stands in a tag.
-fn tag(piece: &str) -> Option<&str> {
-    let name = piece.strip_prefix("<|")?.strip_suffix("|>")?;
-    (!name.is_empty()).then_some(name)
 }
 
 #[cfg(test)]
@@ -155,45 +90,67 @@ mod tests {
         }
     }
 
+    /// A transcript of tokens whose raw text they are.
+    fn transcript(pieces: &[&str]) -> Transcript {
+        let tokens: Vec<Token> = pieces.iter().copied().map(token).collect();
+        Transcript {
+            raw: pieces.concat(),
+            tags: Tags::of(pieces.iter().copied()),
+            tokens,
+        }
+    }
+
     #[test]
-    fn tags_are_told_apart_by_their_names() {
-        let tokens = [
-            "<|yue|>",
-            "<|EMO_UNKNOWN|>",
-            "<|BGM|>",
-            "<|withitn|>",
-            "好",
+    fn what_is_no_known_tag_is_none_of_the_four_and_no_text() {
+        let heard = transcript(&[
             "<|en|>",
-        ];
-        let tags = Tags::of(&tokens.map(token));
-        assert_eq!(tags.language.as_deref(), Some("yue"));
-        assert_eq!(tags.emotion.as_deref(), Some("EMO_UNKNOWN"));
-        assert_eq!(tags.event.as_deref(), Some("BGM"));
-        assert_eq!(tags.text_norm.as_deref(), Some("withitn"));
-        // One of them may be missing, or none be there.
-        let tags = Tags::of(&["<|nospeech|>", "<|Event_UNK|>"].map(token));
-        assert_eq!(tags.language.as_deref(), Some("nospeech"));
-        assert_eq!(tags.event.as_deref(), Some("Event_UNK"));
-        assert_eq!((tags.emotion, tags.text_norm), (None, None));
-        assert_eq!(Tags::of(&["hello", "<|en|>"].map(token)), Tags::default());
+            "<|itn2|>",
+            "<|zh|>",
+            "<|Laughter|>",
+            "<|EMO_UNK|>",
+            " hi",
+        ]);
+        assert_eq!(heard.tags.language.as_deref(), Some("en"));
+        assert_eq!(heard.tags.event.as_deref(), Some("Laughter"));
+        assert_eq!(heard.tags.emotion.as_deref(), Some("EMO_UNK"));
+        assert_eq!(heard.tags.text_norm, None);
+        assert_eq!(heard.text(), "hi");
     }
 
     #[test]
     fn the_text_is_what_stands_between_tags() {
-        let text = |raw: &str| {
-            let raw = raw.to_owned();
-            Transcript {
-                raw,
-                ..Transcript::default()
-            }
-            .text()
-        };
+        let text = |pieces: &[&str]| transcript(pieces).text();
         assert_eq!(
-            text("<|zh|><|NEUTRAL|><|Speech|><|withitn|>再见7929。"),
+            text(&[
+                "<|zh|>",
+                "<|NEUTRAL|>",
+                "<|Speech|>",
+                "<|withitn|>",
+                "再见7929。"
+            ]),
             "再见7929。"
         );
-        assert_eq!(text("<|en|> good <|en|>day"), "good day");
-        assert_eq!(text("<|nospeech|><|Event_UNK|>"), "");
-        assert_eq!(text("a <| b"), "a <| b");
+        assert_eq!(
+            text(&["<|en|>", " good", " ", "<|en|>", " day"]),
+            "good day"
+        );
+        assert_eq!(text(&["<|en|>", " good", "<|BGM|>", " day"]), "good day");
+        assert_eq!(text(&["<|en|>", " good", " ", "<|BGM|>"]), "good");
+        assert_eq!(text(&["<|nospeech|>", "<|Event_UNK|>"]), "");
+        assert_eq!(text(&[]), "");
+        // What only looks like a tag is text, and so is space where no tag was.
+        assert_eq!(text(&["<|zh|>", "a ", "<|", "b", "|>", " "]), "a <|b|> ");
+        assert_eq!(text(&[" a", " "]), " a ");
+        assert_eq!(text(&["a", "<||>"]), "a<||>");
+    }
+
+    #[test]
+    fn silent_tags_take_nothing_from_the_text() {
+        let heard = Transcript {
+            raw: "好<|zh|>".to_owned(),
+            ..transcript(&["<|en|>", "好", "<|zh|>"])
+        };
+        assert_eq!(heard.text(), "好");
+        assert_eq!(heard.tags.language.as_deref(), Some("en"));
     }
 }

@@ -1,5 +1,7 @@
 //! A vocabulary of pieces.
 
+use crate::tags::tag;
+
 /// What a piece stands for (`ModelProto.SentencePiece.Type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -66,12 +68,7 @@ impl Tokenizer {
     /// Whether the vocabulary holds tags such as `<|zh|>` or `<|NEUTRAL|>`, as those of SenseVoice do.
     #[must_use]
     pub fn has_tags(&self) -> bool {
-        let is_tag = |text: &str| {
-            text.strip_prefix("<|")
-                .and_then(|rest| rest.strip_suffix("|>"))
-                .is_some()
-        };
-        self.pieces.iter().any(|piece| is_tag(&piece.text))
+        self.pieces.iter().any(|piece| tag(&piece.text).is_some())
     }
 
     pub(super) fn get(&self, id: u32) -> Option<&Piece> {
