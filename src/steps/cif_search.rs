@@ -334,14 +334,9 @@ impl<'r> Window<'r> {
 
 /// The decoder's answer for tokens that fired in these frames.
 pub(crate) fn heard(ids: &[i64], fires: &[Frames]) -> impl Iterator<Item = Heard> {
-    let frames = fires.iter().copied().map(Some);
     ids.iter()
-        .zip(frames.chain(std::iter::repeat(None)))
-        .map(|(&id, frames)| Heard {
-            id,
-            frames,
-            probability: None,
-        })
+        .zip(fires)
+        .map(|(&id, &frames)| Heard::in_frames(id, frames))
 }
 
 /// CIF's options: parameters, or the predictor's in the model's config.yaml, or the reference's values.

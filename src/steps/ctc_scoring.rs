@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use asr_decode::sentencepiece::Tokenizer;
-use asr_decode::{Transcript, ctc};
+use asr_decode::{Probabilities, Transcript, ctc};
 use triton_backend::{Error, ModelContext};
 
 use crate::component::Component;
@@ -68,8 +68,11 @@ impl Decoder for CtcDecoder {
         if frames <= self.prompt_frames {
             return Ok(Transcript::default());
         }
-        let mut runs = Vec::new();
-        ctc::runs(scores, self.width(), self.blank, &mut runs)?;
-        Ok(Transcript::of_runs(&runs, &self.tokenizer)?)
+        Ok(ctc::transcript(
+            scores,
+            self.blank,
+            &self.tokenizer,
+            Probabilities::Absent,
+        )?)
     }
 }

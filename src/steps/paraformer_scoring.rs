@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use asr_decode::vocabulary::Vocabulary;
 use asr_decode::words::Join;
-use asr_decode::{Transcript, paraformer};
+use asr_decode::{Probabilities, Transcript, paraformer};
 use triton_backend::{Error, ModelContext, info};
 
 use crate::component::Component;
@@ -70,6 +70,7 @@ impl Decoder for TokenDecoder {
             tokens,
             &self.vocabulary,
             self.join,
+            Probabilities::Absent,
         )?)
     }
 }
