@@ -13,6 +13,7 @@ const OUTPUTS: &[Output] = &[
     // What the steps' outputs have always been called.
     Output("OUTPUT0", raw),
     Output("transcripts", raw),
+    Output("TEXT", |transcript| Cow::Owned(transcript.text())),
 ];
 
 /// A STRING output `[rows, 1]`.
@@ -102,7 +103,7 @@ mod tests {
         let error = error.err().unwrap().to_string();
         assert!(
             error.starts_with(
-                "model config: there is no output 'WORDS' here; there are TRANSCRIPTS, OUTPUT0"
+                "model config: there is no output 'WORDS' here; there are TRANSCRIPTS, OUTPUT0, transcripts, TEXT"
             ),
             "{error}"
         );
