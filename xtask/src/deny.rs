@@ -33,7 +33,11 @@ const DATABASE: &str = "https://github.com/RustSec/advisory-db";
 const FETCH_LIMIT: Duration = Duration::from_secs(90);
 
 /// The project's workspaces: each has a lock file of its own.
-const WORKSPACES: [&str; 2] = ["Cargo.toml", "fuzz/Cargo.toml"];
+const WORKSPACES: [&str; 3] = [
+    "Cargo.toml",
+    "fuzz/Cargo.toml",
+    "crates/asr-decode/benches/sentencepiece/Cargo.toml",
+];
 
 /// Runs all checks. Returns what could not be checked, if something could not.
 ///

@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "nothing to handle in a bench")]
 
 use asr_decode::cif::{Cif, CifOptions};
-use asr_decode::ctc;
+use asr_decode::ctc::{self, Run};
 use asr_decode::sentencepiece::Tokenizer;
+use asr_decode::{Transcript, probability};
 use divan::{Bencher, black_box, counter::BytesCount};
 
 mod support {
@@ -83,6 +84,34 @@ fn text_of_the_argmax(bencher: Bencher<'_, '_>, frames: usize) {
         ctc::collapse(black_box(&best).iter().copied(), 0, &mut ids);
         tokenizer.decode(&ids).unwrap().len()
     });
+}
+
+/// The same as a transcript: tokens with their pieces and frames beside the text.
+#[divan::bench(args = FRAMES)]
+fn text_of_the_argmax_and_tokens(bencher: Bencher<'_, '_>, frames: usize) {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/demo.model");
+    let tokenizer = Tokenizer::from_file(model).unwrap();
+    let pieces = tokenizer.len() - 1;
+    let runs: Vec<Run> = (0..frames.div_ceil(2))
+        .map(|run| Run {
+            id: (run * 31 % pieces) as u32 + 1,
+            first: 2 * run,
+            last: 2 * run + 1,
+        })
+        .collect();
+    bencher.bench_local(|| {
+        let heard = Transcript::of_runs(black_box(&runs), &tokenizer).unwrap();
+        heard.raw.len()
+    });
+}
+
+/// The softmax of a frame that is in the caches.
+#[divan::bench]
+fn probability_of_a_frame(bencher: Bencher<'_, '_>) {
+    let scores = numbers(WIDTH);
+    bencher
+        .counter(bytes(&scores))
+        .bench_local(|| probability(black_box(&scores), 1));
 }
 
 const HIDDEN: usize = 512;

@@ -4,6 +4,8 @@ use std::f32::consts::{LN_2, LOG2_E};
 
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::argmax::argmax;
+
 /// Whether a decoder says how probable each token is. That takes the exponential of every score of the frames it was heard
 /// in, which is more work than finding it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,7 +40,7 @@ impl Probabilities {
 #[must_use]
 pub fn probability(scores: &[f32], unit: usize) -> Option<f32> {
     let score = *scores.get(unit)?;
-    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let largest = *scores.get(argmax(scores)?)?;
     if !score.is_finite() || !largest.is_finite() {
         return None;
     }
@@ -126,19 +128,19 @@ mod tests {
 
     #[test]
     fn probabilities_of_a_frame_add_up_to_one() {
-        for width in [1, 2, 31, 32, 33, 1000, 25_055] {
+        for width in [1, 2, 31, 32, 33, 99, 25_055] {
             let scores: Vec<f32> = (0..width)
                 .map(|unit| (unit * unit % 101) as f32 / 7.0 - 5.0)
                 .collect();
             let exact: f64 = scores.iter().map(|&score| f64::from(score).exp()).sum();
             let mut sum = 0.0;
-            for unit in 0..width.min(1000) {
+            for unit in (0..width).step_by(width / 100 + 1) {
                 let probability = f64::from(probability(&scores, unit).unwrap());
                 let expected = f64::from(scores[unit]).exp() / exact;
                 assert!((probability / expected - 1.0).abs() < 1e-5, "{width}");
                 sum += probability;
             }
-            assert!(width > 1000 || (sum - 1.0).abs() < 1e-5, "{sum}");
+            assert!(width > 99 || (sum - 1.0).abs() < 1e-5, "{sum}");
         }
     }
 

@@ -5,7 +5,7 @@
 use allocation_counter::measure;
 use asr_decode::cif::{Cif, CifOptions};
 use asr_decode::sentencepiece::Tokenizer;
-use asr_decode::{ctc, paraformer};
+use asr_decode::{Probabilities, ctc, paraformer};
 
 #[test]
 fn cif_allocates_nothing_for_a_chunk() {
@@ -48,4 +48,27 @@ fn scoring_allocates_nothing_for_a_frame() {
     });
     assert!(ids.len() > 10 && text.len() > 10, "{ids:?} {text}");
     assert_eq!(allocated.count_total, 0);
+}
+
+#[test]
+fn a_transcript_allocates_for_tokens_and_not_for_frames() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/demo.model");
+    let tokenizer = Tokenizer::from_file(model).unwrap();
+    let vocab = tokenizer.len();
+    let allocated = |frames: usize| {
+        let mut scores = vec![0.0; frames * vocab];
+        for frame in 0..frames {
+            // Three tokens, each a third of the frames long.
+            scores[frame * vocab + 20 + 3 * frame / frames] = 1.0;
+        }
+        let mut tokens = 0;
+        let allocated = measure(|| {
+            let heard = ctc::transcript(&scores, 0, &tokenizer, Probabilities::Computed).unwrap();
+            tokens = heard.tokens.len();
+        });
+        assert_eq!(tokens, 3);
+        allocated.count_total
+    };
+    assert_eq!(allocated(3), allocated(300));
+    assert!(allocated(3) < 12, "{}", allocated(3));
 }
