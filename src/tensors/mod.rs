@@ -4,4 +4,5 @@ pub(crate) mod audio;
 pub(crate) mod layout;
 pub(crate) mod memory;
 pub(crate) mod options;
+pub(crate) mod parameters;
 pub(crate) mod sequences;
