@@ -6,96 +6,169 @@ use triton_backend::{Error, ModelContext, warn};
 
 use crate::component::Component;
 use crate::pipelines::offline::{self, paraformer, sensevoice};
-use crate::pipelines::{streaming, warmup};
-use crate::steps::cif_search::CifSearch;
-use crate::steps::feature_extractor::FeatureExtractor;
-use crate::steps::lfr_cmvn_pe::LfrCmvnPe;
-use crate::steps::online_feature_extractor::OnlineFeatureExtractor;
+use crate::pipelines::{options as calls, streaming, warmup};
+use crate::steps::cif_search::{self, CifSearch};
+use crate::steps::feature_extractor::{self, FeatureExtractor};
+use crate::steps::lfr_cmvn_pe::{self, LfrCmvnPe};
+use crate::steps::online_feature_extractor::{self, OnlineFeatureExtractor};
 use crate::steps::{ctc_scoring, paraformer_scoring};
+use crate::tensors::parameters::{Table, nearest};
 use crate::tensors::{audio, options};
+
+#[cfg(test)]
+mod tests;
 
 type Load = fn(&ModelContext) -> Result<Arc<dyn Component>, Error>;
 
-/// Every component: its name in a config, how it is loaded, and the parameters it knows.
-const COMPONENTS: &[(&str, Load, &[&[&str]])] = &[
-    (
+/// A component.
+struct Entry {
+    /// What configs call it.
+    name: &'static str,
+    load: Load,
+    /// The parameters that it knows.
+    tables: &'static [&'static Table],
+}
+
+/// Every component.
+const COMPONENTS: &[Entry] = &[
+    Entry::new(
         "feature_extractor",
         FeatureExtractor::load,
-        FeatureExtractor::PARAMETERS,
+        &[
+            &feature_extractor::PARAMETERS,
+            &audio::FEATURES,
+            &options::FRONTEND,
+        ],
     ),
-    ("ctc_scoring", ctc_scoring::load, &[ctc_scoring::PARAMETERS]),
-    (
+    Entry::new(
+        "ctc_scoring",
+        ctc_scoring::load,
+        &[&ctc_scoring::PARAMETERS],
+    ),
+    Entry::new(
         "paraformer_scoring",
         paraformer_scoring::load,
-        &[paraformer_scoring::PARAMETERS, paraformer_scoring::IGNORED],
+        &[&paraformer_scoring::PARAMETERS],
     ),
-    (
+    Entry::new(
         "online_feature_extractor",
         OnlineFeatureExtractor::load,
-        OnlineFeatureExtractor::PARAMETERS,
+        &[&online_feature_extractor::PARAMETERS, &options::FRONTEND],
     ),
-    ("lfr_cmvn_pe", LfrCmvnPe::load, LfrCmvnPe::PARAMETERS),
-    ("cif_search", CifSearch::load, CifSearch::PARAMETERS),
-    (
+    Entry::new(
+        "lfr_cmvn_pe",
+        LfrCmvnPe::load,
+        &[&lfr_cmvn_pe::PARAMETERS, &options::FRONTEND],
+    ),
+    Entry::new(
+        "cif_search",
+        CifSearch::load,
+        &[
+            &cif_search::PARAMETERS,
+            &cif_search::CIF,
+            &paraformer_scoring::PARAMETERS,
+        ],
+    ),
+    Entry::new(
         "sensevoice",
         sensevoice::load,
         &[
-            options::FRONTEND,
-            audio::PARAMETERS,
-            offline::PARAMETERS,
-            ctc_scoring::PARAMETERS,
-            sensevoice::PARAMETERS,
+            &sensevoice::PARAMETERS,
+            &offline::PARAMETERS,
+            &calls::CALLS,
+            &audio::FEATURES,
+            &options::FRONTEND,
+            &ctc_scoring::PARAMETERS,
         ],
     ),
-    (
+    Entry::new(
         "paraformer",
         paraformer::load,
         &[
-            options::FRONTEND,
-            audio::PARAMETERS,
-            offline::PARAMETERS,
-            paraformer_scoring::PARAMETERS,
-            paraformer::PARAMETERS,
+            &paraformer::PARAMETERS,
+            &offline::PARAMETERS,
+            &calls::CALLS,
+            &audio::FEATURES,
+            &options::FRONTEND,
+            &paraformer_scoring::PARAMETERS,
         ],
     ),
-    (
+    Entry::new(
         "streaming_paraformer",
         streaming::load,
-        streaming::PARAMETERS,
+        &[
+            &streaming::PARAMETERS,
+            &calls::CALLS,
+            &audio::FEATURES,
+            &options::FRONTEND,
+            &cif_search::CIF,
+            &paraformer_scoring::PARAMETERS,
+        ],
     ),
 ];
 
 /// Parameters that configs written for Python steps carry and that have no meaning here.
 const IGNORED: &[&str] = &[
-    "component",
     "FORCE_CPU_ONLY_INPUT_TENSORS",
     "EXECUTION_ENV_PATH",
+    "ignore_id",
+    "lm_path",
 ];
+
+/// The parameter that picks one.
+const COMPONENT: &str = "component";
+
+impl Entry {
+    const fn new(name: &'static str, load: Load, tables: &'static [&'static Table]) -> Self {
+        // The unit tests' binary, which looks at the tables, has no server to link what loads to.
+        let load = if cfg!(test) { no_server } else { load };
+        Self { name, load, tables }
+    }
+
+    /// The names of its parameters.
+    fn known(&self) -> impl Iterator<Item = &'static str> {
+        let lines = self.tables.iter().flat_map(|table| table.lines);
+        lines.map(|line| line.name())
+    }
+
+    /// A warning for each parameter in a config that it does not know.
+    fn warnings<'c>(&self, keys: impl Iterator<Item = &'c str>) -> Vec<String> {
+        let known = |key: &&str| {
+            *key == COMPONENT || IGNORED.contains(key) || self.known().any(|name| name == *key)
+        };
+        let warning = |key| {
+            let component = self.name;
+            let meant = nearest(key, self.known()).map(|name| format!("; did you mean '{name}'?"));
+            let meant = meant.unwrap_or_default();
+            format!("component '{component}' does not know parameter '{key}'{meant}")
+        };
+        keys.filter(|key| !known(key)).map(warning).collect()
+    }
+}
+
+fn no_server(_: &ModelContext) -> Result<Arc<dyn Component>, Error> {
+    Err(Error::internal("components are loaded by a server"))
+}
 
 /// Loads the component that the config names.
 pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
     let parameters = &context.config.parameters;
-    let wanted = parameters.require("component").map_err(|error| {
+    let wanted = parameters.require(COMPONENT).map_err(|error| {
         let names = names();
         error.context(format_args!(
             "the backend 'funasr' needs to know its job ({names})"
         ))
     })?;
-    let Some((_, load, known)) = COMPONENTS.iter().find(|(name, ..)| *name == wanted) else {
+    let Some(entry) = COMPONENTS.iter().find(|entry| entry.name == wanted) else {
         let message = format!("there is no component '{wanted}'; there are {}", names());
-        return Err(Error::parameter("component", message));
+        return Err(Error::parameter(COMPONENT, message));
     };
-    for key in parameters.keys() {
-        if !known.iter().any(|keys| keys.contains(&key)) && !IGNORED.contains(&key) {
-            warn!(
-                "model '{}': component '{wanted}' does not know parameter '{key}'",
-                context.name
-            );
-        }
+    for warning in entry.warnings(parameters.keys()) {
+        warn!("model '{}': {warning}", context.name);
     }
-    let calls_others = known.iter().any(|keys| keys.contains(&warmup::PARAMETER));
+    let calls_others = entry.known().any(|name| name == warmup::WARMUP.name());
     refuse_warmup(context, calls_others)?;
-    load(context)
+    (entry.load)(context)
 }
 
 /// Refuses a `model_warmup` that cannot work. In tritonserver 2.51.0 one that fails can end the server.
@@ -118,6 +191,6 @@ fn refuse_warmup(context: &ModelContext, calls_others: bool) -> Result<(), Error
 }
 
 fn names() -> String {
-    let names: Vec<&str> = COMPONENTS.iter().map(|(name, ..)| *name).collect();
+    let names: Vec<&str> = COMPONENTS.iter().map(|entry| entry.name).collect();
     names.join(", ")
 }

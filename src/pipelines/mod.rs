@@ -1,6 +1,7 @@
 //! Whole models: components that own a request and call encoder and decoder inside the server (BLS, in Triton's words).
 
 pub(crate) mod offline;
+pub(crate) mod options;
 pub(crate) mod scheduler;
 pub(crate) mod streaming;
 pub(crate) mod warmup;

@@ -17,9 +17,14 @@ use triton_backend::{
 use crate::component::{Component, Worker};
 use crate::tensors::audio::MAX_AUDIO_SECONDS;
 use crate::tensors::memory::room;
+use crate::tensors::parameters::{Parameter, Text};
 
 /// The parameter that lists what is run.
-pub(crate) const PARAMETER: &str = "warmup";
+pub(crate) const WARMUP: Parameter<Text> = Parameter::new(
+    "warmup",
+    "audio to run through the called models before the first request is answered, as seconds x rows: `2x1, 10x4`. See \
+     [Warm-up](#warm-up)",
+);
 
 /// How often it is looked whether the called models are ready.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -58,14 +63,13 @@ pub(crate) trait Warm: Send + Sync + 'static {
 
 /// The shapes that a config lists, as in `2x1, 10x4`: seconds x rows, of which a call has at most `most_rows`.
 pub(crate) fn shapes(context: &ModelContext, most_rows: usize) -> Result<Vec<Shape>, Error> {
-    let parameters = &context.config.parameters;
-    let Some(text) = parameters.text(PARAMETER) else {
+    let Some(text) = WARMUP.find(context)? else {
         return Ok(Vec::new());
     };
-    let most_seconds = parameters.get(MAX_AUDIO_SECONDS)?.unwrap_or(600.0);
+    let most_seconds = MAX_AUDIO_SECONDS.read(context)?;
     let shape = |part: &str| {
         parse(part, most_seconds, most_rows).map_err(|message| {
-            Error::parameter(PARAMETER, format!("'{}' {message}", excerpt(part)))
+            Error::parameter(WARMUP.name(), format!("'{}' {message}", excerpt(part)))
         })
     };
     text.split(',').map(str::trim).map(shape).collect()
@@ -82,8 +86,9 @@ fn parse(part: &str, most_seconds: f64, most_rows: usize) -> Result<Shape, Strin
         return Err("is not SECONDSxROWS, both above 0, as in '2x1, 10x4'".to_owned());
     };
     if shape.seconds > most_seconds || shape.seconds.is_infinite() {
+        let limit = MAX_AUDIO_SECONDS.name();
         return Err(format!(
-            "is longer than a row of audio may be ({MAX_AUDIO_SECONDS} is {most_seconds})"
+            "is longer than a row of audio may be ({limit} is {most_seconds})"
         ));
     }
     if shape.rows > most_rows {

@@ -21,14 +21,67 @@ use triton_backend::{
     Batch, DataType, Error, ErrorCode, ModelContext, Reply, Request, Response, guard,
 };
 
+pub(crate) use self::decoder::DECODER;
 use self::decoder::{Decoder, EncoderOutput, Session};
 use crate::component::{Component, Worker};
-use crate::steps::paraformer_scoring::{self, TokenDecoder};
+use crate::steps::paraformer_scoring::TokenDecoder;
 use crate::tensors::layout::{Layout, not_finite};
 use crate::tensors::layout::{check_tensor, check_type};
-use crate::tensors::options::option;
+use crate::tensors::options::{CONFIG_PATH, Configured};
 use crate::tensors::outputs::Outputs;
+use crate::tensors::parameters::{Parameter, Table, Written};
 use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
+
+/// The parameters of this component alone.
+pub(crate) const PARAMETERS: Table = Table {
+    name: "cif_search",
+    lines: &[&CONFIG_PATH, &DECODER],
+};
+
+/// The parameters that [`cif_options`] reads.
+pub(crate) const CIF: Table = Table {
+    name: "CIF",
+    lines: &[&CHUNK_SIZE, &CIF_THRESHOLD, &TAIL_THRESHOLD],
+};
+
+const CHUNK_SIZE: Parameter<WindowFrames> = Parameter::new(
+    "chunk_size",
+    "frames of a window that look back, that belong to it, that look ahead",
+)
+.default("5, 10, 5");
+const CIF_THRESHOLD: Configured<f32> = Configured {
+    parameter: Parameter::new("cif_threshold", "the sum of alphas at which a token ends")
+        .default(1.0),
+    section: "predictor_conf",
+    key: "threshold",
+};
+const TAIL_THRESHOLD: Configured<f32> = Configured {
+    parameter: Parameter::new(
+        "tail_threshold",
+        "what is added to that sum at a stream's end, so that a nearly complete token is not lost",
+    )
+    .default(0.45),
+    section: "predictor_conf",
+    key: "tail_threshold",
+};
+
+/// Frames of a window: those that look back, its own, those that look ahead.
+struct WindowFrames([usize; 3]);
+
+impl Written for WindowFrames {
+    const KIND: &'static str = "three whole numbers";
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let sizes: Vec<usize> = text
+            .split(',')
+            .map_while(|size| size.trim().parse().ok())
+            .collect();
+        let sizes = sizes.try_into();
+        sizes
+            .map(Self)
+            .map_err(|_| "is not three frame counts, as in '5, 10, 5'")
+    }
+}
 
 /// An ensemble's first step ends its streams sooner. What it does not know of any more is ended here.
 const ENDS: Ends = Ends {
@@ -65,17 +118,6 @@ struct Window<'r> {
 }
 
 impl CifSearch {
-    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] = &[
-        paraformer_scoring::PARAMETERS,
-        &[
-            "config_path",
-            "decoder",
-            "chunk_size",
-            "cif_threshold",
-            "tail_threshold",
-        ],
-    ];
-
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
         check_tensor(config.input("enc")?, DataType::Fp32, &[None, None])?;
@@ -341,28 +383,12 @@ pub(crate) fn heard(ids: &[i64], fires: &[Frames]) -> impl Iterator<Item = Heard
 
 /// CIF's options: parameters, or the predictor's in the model's config.yaml, or the reference's values.
 pub(crate) fn cif_options(context: &ModelContext) -> Result<CifOptions, Error> {
-    let parameters = &context.config.parameters;
-    let mut options = CifOptions::default();
-    let predictor = |key| ("config_path", "predictor_conf", key);
-    if let Some(threshold) = option(context, "cif_threshold", predictor("threshold"))? {
-        options.threshold = threshold;
-    }
-    if let Some(tail) = option(context, "tail_threshold", predictor("tail_threshold"))? {
-        options.tail_threshold = tail;
-    }
-    if let Some(text) = parameters.text("chunk_size") {
-        let sizes: Vec<usize> = text
-            .split(',')
-            .map_while(|size| size.trim().parse().ok())
-            .collect();
-        options.chunk_size = sizes.try_into().map_err(|_| {
-            Error::parameter(
-                "chunk_size",
-                format!("'{text}' is not three frame counts, as in '5, 10, 5'"),
-            )
-        })?;
-    }
-    Ok(options)
+    Ok(CifOptions {
+        chunk_size: CHUNK_SIZE.read(context)?.0,
+        threshold: CIF_THRESHOLD.read(context)?,
+        tail_threshold: TAIL_THRESHOLD.read(context)?,
+        ..CifOptions::default()
+    })
 }
 
 impl Component for CifSearch {

@@ -11,12 +11,29 @@ use triton_backend::{Error, ModelContext};
 
 use crate::component::Component;
 use crate::steps::scoring::{Decoder, Scoring};
+use crate::tensors::parameters::{File, Parameter, Table};
 
 /// SenseVoice's encoder puts four frames in front of the audio's: language, emotion, event, text normalisation.
 const SENSE_VOICE_PROMPT: usize = 4;
 
 /// The parameters that [`CtcDecoder`] reads.
-pub(crate) const PARAMETERS: &[&str] = &["tokenizer_path", "blank_id", "prompt_frames"];
+pub(crate) const PARAMETERS: Table = Table {
+    name: "ctc_scoring",
+    lines: &[&TOKENIZER_PATH, &BLANK_ID, &PROMPT_FRAMES],
+};
+
+const TOKENIZER_PATH: Parameter<File> = Parameter::new(
+    "tokenizer_path",
+    "a sentencepiece model with a piece for every column of `ctc_logits`",
+)
+.required();
+const BLANK_ID: Parameter<u32> =
+    Parameter::new("blank_id", "the column that stands for no token").default(0);
+const PROMPT_FRAMES: Parameter<usize> = Parameter::new(
+    "prompt_frames",
+    "leading frames that hold no audio: a row with no more is an empty transcript",
+)
+.otherwise(r"4 if the vocabulary has tags like `<\|zh\|>`, else 0");
 
 /// Loads the component.
 pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
@@ -34,17 +51,16 @@ pub(crate) struct CtcDecoder {
 impl CtcDecoder {
     /// The decoder that a config describes.
     pub(crate) fn load(context: &ModelContext) -> Result<Self, Error> {
-        let parameters = &context.config.parameters;
-        let tokenizer = Tokenizer::from_file(context.file("tokenizer_path")?)
-            .map_err(|error| Error::parameter("tokenizer_path", error.to_string()))?;
+        let tokenizer = Tokenizer::from_file(TOKENIZER_PATH.read(context)?)
+            .map_err(|error| Error::parameter(TOKENIZER_PATH.name(), error.to_string()))?;
         let prompt = if tokenizer.has_tags() {
             SENSE_VOICE_PROMPT
         } else {
             0
         };
         Ok(Self {
-            blank: parameters.get("blank_id")?.unwrap_or(0),
-            prompt_frames: parameters.get("prompt_frames")?.unwrap_or(prompt),
+            blank: BLANK_ID.read(context)?,
+            prompt_frames: PROMPT_FRAMES.find(context)?.unwrap_or(prompt),
             tokenizer,
         })
     }

@@ -14,7 +14,21 @@ use crate::component::{Component, Worker};
 use crate::tensors::audio::{self, Audio, AudioReader};
 use crate::tensors::layout::Layout;
 use crate::tensors::layout::{check_tensor, check_type};
-use crate::tensors::options::{self, threads};
+use crate::tensors::options::threads;
+use crate::tensors::parameters::{Count, Parameter, Table};
+
+/// The parameters of this component alone.
+pub(crate) const PARAMETERS: Table = Table {
+    name: "feature_extractor",
+    lines: &[&PAD_TO_MULTIPLE],
+};
+
+const PAD_TO_MULTIPLE: Parameter<Count> = Parameter::new(
+    "pad_to_multiple",
+    "round `speech` up with zeros to a multiple of this many frames (60 ms each), so that the encoder can batch requests of nearly \
+     equal length. Only for encoders that mask by length: SenseVoice yes, Paraformer no",
+)
+.default(1);
 
 /// The loaded component.
 pub(crate) struct FeatureExtractor {
@@ -36,25 +50,18 @@ struct Job<'r> {
 }
 
 impl FeatureExtractor {
-    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] = &[
-        options::FRONTEND,
-        audio::PARAMETERS,
-        &["pad_to_multiple", "threads"],
-    ];
-
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
         let frontend = audio::frontend(context)?;
         let speech = [None, Some(frontend.feature_dim())];
         check_tensor(config.output("speech")?, DataType::Fp32, &speech)?;
         check_type(config.output("speech_lengths")?, DataType::Int32)?;
-        let pad_to_multiple = config.parameters.get::<NonZeroUsize>("pad_to_multiple")?;
         Ok(Arc::new(Self {
             reader: AudioReader::new(context, frontend.options().sample_rate, "wav", "wav_lens")?,
             layout: Layout {
                 batched: config.batches(),
             },
-            pad_to_multiple: pad_to_multiple.map_or(1, NonZeroUsize::get),
+            pad_to_multiple: PAD_TO_MULTIPLE.read(context)?,
             threads: threads(context)?,
             frontend,
         }))

@@ -11,7 +11,16 @@ use wav_frontend::lfr_cmvn_pe::{LfrCmvnPe as Step, LfrCmvnPeOptions};
 use crate::component::{Component, Worker};
 use crate::tensors::layout::dim;
 use crate::tensors::layout::{check_tensor, check_type};
-use crate::tensors::options::{self, cmvn_beside, frontend_error, frontend_options, option};
+use crate::tensors::options::{
+    CMVN_PATH_BESIDE, ENCODER_OUTPUT_SIZE, cmvn, frontend_error, frontend_options,
+};
+use crate::tensors::parameters::Table;
+
+/// The parameters of this component, besides the front end's.
+pub(crate) const PARAMETERS: Table = Table {
+    name: "lfr_cmvn_pe",
+    lines: &[&CMVN_PATH_BESIDE, &ENCODER_OUTPUT_SIZE],
+};
 
 /// The loaded component.
 pub(crate) struct LfrCmvnPe {
@@ -29,9 +38,6 @@ struct Stepper {
 }
 
 impl LfrCmvnPe {
-    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] =
-        &[options::FRONTEND, &["cmvn_path", "encoder_output_size"]];
-
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
         let frontend = frontend_options(context)?;
@@ -50,15 +56,8 @@ impl LfrCmvnPe {
         {
             options.window_frames = frames;
         }
-        let size = option(
-            context,
-            "encoder_output_size",
-            ("config_path", "encoder_conf", "output_size"),
-        )?;
-        if let Some(size) = size {
-            options.encoder_output_size = size;
-        }
-        let step = Step::new(options, cmvn_beside(context)?)
+        options.encoder_output_size = ENCODER_OUTPUT_SIZE.read(context)?;
+        let step = Step::new(options, cmvn(context, &CMVN_PATH_BESIDE)?)
             .map_err(|error| frontend_error(context, &error))?;
         let frame = [None, Some(step.feature_dim())];
         check_tensor(config.output("chunk_xs_out")?, DataType::Fp32, &frame)?;

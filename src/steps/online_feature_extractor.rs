@@ -21,10 +21,27 @@ use crate::component::{Component, Worker};
 use crate::tensors::audio::{AudioReader, MAX_AUDIO_SECONDS};
 use crate::tensors::layout::check_tensor;
 use crate::tensors::layout::dim;
-use crate::tensors::options::{self, frontend_options};
+use crate::tensors::options::frontend_options;
+use crate::tensors::parameters::{Parameter, Table};
 use crate::tensors::sequences::{Ends, Leased, Streams};
 
 mod short_chunks;
+
+/// The parameters of this component, besides the front end's.
+pub(crate) const PARAMETERS: Table = Table {
+    name: "online_feature_extractor",
+    lines: &[
+        &CHUNK_SIZE_S,
+        &short_chunks::SHORT_CHUNKS,
+        &MAX_AUDIO_SECONDS,
+    ],
+};
+
+const CHUNK_SIZE_S: Parameter<f64> = Parameter::new(
+    "chunk_size_s",
+    "length of a chunk; a multiple of 0.06. No chunk may be longer, whatever `max_audio_seconds` is",
+)
+.default(0.6);
 
 /// A live client sends a chunk every 600 ms.
 const ENDS: Ends = Ends {
@@ -48,15 +65,10 @@ struct OnlineInstance {
 }
 
 impl OnlineFeatureExtractor {
-    pub(crate) const PARAMETERS: &'static [&'static [&'static str]] = &[
-        options::FRONTEND,
-        &["chunk_size_s", "short_chunks", MAX_AUDIO_SECONDS],
-    ];
-
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
         let options = frontend_options(context)?;
-        let chunk_size_s = config.parameters.get("chunk_size_s")?.unwrap_or(0.6);
+        let chunk_size_s = CHUNK_SIZE_S.read(context)?;
         let frontend = OnlineFrontend::new(&options, chunk_size_s)
             .map_err(|error| Error::Config(error.to_string()))?;
         let num_mel_bins = options.num_mel_bins;

@@ -12,12 +12,24 @@ use triton_backend::{Error, ModelContext, info};
 
 use crate::component::Component;
 use crate::steps::scoring::{Decoder, Scoring};
+use crate::tensors::parameters::{File, Parameter, Table};
 
 /// The parameters that [`TokenDecoder`] reads.
-pub(crate) const PARAMETERS: &[&str] = &["vocabulary", "raw"];
+pub(crate) const PARAMETERS: Table = Table {
+    name: "paraformer_scoring",
+    lines: &[&VOCABULARY, &RAW],
+};
 
-/// Parameters of the Python step that never had a meaning.
-pub(crate) const IGNORED: &[&str] = &["ignore_id", "lm_path"];
+const VOCABULARY: Parameter<File> = Parameter::new(
+    "vocabulary",
+    "`tokens.json`, or a config.yaml with a `token_list` (strings as written)",
+)
+.required();
+const RAW: Parameter<bool> = Parameter::new(
+    "raw",
+    "true: tokens one after the other as they are, `@@` included",
+)
+.default(false);
 
 /// Loads the component.
 pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
@@ -33,8 +45,8 @@ pub(crate) struct TokenDecoder {
 impl TokenDecoder {
     /// The decoder that a config describes.
     pub(crate) fn load(context: &ModelContext) -> Result<Self, Error> {
-        let vocabulary = Vocabulary::from_file(context.file("vocabulary")?)
-            .map_err(|error| Error::parameter("vocabulary", error.to_string()))?;
+        let vocabulary = Vocabulary::from_file(VOCABULARY.read(context)?)
+            .map_err(|error| Error::parameter(VOCABULARY.name(), error.to_string()))?;
         if vocabulary.subwords().is_none() {
             info!(
                 "model '{}': no token of its vocabulary is marked as a part of a word (@@); if it should have such \
@@ -42,9 +54,10 @@ impl TokenDecoder {
                 context.name
             );
         }
-        let join = match context.config.parameters.flag("raw")? {
-            Some(true) => Join::Raw,
-            _ => Join::Words,
+        let join = if RAW.read(context)? {
+            Join::Raw
+        } else {
+            Join::Words
         };
         Ok(Self { vocabulary, join })
     }

@@ -7,20 +7,29 @@ use wav_frontend::Frontend;
 
 use crate::tensors::layout::Layout;
 use crate::tensors::layout::{check_tensor, check_type};
-use crate::tensors::options::{cmvn, frontend_error, frontend_options};
+use crate::tensors::options::{CMVN_PATH, THREADS, cmvn, frontend_error, frontend_options};
+use crate::tensors::parameters::{Parameter, Table};
 
 /// No audio has samples beyond this, yet floats do, and their power would overflow to infinity.
 const LOUDEST: f32 = 1.0e6;
 
-/// The parameters that [`AudioReader`] and [`frontend`] read, besides the front end's options.
-pub(crate) const PARAMETERS: &[&str] = &["cmvn_path", MAX_AUDIO_SECONDS];
+/// What components take that make an encoder's features of audio, besides the front end's options.
+pub(crate) const FEATURES: Table = Table {
+    name: "Features",
+    lines: &[&CMVN_PATH, &MAX_AUDIO_SECONDS, &THREADS],
+};
 
 /// The parameter that limits a row of audio, or a stream's chunk.
-pub(crate) const MAX_AUDIO_SECONDS: &str = "max_audio_seconds";
+pub(crate) const MAX_AUDIO_SECONDS: Parameter<f64> = Parameter::new(
+    "max_audio_seconds",
+    "a longer row, or chunk of a stream, is refused, see [How much audio](#how-much-audio)",
+)
+.default(600.0)
+.within("above 0", |seconds| *seconds > 0.0);
 
 /// The offline front end that a config describes.
 pub(crate) fn frontend(context: &ModelContext) -> Result<Frontend, Error> {
-    Frontend::new(frontend_options(context)?, Some(cmvn(context)?))
+    Frontend::new(frontend_options(context)?, Some(cmvn(context, &CMVN_PATH)?))
         .map_err(|error| frontend_error(context, &error))
 }
 
@@ -46,16 +55,7 @@ struct Limit {
 impl Limit {
     /// The limit that a config sets; `inf` is none.
     fn load(context: &ModelContext, sample_rate: u32) -> Result<Self, Error> {
-        let seconds: f64 = context
-            .config
-            .parameters
-            .get(MAX_AUDIO_SECONDS)?
-            .unwrap_or(600.0);
-        if seconds.is_nan() || seconds <= 0.0 {
-            let message = format!("{seconds} is not above 0");
-            return Err(Error::parameter(MAX_AUDIO_SECONDS, message));
-        }
-        Ok(Self::new(seconds, sample_rate))
+        Ok(Self::new(MAX_AUDIO_SECONDS.read(context)?, sample_rate))
     }
 
     /// Rounded down, but for what binary fractions are off: 2.3 s are 36800 samples, not 36799.
@@ -71,8 +71,9 @@ impl Limit {
         let Some((row, length)) = rows.find(|&(_, &length)| length as f64 > *samples) else {
             return Ok(());
         };
+        let parameter = MAX_AUDIO_SECONDS.name();
         let message = format!(
-            "row {row} is {length} samples; parameter {MAX_AUDIO_SECONDS} ({seconds} s) allows {samples}"
+            "row {row} is {length} samples; parameter {parameter} ({seconds} s) allows {samples}"
         );
         Err(Error::input(name, message))
     }

@@ -5,4 +5,5 @@ pub(crate) mod layout;
 pub(crate) mod memory;
 pub(crate) mod options;
 pub(crate) mod outputs;
+pub(crate) mod parameters;
 pub(crate) mod sequences;

@@ -17,6 +17,7 @@ use wav_frontend::{Frontend, Row as FeatureRow};
 
 use self::collector::Collector;
 use crate::component::{Component, Worker};
+use crate::pipelines::options::{self, ENCODER, calls_in_flight};
 use crate::pipelines::scheduler::batch::{Limits, choose};
 use crate::pipelines::scheduler::pool::Pool;
 use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault};
@@ -26,24 +27,36 @@ use crate::tensors::layout::Layout;
 use crate::tensors::memory::{room, zeros};
 use crate::tensors::options::threads;
 use crate::tensors::outputs::Outputs;
+use crate::tensors::parameters::{Count, Parameter, Table};
 
-/// The parameters that every pipeline reads.
-pub(crate) const PARAMETERS: &[&str] = &[
-    "encoder",
-    "max_padding_percent",
+/// The parameters that offline pipelines have beside those of all pipelines.
+pub(crate) const PARAMETERS: Table = Table {
+    name: "Offline pipelines",
+    lines: &[&CALLS_IN_FLIGHT, &MAX_FRAMES_PER_CALL],
+};
+
+const CALLS_IN_FLIGHT: Parameter<Count> = calls_in_flight(4);
+const MAX_FRAMES_PER_CALL: Parameter<Count> = Parameter::new(
     "max_frames_per_call",
-    "max_rows_per_call",
-    "calls_in_flight",
-    "threads",
-    warmup::PARAMETER,
-];
+    "the most frames of a call, padding included",
+)
+.otherwise("no limit");
+
+/// The parameter `max_padding_percent` of a model that has this default.
+const fn max_padding_percent(default: f64) -> Parameter<f64> {
+    Parameter::new(
+        "max_padding_percent",
+        "rows of different lengths share a call as long as at most so much of it is padding",
+    )
+    .default(default)
+}
 
 /// What tells one offline model from another.
 pub(crate) trait Recogniser: Send + Sync + Sized + 'static {
     /// What a row has beside its audio; the default is good for a warm-up.
     type Extra: Copy + Default + Send + Sync;
-    /// Padding that is allowed if the config does not say.
-    const PADDING_PERCENT: f64;
+    /// The padding that is allowed.
+    const MAX_PADDING_PERCENT: Parameter<f64>;
 
     /// Reads what each of the `rows` rows of a request has beside its audio, and checks it: the encoder sees nothing that
     /// a client can get wrong.
@@ -104,21 +117,12 @@ impl<R: Recogniser> OfflinePipeline<R> {
     /// Loads what all pipelines have in common.
     pub(crate) fn load(context: &ModelContext, recogniser: R) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
-        let parameters = &config.parameters;
         let frontend = audio::frontend(context)?;
-        let rows = usize::try_from(config.max_batch_size).unwrap_or(0).max(1);
-        let count = |key| {
-            parameters
-                .get::<NonZeroUsize>(key)
-                .map(|count| count.map(NonZeroUsize::get))
-        };
-        let rows = count("max_rows_per_call")?.unwrap_or(rows);
+        let rows = options::max_rows_per_call(context)?;
         let limits = Limits {
             rows: if recogniser.rows_go_alone() { 1 } else { rows },
-            frames: count("max_frames_per_call")?.unwrap_or(usize::MAX),
-            padding_percent: parameters
-                .get("max_padding_percent")?
-                .unwrap_or(R::PADDING_PERCENT),
+            frames: MAX_FRAMES_PER_CALL.find(context)?.unwrap_or(usize::MAX),
+            padding_percent: R::MAX_PADDING_PERCENT.read(context)?,
         };
         let threads = threads(context)?;
         let shapes = warmup::shapes(context, limits.rows)?;
@@ -127,10 +131,10 @@ impl<R: Recogniser> OfflinePipeline<R> {
             outputs: Arc::new(Outputs::of(config)?),
             limits,
             threads,
-            encoder: parameters.text("encoder").unwrap_or("encoder").to_owned(),
+            encoder: ENCODER.read(context)?,
             caller: Caller::new(context)?,
             pool: Pool::new(threads.get())?,
-            queue: Queue::new(count("calls_in_flight")?.unwrap_or(4)),
+            queue: Queue::new(CALLS_IN_FLIGHT.read(context)?),
             recogniser,
             frontend,
         });

@@ -8,23 +8,31 @@ use asr_decode::Transcript;
 use triton_backend::{Call, Error, ModelContext, Reply, Request, info};
 
 use crate::component::Component;
-use crate::pipelines::offline::{OfflinePipeline, Recogniser};
+use crate::pipelines::offline::{OfflinePipeline, Recogniser, max_padding_percent};
 use crate::steps::paraformer_scoring::TokenDecoder;
 use crate::steps::scoring::Decoder;
+use crate::tensors::parameters::{Parameter, Table};
 
 /// The parameters of this component alone.
-pub(crate) const PARAMETERS: &[&str] = &[SERVES_SILENCE];
+pub(crate) const PARAMETERS: Table = Table {
+    name: "paraformer",
+    lines: &[&Paraformer::MAX_PADDING_PERCENT, &SERVES_SILENCE],
+};
 
-/// Whether the encoder answers a row in which it finds no token with a `token_num` of 0; as exported, it fails.
-const SERVES_SILENCE: &str = "encoder_serves_silence";
+const SERVES_SILENCE: Parameter<bool> = Parameter::new(
+    "encoder_serves_silence",
+    "true: the encoder answers a row in which it finds no token, alone and beside others, with a `token_num` of 0. \
+     `triton-funasr repo` makes the encoder so and sets it",
+)
+.default(false);
 
 /// Loads the component.
 pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
-    let serves_silence = context.config.parameters.flag(SERVES_SILENCE)?;
-    let serves_silence = serves_silence.unwrap_or(false);
+    let serves_silence = SERVES_SILENCE.read(context)?;
     info!(
-        "model '{}': {SERVES_SILENCE} is {serves_silence}: {}",
+        "model '{}': {} is {serves_silence}: {}",
         context.name,
+        SERVES_SILENCE.name(),
         if serves_silence {
             "rows share calls of the encoder"
         } else {
@@ -48,7 +56,7 @@ struct Paraformer {
 impl Recogniser for Paraformer {
     type Extra = ();
     /// The predictor's convolution sees what lies behind a row's end, which can change its last token.
-    const PADDING_PERCENT: f64 = 0.0;
+    const MAX_PADDING_PERCENT: Parameter<f64> = max_padding_percent(0.0);
 
     fn extras(&self, _: &Request, rows: usize) -> Result<Vec<()>, Error> {
         Ok(vec![(); rows])

@@ -2,23 +2,29 @@
 //!
 //! The ensemble's tensors: `WAV`, `WAV_LENS`, `LANGUAGE`, `TEXT_NORM` in, `TRANSCRIPTS` out.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use asr_decode::Transcript;
 use triton_backend::{Call, DataType, Error, ModelContext, Reply, Request, excerpt};
 
 use crate::component::Component;
-use crate::pipelines::offline::{OfflinePipeline, Recogniser};
+use crate::pipelines::offline::{OfflinePipeline, Recogniser, max_padding_percent};
 use crate::steps::ctc_scoring::CtcDecoder;
 use crate::steps::scoring::Decoder;
 use crate::tensors::layout::{Layout, dim};
+use crate::tensors::parameters::{Count, Parameter, Table};
 
 /// The parameters of this component alone.
-pub(crate) const PARAMETERS: &[&str] = &[PROMPT_IDS];
+pub(crate) const PARAMETERS: Table = Table {
+    name: "sensevoice",
+    lines: &[&SenseVoice::MAX_PADDING_PERCENT, &PROMPT_IDS],
+};
 
-/// Rows of the encoder's embedding that `LANGUAGE` and `TEXT_NORM` pick from.
-const PROMPT_IDS: &str = "prompt_ids";
+const PROMPT_IDS: Parameter<Count> = Parameter::new(
+    "prompt_ids",
+    "ids that `LANGUAGE` and `TEXT_NORM` pick from: rows of the encoder's embedding. `triton-funasr repo` reads it from the file",
+)
+.default(16);
 
 /// What the published model knows, by the names of its authors.
 const LANGUAGES: Names = &[
@@ -77,12 +83,11 @@ impl PromptInput {
                 )));
             }
         };
-        let ids: Option<NonZeroUsize> = config.parameters.get(PROMPT_IDS)?;
         Ok(Self {
             name,
             names,
             text,
-            ids: ids.map_or(16, |ids| i32::try_from(ids.get()).unwrap_or(i32::MAX)),
+            ids: i32::try_from(PROMPT_IDS.read(context)?).unwrap_or(i32::MAX),
             layout: Layout {
                 batched: config.batches(),
             },
@@ -151,7 +156,7 @@ struct Prompt {
 impl Recogniser for SenseVoice {
     type Extra = Prompt;
     /// The encoder masks what lies behind a row's end: padding costs time and changes nothing.
-    const PADDING_PERCENT: f64 = 20.0;
+    const MAX_PADDING_PERCENT: Parameter<f64> = max_padding_percent(20.0);
 
     fn extras(&self, request: &Request, rows: usize) -> Result<Vec<Prompt>, Error> {
         let languages = self.language.read(request, rows)?.into_iter();

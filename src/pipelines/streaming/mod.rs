@@ -12,4 +12,5 @@ mod pipeline;
 mod rehearsal;
 mod stream;
 
-pub(crate) use self::pipeline::{PARAMETERS, load};
+pub(crate) use self::models::PARAMETERS;
+pub(crate) use self::pipeline::load;

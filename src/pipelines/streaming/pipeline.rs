@@ -1,6 +1,5 @@
 //! The way of a request through the streaming pipeline.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,15 +9,15 @@ use triton_backend::{
 use wav_frontend::Workspace;
 
 use super::calls;
-use super::models::Models;
+use super::models::{CALLS_IN_FLIGHT, Models};
 use super::stream::{Need, Queued, Stream, StreamRequest, Tokens, Windows};
 use crate::component::{Component, Worker};
+use crate::pipelines::options::max_rows_per_call;
 use crate::pipelines::scheduler::pool::Pool;
 use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault};
 use crate::pipelines::warmup;
-use crate::steps::paraformer_scoring;
-use crate::tensors::audio::{self, AudioReader};
-use crate::tensors::options::{self, threads};
+use crate::tensors::audio::AudioReader;
+use crate::tensors::options::threads;
 use crate::tensors::outputs::Outputs;
 use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
 
@@ -27,29 +26,6 @@ const ENDS: Ends = Ends {
     patience: Duration::from_secs(2),
     first_step: false,
 };
-
-/// The parameters that this component reads.
-pub(crate) const PARAMETERS: &[&[&str]] = &[
-    options::FRONTEND,
-    audio::PARAMETERS,
-    paraformer_scoring::PARAMETERS,
-    &[
-        "encoder",
-        "decoder",
-        "chunk_size",
-        "cif_threshold",
-        "tail_threshold",
-        "tail_padding_ms",
-        "encoder_output_size",
-        "decoder_caches",
-        "decoder_cache_frames",
-        "windows_per_turn",
-        "max_rows_per_call",
-        "calls_in_flight",
-        "threads",
-        warmup::PARAMETER,
-    ],
-];
 
 /// The loaded component.
 pub(super) struct StreamingPipeline {
@@ -75,19 +51,12 @@ struct Begun {
 /// Loads the component.
 pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
     let config = &context.config;
-    let parameters = &config.parameters;
     let models = Models::load(context)?;
     // Sizes that cannot be used fail here and not with the first stream.
     Stream::new(&models)?;
-    let count = |key| {
-        parameters
-            .get::<NonZeroUsize>(key)
-            .map(|count| count.map(NonZeroUsize::get))
-    };
-    let calls = count("calls_in_flight")?.unwrap_or(2);
+    let calls = CALLS_IN_FLIGHT.read(context)?;
     let sample_rate = models.frontend.frontend().options().sample_rate;
-    let most_rows = count("max_rows_per_call")?
-        .unwrap_or(usize::try_from(config.max_batch_size).unwrap_or(0).max(1));
+    let most_rows = max_rows_per_call(context)?;
     let pipeline = Arc::new(StreamingPipeline {
         reader: AudioReader::of_chunks(context, sample_rate, usize::MAX, "WAV", "WAV_LENS")?,
         outputs: Outputs::of(config)?,

@@ -10,6 +10,11 @@ use asr_decode::cif::DecoderCall;
 use triton_backend::{Call, Caller, CorrelationId, Error, ModelContext, Reply, Sequence, verbose};
 
 use crate::tensors::layout::dim;
+use crate::tensors::parameters::{Parameter, Text};
+
+/// The parameter that names it.
+pub(crate) const DECODER: Parameter<Text> =
+    Parameter::new("decoder", "the decoder model to call").default("decoder");
 
 /// The model called.
 pub(super) struct Decoder {
@@ -37,9 +42,8 @@ pub(super) struct Session {
 
 impl Decoder {
     pub(super) fn load(context: &ModelContext, frames: usize) -> Result<Arc<Self>, Error> {
-        let model = context.config.parameters.text("decoder");
         Ok(Arc::new(Self {
-            model: model.unwrap_or("decoder").to_owned(),
+            model: DECODER.read(context)?,
             caller: Caller::new(context)?,
             frames,
         }))

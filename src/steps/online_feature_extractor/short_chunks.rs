@@ -5,6 +5,36 @@ use std::time::{Duration, Instant};
 
 use triton_backend::{Error, ModelContext, warn};
 
+use crate::tensors::parameters::{Parameter, Written};
+
+/// The parameter that says what becomes of them.
+pub(super) const SHORT_CHUNKS: Parameter<Remedy> = Parameter::new(
+    "short_chunks",
+    "what becomes of a chunk shorter than `chunk_size_s` which is not its stream's last: `pad` fills it up with silence, as the Python \
+     step does, which makes the text wrong; the log says so at most once a minute, with the number of such chunks. `refuse` refuses \
+     it, and the stream stays as it was",
+)
+.default("pad");
+
+/// What becomes of a short chunk.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Remedy {
+    Pad,
+    Refuse,
+}
+
+impl Written for Remedy {
+    const KIND: &'static str = "`pad` or `refuse`";
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "pad" => Ok(Self::Pad),
+            "refuse" => Ok(Self::Refuse),
+            _ => Err("is neither pad nor refuse"),
+        }
+    }
+}
+
 /// How long the log says nothing more of them.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -26,18 +56,10 @@ struct Noted {
 impl ShortChunks {
     /// As the parameter `short_chunks` wants it.
     pub(super) fn load(context: &ModelContext, chunk_samples: usize) -> Result<Self, Error> {
-        let refuse = match context.config.parameters.text("short_chunks") {
-            None | Some("pad") => false,
-            Some("refuse") => true,
-            Some(other) => {
-                let message = format!("'{other}' is neither pad nor refuse");
-                return Err(Error::parameter("short_chunks", message));
-            }
-        };
         Ok(Self {
             model: context.name.clone(),
             chunk_samples,
-            refuse,
+            refuse: SHORT_CHUNKS.read(context)? == Remedy::Refuse,
             noted: Mutex::default(),
         })
     }
