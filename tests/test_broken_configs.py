@@ -11,6 +11,7 @@ from support.client import InferenceServerException, serving
 from support.recordings import WITH_ITN, recordings
 from support.repository import (
     add_model,
+    chain,
     copy_sensevoice,
     edit_config,
     fresh_directory,
@@ -187,6 +188,24 @@ def test_the_model_does_not_load_and_the_error_says_why(on_demand, broken):
     client.http.load_model(name)
     assert client.http.is_model_ready(name)
     client.http.unload_model(name)
+
+
+def test_an_unknown_parameter_is_a_warning_with_the_nearest_name(on_demand):
+    client, repository = on_demand
+    name = "misspelt"
+    given = {"pad_to_multiples": "8", "dithr": "1", "colour": "blue", "ignore_id": "-1", "EXECUTION_ENV_PATH": "/nowhere"}
+    add_model(repository, name, FRONT_END, chain(*(with_parameter(*pair) for pair in given.items())))
+    client.http.load_model(name)
+    assert client.http.is_model_ready(name)
+    client.http.unload_model(name)
+    lines = [line for line in client.server.log().splitlines() if f"model '{name}': component" in line]
+    assert all(line.startswith("W") for line in lines)
+    about = f"model '{name}': component 'feature_extractor' does not know parameter"
+    assert [line.partition("] ")[2].strip('"') for line in lines] == [
+        f"{about} 'colour'",
+        f"{about} 'dithr'; did you mean 'dither'?",
+        f"{about} 'pad_to_multiples'; did you mean 'pad_to_multiple'?",
+    ]
 
 
 def test_a_server_that_loads_everything_does_not_start():

@@ -112,6 +112,36 @@ fn a_component_has_no_parameter_twice() {
     }
 }
 
+/// The code of the source files below a directory, tests left out.
+fn code(directory: &Path) -> String {
+    let entries = fs::read_dir(directory).unwrap();
+    let texts = entries.map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return code(&path);
+        }
+        if path.ends_with("tests.rs") {
+            return String::new();
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let (code, _) = text.split_once("#[cfg(test)]\nmod ").unwrap_or((&text, ""));
+        code.to_owned()
+    });
+    texts.collect()
+}
+
+#[test]
+fn every_parameter_is_in_a_table() {
+    let code = code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let known: BTreeSet<&str> = COMPONENTS.iter().flat_map(Entry::known).collect();
+    let read: BTreeSet<&str> = code
+        .split("Parameter::new(")
+        .skip(1)
+        .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
+        .collect();
+    assert_eq!(read, known);
+}
+
 #[test]
 fn tables_of_one_name_are_one() {
     for table in COMPONENTS.iter().flat_map(|entry| entry.tables) {
