@@ -16,7 +16,7 @@ pub struct Golden {
     pub answer: String,
 }
 
-/// Reads a file that [`parse`] understands.
+/// Reads a `golden.tsv`.
 pub fn read(path: &Path) -> Result<Vec<Golden>> {
     fs::read_to_string(path)
         .map_err(anyhow::Error::from)
