@@ -129,11 +129,6 @@ def repository():
     for name, text in configs.items():
         (path / name / "1").mkdir(parents=True)
         (path / name / "config.pbtxt").write_text(text)
-    # The published model has 25055 pieces, the demo's 178; the rest of the shapes is the same.
-    encoder = path / "encoder/config.pbtxt"
-    text = encoder.read_text()
-    assert "dims: [ -1, 25055 ]" in text
-    encoder.write_text(text.replace("dims: [ -1, 25055 ]", "dims: [ -1, 178 ]"))
     shutil.copy(EXPORT / "am.mvn", path / "feature_extractor")
     shutil.copy(EXPORT / "config.yaml", path / "feature_extractor")
     shutil.copy(EXPORT / TOKENIZER, path / "scoring")
