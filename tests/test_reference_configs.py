@@ -182,6 +182,7 @@ def _filled(shipped):
     """The repository of this project with the demo's files put where its README says."""
     path = fresh_directory("shipped")
     shutil.copytree(shipped, path, dirs_exist_ok=True)
+    edit_config(path / "encoder", replaced("dims: [ -1, 25055 ]", f"dims: [ -1, {PIECES} ]"))
     shutil.copy(EXPORT / "am.mvn", path / "feature_extractor")
     shutil.copy(EXPORT / "config.yaml", path / "feature_extractor")
     shutil.copy(EXPORT / TOKENIZER, path / "scoring")
