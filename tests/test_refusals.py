@@ -1,6 +1,7 @@
 """What a client is told, and what the server counts under which reason, when a request waits for too long, finds the queue
 full, or is taken back: docs/operations.md has it as a table."""
 
+import shutil
 import re
 import time
 from functools import partial
@@ -66,6 +67,8 @@ def queued(request):
             else:
                 edit = with_queue(policy)
                 add_copy(repository, waiting, "sensevoice_encoder", edit)
+                # Its other config has no queue.
+                shutil.rmtree(repository / waiting / "configs")
                 add_pipeline(repository, top, "sensevoice", with_parameter("encoder", waiting))
     with serving(repository, SOON, *([PIPELINE] if form == "pipelines" else [])) as client:
         client.wait_until(lambda: "Started Metrics Service" in client.server.log())
