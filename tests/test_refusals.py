@@ -1,8 +1,8 @@
 """What a client is told, and what the server counts under which reason, when a request waits for too long, finds the queue
 full, or is taken back: docs/operations.md has it as a table."""
 
-import shutil
 import re
+import shutil
 import time
 from functools import partial
 

@@ -32,6 +32,24 @@ pub struct Tensor {
     pub dims: Option<Vec<Option<i64>>>,
 }
 
+impl Tensor {
+    /// Its dimensions as a Triton config writes them, -1 where the file leaves the size open; `None` if it leaves the rank open.
+    pub fn config_dims(&self) -> Option<Vec<i64>> {
+        let dims = self.dims.as_deref()?;
+        Some(dims.iter().map(|dim| dim.unwrap_or(-1)).collect())
+    }
+}
+
+/// Whether the official ONNX Runtime backend takes a config's dimensions beside those of the file: an output's must be the
+/// file's, an input's may be any number where the file leaves the size open.
+pub fn config_fits(config: &[i64], file: &[i64], is_output: bool) -> bool {
+    config.len() == file.len()
+        && config
+            .iter()
+            .zip(file)
+            .all(|(config, file)| config == file || (!is_output && *file == -1))
+}
+
 /// Types of elements, numbered as in `TensorProto.DataType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Element(pub i32);

@@ -13,7 +13,7 @@ mod wire;
 
 pub use edit::Edit;
 pub use error::OnnxError;
-pub use interface::{Element, Interface, Tensor};
+pub use interface::{Element, Interface, Tensor, config_fits};
 pub use prune::{keep_outputs, output_names};
 pub use silence::{Silence, guard_silence};
 pub use table::table_rows;

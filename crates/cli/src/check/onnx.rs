@@ -1,6 +1,6 @@
 //! Configs of ONNX models against their files, by the rules of NVIDIA's ONNX Runtime backend.
 
-use onnx_file::{Interface, Tensor};
+use onnx_file::{Interface, Tensor, config_fits};
 
 use super::finding::Finding;
 use super::model::{Config, Model};
@@ -44,25 +44,24 @@ pub(super) fn of_config(model: &Model, config: &Config, message: &Message) -> Ve
         }
     }
     let batches = message.numbers("max_batch_size").last() > Some(&0);
-    for (kind, tensors, exact) in [
+    for (kind, tensors, is_output) in [
         ("input", &interface.inputs, false),
         ("output", &interface.outputs, true),
     ] {
         for tensor in message.messages(kind) {
-            findings.extend(compare(config, (kind, tensor), tensors, batches, exact));
+            findings.extend(compare(config, (kind, tensor), tensors, batches, is_output));
         }
     }
     findings
 }
 
-/// Names and dimensions; the batch's comes first in the file. An input's number may stand where the file is open; an output's
-/// dimensions are those of the file.
+/// Names and dimensions; the batch's comes first in the file.
 fn compare(
     config: &Config,
     (kind, claimed): (&str, &Message),
     tensors: &[Tensor],
     batches: bool,
-    exact: bool,
+    is_output: bool,
 ) -> Option<Finding> {
     let name = claimed.text("name");
     let Some(tensor) = tensors.iter().find(|tensor| tensor.name == name) else {
@@ -73,12 +72,7 @@ fn compare(
             format!("its {kind}s are {}", known.join(", ")),
         ));
     };
-    let file: Vec<i64> = tensor
-        .dims
-        .as_ref()?
-        .iter()
-        .map(|dim| dim.unwrap_or(-1))
-        .collect();
+    let file = tensor.config_dims()?;
     let reshape = claimed.messages("reshape").last();
     let mut dims = match reshape {
         Some(reshape) => reshape.numbers("shape"),
@@ -87,12 +81,7 @@ fn compare(
     if batches {
         dims.insert(0, -1);
     }
-    let fits = dims.len() == file.len()
-        && dims
-            .iter()
-            .zip(&file)
-            .all(|(dim, file)| dim == file || (!exact && *file == -1));
-    if fits {
+    if config_fits(&dims, &file, is_output) {
         return None;
     }
     let right = &file[usize::from(batches).min(file.len())..];

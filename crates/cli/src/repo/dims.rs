@@ -3,7 +3,7 @@
 //! The official ONNX Runtime backend takes a configuration only when an input's dimension is the file's where the file fixes it, and
 //! an output's is the file's everywhere, -1 where the file leaves it open. So all of them are written as the file has them.
 
-use onnx_file::{Interface, Tensor};
+use onnx_file::{Interface, Tensor, config_fits};
 
 /// The dimensions of one tensor in a configuration's text.
 struct Declared<'a> {
@@ -49,8 +49,8 @@ const DIMS: &str = "dims: [";
 
 /// The file's dimensions without that of the batch, as a configuration has them.
 fn of_file(tensor: &Tensor) -> Option<Vec<i64>> {
-    let (_batch, dims) = tensor.dims.as_deref()?.split_first()?;
-    Some(dims.iter().map(|dim| dim.unwrap_or(-1)).collect())
+    let mut dims = tensor.config_dims()?;
+    (!dims.is_empty()).then(|| dims.split_off(1))
 }
 
 /// The configuration with all dimensions of the file's inputs and outputs as the file has them.
@@ -87,13 +87,7 @@ pub(super) fn check(text: &str, interface: &Interface) -> Vec<Refused> {
             .filter(|dim| !dim.is_empty())
             .collect();
         let given: Option<Vec<i64>> = given.iter().map(|dim| dim.parse().ok()).collect();
-        let fits = given.is_some_and(|given| {
-            given.len() == file.len()
-                && given
-                    .iter()
-                    .zip(&file)
-                    .all(|(given, file)| given == file || (!declared.is_output && *file == -1))
-        });
+        let fits = given.is_some_and(|given| config_fits(&given, &file, declared.is_output));
         (!fits).then(|| Refused {
             tensor: declared.tensor.name.clone(),
             declared: declared.dims.trim().to_owned(),
