@@ -83,6 +83,7 @@ BAD = [
     ),
     Bad("language 99", request(LANGUAGE=column(99)), ("language", "99", "15")),
     Bad("language -99", request(LANGUAGE=column(-99)), ("language", "-99", "15")),
+    Bad("language -1", request(LANGUAGE=column(-1)), ("'language'", "row 0 is -1,", "15")),
     Bad("text norm 99", request(TEXT_NORM=column(99)), ("norm", "99", "15")),
     Bad("wav_lens of two columns", request(WAV_LENS=np.full((1, 2), 9, np.int32)), ("'WAV_LENS'", "[1,2]")),
     Bad("wav_lens without rows", request(WAV_LENS=np.full(1, 9, np.int32)), ("'WAV_LENS'", "[1]")),

@@ -3,6 +3,9 @@
 //! `wav` FP32 `[rows, samples]` and `wav_lens` INT32 `[rows, 1]` become `speech` FP32 `[rows, frames, 560]` and
 //! `speech_lengths` INT32 `[rows, 1]`. Only the first `wav_lens` samples of a row count; what a client padded behind
 //! them changes nothing.
+//!
+//! `language` and `textnorm` INT32 `[rows, 1]`, where the config lists them, are only checked: an ensemble hands them on to the
+//! encoder, which could not say whose fault an id is that its embedding lacks, and on a GPU would not even notice.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -16,11 +19,12 @@ use crate::tensors::layout::Layout;
 use crate::tensors::layout::{check_tensor, check_type};
 use crate::tensors::options::threads;
 use crate::tensors::parameters::{Count, Parameter, Table};
+use crate::tensors::prompt::{PROMPT_IDS, PromptInput};
 
 /// The parameters of this component alone.
 pub(crate) const PARAMETERS: Table = Table {
     name: "feature_extractor",
-    lines: &[&PAD_TO_MULTIPLE],
+    lines: &[&PAD_TO_MULTIPLE, &PROMPT_IDS],
 };
 
 const PAD_TO_MULTIPLE: Parameter<Count> = Parameter::new(
@@ -34,6 +38,8 @@ const PAD_TO_MULTIPLE: Parameter<Count> = Parameter::new(
 pub(crate) struct FeatureExtractor {
     frontend: Frontend,
     reader: AudioReader,
+    /// What is only checked.
+    prompts: Vec<PromptInput>,
     layout: Layout,
     /// `speech` has a multiple of this many frames.
     pad_to_multiple: usize,
@@ -57,6 +63,7 @@ impl FeatureExtractor {
         check_tensor(config.output("speech")?, DataType::Fp32, &speech)?;
         check_type(config.output("speech_lengths")?, DataType::Int32)?;
         Ok(Arc::new(Self {
+            prompts: PromptInput::listed(context)?,
             reader: AudioReader::new(context, frontend.options().sample_rate, "wav", "wav_lens")?,
             layout: Layout {
                 batched: config.batches(),
@@ -70,6 +77,9 @@ impl FeatureExtractor {
     /// Checks a request and starts its response.
     fn prepare<'r>(&self, request: &'r Request) -> Result<Job<'r>, Error> {
         let audio = self.reader.read(request)?;
+        for prompt in &self.prompts {
+            prompt.check(request, audio.lengths.len())?;
+        }
         let mut response = request.response()?;
         if request.wants("speech_lengths") {
             let shape = self.layout.shape(audio.lengths.len(), &[1]);

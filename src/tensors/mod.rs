@@ -6,4 +6,5 @@ pub(crate) mod memory;
 pub(crate) mod options;
 pub(crate) mod outputs;
 pub(crate) mod parameters;
+pub(crate) mod prompt;
 pub(crate) mod sequences;

@@ -149,8 +149,8 @@ def ask(client, alphas, stream, start=False, end=False, asked=recorder.FLAGS, **
 
 
 def counts(client):
-    """How many calls the recorder answered, and how many failed."""
-    statistics = client.statistics("recorder")["inference_stats"]
+    """How many calls the recorder answered, and how many failed, once none is under way."""
+    statistics = client.statistics_at_rest("recorder")["inference_stats"]
     return statistics["success"]["count"], statistics["fail"]["count"]
 
 

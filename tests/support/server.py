@@ -100,9 +100,11 @@ class Server:
         raise ServerFailed(f"tritonserver is not ready after {LOADING_SECONDS} s:\n{self.log_tail()}")
 
     def is_ready(self):
-        """The server answers and has all its models."""
+        """The server answers and has all its models. Its metrics come last, and after the line that says they are there."""
         try:
             with urllib.request.urlopen(f"http://{self.http}/v2/health/ready", timeout=5):
+                pass
+            with socket.create_connection(self.metrics.split(":"), timeout=5):
                 return True
         except (urllib.error.URLError, OSError):
             return False

@@ -120,7 +120,9 @@ fn the_sensevoice_demo_becomes_a_repository() {
     );
     assert_configs_of_template(Sensevoice, &options, &["encoder"]);
     assert_dims(&options, "encoder", "ctc_logits", "-1, 178", 2);
-    assert_parameter(&options, "sensevoice", "prompt_ids", "16");
+    for model in ["sensevoice", "feature_extractor"] {
+        assert_parameter(&options, model, "prompt_ids", "16");
+    }
 }
 
 #[test]
@@ -341,7 +343,9 @@ fn a_sensevoice_whose_ids_are_not_seen_is_told() {
         ]
     );
     assemble(Sensevoice, &options).unwrap();
-    assert_parameter(&options, "sensevoice", "prompt_ids", "16");
+    for model in ["sensevoice", "feature_extractor"] {
+        assert_parameter(&options, model, "prompt_ids", "16");
+    }
 }
 
 /// The configurations of a model give a tensor these dimensions, as often as they have it.
@@ -439,7 +443,7 @@ fn the_templates_write_what_is_replaced_as_expected() {
             Sensevoice,
             vec![
                 vec![("feature_extractor", 1), ("encoder", 2)],
-                vec![("sensevoice", 1)],
+                vec![("sensevoice", 1), ("feature_extractor", 1)],
             ],
         ),
         (
