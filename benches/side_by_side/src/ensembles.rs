@@ -202,6 +202,16 @@ fn spent(connection: &mut Connection, model: &str) -> Result<(f64, f64)> {
         .with_context(|| format!("no statistics of {model}: {}", Value::clone(success)))
 }
 
+/// Rows and executions of a model so far, once all answers are counted.
+pub(super) fn executions(address: SocketAddr, model: &str) -> Result<(f64, f64)> {
+    std::thread::sleep(SETTLING);
+    let statistics =
+        Connection::open(address)?.json("GET", &format!("/v2/models/{model}/stats"))?;
+    let model_stats = &statistics["model_stats"][0];
+    let number = |key: &str| model_stats[key].as_f64().unwrap_or(0.0);
+    Ok((number("inference_count"), number("execution_count")))
+}
+
 /// How much of a request's time is not the encoder's, by the server's own statistics, one request at a time.
 fn shares(
     address: SocketAddr,

@@ -37,8 +37,20 @@ impl Connection {
         })
     }
 
-    /// Sends a request and returns the body of its answer.
+    /// Sends a request and returns the body of its answer, which must be a good one.
     pub(super) fn exchange(&mut self, message: &[u8]) -> Result<&[u8]> {
+        let (status, body) = self.ask(message)?;
+        if status != 200 {
+            bail!(
+                "the server answered {status}: {}",
+                String::from_utf8_lossy(body)
+            );
+        }
+        Ok(body)
+    }
+
+    /// Sends a request and returns status and body of its answer.
+    pub(super) fn ask(&mut self, message: &[u8]) -> Result<(u16, &[u8])> {
         self.stream.write_all(message)?;
         let mut filled = 0;
         let (status, head, length) = loop {
@@ -61,14 +73,7 @@ impl Connection {
         if filled < end {
             self.stream.read_exact(&mut self.buffer[filled..end])?;
         }
-        let body = &self.buffer[head..end];
-        if status != 200 {
-            bail!(
-                "the server answered {status}: {}",
-                String::from_utf8_lossy(body)
-            );
-        }
-        Ok(body)
+        Ok((status, &self.buffer[head..end]))
     }
 
     /// Asks for JSON.

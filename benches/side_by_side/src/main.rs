@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arrivals;
 mod cases;
 mod ensembles;
 mod guard;
@@ -92,6 +93,8 @@ enum Part {
     Steps,
     /// Whole ensembles and pipelines
     Ensembles,
+    /// Ensembles and pipelines when requests come at random, up to twice what the server can do
+    Arrivals,
     /// How many live streams hold
     Streaming,
     /// How cost grows
@@ -99,10 +102,11 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Kernels,
         Self::Steps,
         Self::Ensembles,
+        Self::Arrivals,
         Self::Streaming,
         Self::Scaling,
     ];
@@ -283,6 +287,7 @@ impl<'a> Run<'a> {
                 Ok(section)
             }
             Part::Ensembles => ensembles::run(self.address()?, &self.recordings, self.pace),
+            Part::Arrivals => arrivals::run(self.address()?, &self.recordings, self.pace),
             Part::Streaming => {
                 let speech = speech::of_seconds(&self.recordings, 12);
                 streaming::run(self.address()?, &speech, self.pace)
