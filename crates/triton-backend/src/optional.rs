@@ -25,6 +25,15 @@ pub(crate) fn request_is_cancelled() -> Option<IsCancelled> {
     *FOUND.get_or_init(|| unsafe { find("TRITONBACKEND_RequestIsCancelled") })
 }
 
+type Timeout = unsafe extern "C" fn(*mut sys::TRITONBACKEND_Request, *mut u64) -> sys::ErrorPtr;
+
+/// `TRITONBACKEND_InferenceRequestTimeoutMicroseconds`, (Triton 2.42).
+pub(crate) fn request_timeout() -> Option<Timeout> {
+    static FOUND: OnceLock<Option<Timeout>> = OnceLock::new();
+    // SAFETY: the signature of tritonbackend.h.
+    *FOUND.get_or_init(|| unsafe { find("TRITONBACKEND_InferenceRequestTimeoutMicroseconds") })
+}
+
 type FactoryIsCancelled =
     unsafe extern "C" fn(*mut sys::TRITONBACKEND_ResponseFactory, *mut bool) -> sys::ErrorPtr;
 

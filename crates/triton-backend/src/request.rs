@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{Error, check};
 use crate::execution::{End, Execution};
@@ -151,6 +152,16 @@ impl Request {
         let mut cancelled = false;
         // SAFETY: a live request and a valid out pointer.
         unsafe { check(is_cancelled(self.raw.as_ptr(), &mut cancelled)).is_ok() && cancelled }
+    }
+
+    /// How long the client lets the request wait, if it said so (never on servers that do not tell a backend).
+    pub fn timeout(&self) -> Option<Duration> {
+        let timeout = optional::request_timeout()?;
+        let mut microseconds = 0;
+        // SAFETY: a live request and a valid out pointer.
+        let told = unsafe { check(timeout(self.raw.as_ptr(), &mut microseconds)) };
+        // 0 is what the server has for none.
+        (told.is_ok() && microseconds > 0).then(|| Duration::from_micros(microseconds))
     }
 
     /// Starts the response.
