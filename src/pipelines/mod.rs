@@ -1,5 +1,6 @@
 //! Whole models: components that own a request and call encoder and decoder inside the server (BLS, in Triton's words).
 
+pub(crate) mod callee;
 pub(crate) mod offline;
 pub(crate) mod options;
 pub(crate) mod scheduler;

@@ -1,14 +1,26 @@
 //! Options that all pipelines share.
 
+use std::sync::Arc;
+
 use triton_backend::{Error, ModelContext};
 
+use crate::pipelines::callee::Callee;
+use crate::pipelines::scheduler::admission::{self, Admission, Limit};
 use crate::pipelines::warmup::WARMUP;
+use crate::tensors::audio::Sizes;
 use crate::tensors::parameters::{Count, Parameter, Table, Text};
 
 /// The parameters about calls of models that mean the same in all pipelines.
 pub(crate) const CALLS: Table = Table {
     name: "Calls",
-    lines: &[&ENCODER, &MAX_ROWS_PER_CALL, &WARMUP],
+    lines: &[
+        &ENCODER,
+        &MAX_ROWS_PER_CALL,
+        &MAX_PENDING_ROWS,
+        &MAX_PENDING_SECONDS,
+        &MAX_PENDING_BYTES,
+        &WARMUP,
+    ],
 };
 
 pub(crate) const ENCODER: Parameter<Text> =
@@ -16,21 +28,131 @@ pub(crate) const ENCODER: Parameter<Text> =
 
 const MAX_ROWS_PER_CALL: Parameter<Count> = Parameter::new(
     "max_rows_per_call",
-    "the most rows of one call; the called model's own `max_batch_size` must allow them",
+    "the most rows of one call. The called model's own `max_batch_size` is a limit in any case",
 )
 .otherwise("`max_batch_size`");
 
-/// The parameter `calls_in_flight` of a pipeline that has this default.
-pub(crate) const fn calls_in_flight(default: usize) -> Parameter<Count> {
+const MAX_PENDING_ROWS: Parameter<Count> = Parameter::new(
+    "max_pending_rows",
+    "rows, or chunks of streams, that may be taken and not answered yet. See [Overload](#overload)",
+)
+.default(4096);
+const MAX_PENDING_SECONDS: Parameter<Count> = Parameter::new(
+    "max_pending_seconds",
+    "seconds of audio that may be, all rows together",
+)
+.default(14_400);
+const MAX_PENDING_BYTES: Parameter<Count> = Parameter::new(
+    "max_pending_bytes",
+    "bytes that may be held for them: samples, padding included, and features",
+)
+.default(2 << 30);
+
+/// The parameter `calls_in_flight` of a pipeline that has at least so many.
+pub(crate) const fn calls_in_flight(otherwise: &'static str) -> Parameter<Count> {
     Parameter::new(
         "calls_in_flight",
         "calls of a model under way at a time. What comes meanwhile waits, and shares the next calls. Fewer make fuller calls",
     )
-    .default(default)
+    .otherwise(otherwise)
+}
+
+/// How many calls of a model may be under way.
+#[derive(Clone, Copy)]
+pub(crate) struct CallsInFlight {
+    configured: Option<usize>,
+    least: usize,
+}
+
+impl CallsInFlight {
+    /// What a config says with this parameter; if it says nothing, twice the called model's instances, at least `least`.
+    pub(crate) fn load(
+        context: &ModelContext,
+        parameter: &Parameter<Count>,
+        least: usize,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            configured: parameter.find(context)?,
+            least,
+        })
+    }
+
+    /// How many of a model with so many instances. While each works on a call, another one is there for when it has done.
+    pub(crate) fn of(self, instances: Option<usize>) -> usize {
+        let twice = instances.unwrap_or(1).saturating_mul(2);
+        self.configured.unwrap_or(twice.max(self.least))
+    }
 }
 
 /// The most rows of one call.
 pub(crate) fn max_rows_per_call(context: &ModelContext) -> Result<usize, Error> {
     let of_model = usize::try_from(context.config.max_batch_size).unwrap_or(0);
     Ok(MAX_ROWS_PER_CALL.find(context)?.unwrap_or(of_model.max(1)))
+}
+
+/// The encoder to call.
+pub(crate) fn encoder(context: &ModelContext) -> Result<Callee, Error> {
+    Ok(Callee::new(context, ENCODER.read(context)?))
+}
+
+/// What is let into a pipeline.
+pub(crate) struct Door {
+    admission: Arc<Admission<3>>,
+    sample_rate: u64,
+}
+
+/// What a request in a pipeline holds until it is answered.
+pub(crate) type Permit = admission::Permit<3>;
+
+impl Door {
+    /// As a config has it.
+    pub(crate) fn load(context: &ModelContext, sample_rate: u32) -> Result<Self, Error> {
+        let limit = |parameter: &Parameter<Count>, unit, per_unit: u64| {
+            let most = count(parameter.read(context)?).saturating_mul(per_unit);
+            Ok::<_, Error>(Limit {
+                parameter: parameter.name(),
+                most,
+                unit,
+                per_unit,
+            })
+        };
+        Ok(Self {
+            admission: Admission::new([
+                limit(&MAX_PENDING_ROWS, "rows", 1)?,
+                limit(&MAX_PENDING_SECONDS, "s", 1000)?,
+                limit(&MAX_PENDING_BYTES, "bytes", 1)?,
+            ]),
+            sample_rate: u64::from(sample_rate.max(1)),
+        })
+    }
+
+    /// Lets a request in, or says which limit is in its way, before its samples are looked at. `values` are the numbers that will be
+    /// computed for it.
+    pub(crate) fn admit(&self, sizes: &Sizes, values: usize) -> Result<Permit, Error> {
+        let samples: u64 = sizes.lengths.iter().map(|&length| count(length)).sum();
+        let floats = count(sizes.values).saturating_add(count(values));
+        self.admission.admit([
+            count(sizes.lengths.len()),
+            samples.saturating_mul(1000).div_ceil(self.sample_rate),
+            floats.saturating_mul(size_of::<f32>() as u64),
+        ])
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_in_flight_follow_the_instances_unless_a_config_says_otherwise() {
+        let calls = |configured, least| CallsInFlight { configured, least };
+        let counts = [None, Some(1), Some(2), Some(4)];
+        assert_eq!(counts.map(|each| calls(None, 4).of(each)), [4, 4, 4, 8]);
+        assert_eq!(counts.map(|each| calls(None, 2).of(each)), [2, 2, 4, 8]);
+        assert_eq!(counts.map(|each| calls(Some(3), 4).of(each)), [3, 3, 3, 3]);
+    }
 }

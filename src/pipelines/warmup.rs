@@ -15,6 +15,7 @@ use triton_backend::{
 };
 
 use crate::component::{Component, Worker};
+use crate::pipelines::callee::Traits;
 use crate::tensors::audio::MAX_AUDIO_SECONDS;
 use crate::tensors::memory::room;
 use crate::tensors::parameters::{Parameter, Text};
@@ -274,16 +275,7 @@ impl Rehearsal {
     /// How many instances a model has; 1 if its config does not say.
     fn instances(&self, model: &str) -> usize {
         let config = self.server.model_config(model).unwrap_or_default();
-        let groups = config["instance_group"].as_array();
-        let count = groups.map_or(1, |groups| {
-            let counts = groups.iter().map(|group| {
-                let gpus = group["gpus"].as_array().map_or(1, |gpus| gpus.len().max(1));
-                let count = group["count"].as_u64().unwrap_or(1);
-                usize::try_from(count).unwrap_or(1).saturating_mul(gpus)
-            });
-            counts.fold(0, usize::saturating_add)
-        });
-        count.clamp(1, 64)
+        Traits::of(&config).instances.unwrap_or(1)
     }
 }
 

@@ -79,6 +79,16 @@ impl Limit {
     }
 }
 
+/// How much audio a request has.
+pub(crate) struct Sizes {
+    /// Samples of each row that count.
+    pub(crate) lengths: Vec<usize>,
+    /// Samples of all rows, padding included.
+    pub(crate) values: usize,
+    /// Samples of a row, padding included.
+    stride: usize,
+}
+
 /// The audio of one request.
 pub(crate) struct Audio<'r> {
     samples: Cow<'r, [f32]>,
@@ -141,16 +151,31 @@ impl AudioReader {
 
     /// The samples of a request that carries one chunk.
     pub(crate) fn read_chunk<'r>(&self, request: &'r Request) -> Result<Cow<'r, [f32]>, Error> {
+        let sizes = self.chunk_sizes(request)?;
+        self.chunk(request, sizes)
+    }
+
+    /// How much audio a request has that carries one chunk, without a look at its samples.
+    pub(crate) fn chunk_sizes(&self, request: &Request) -> Result<Sizes, Error> {
+        let sizes = self.sizes(request)?;
+        let rows = sizes.lengths.len();
+        if rows != 1 {
+            let message = format!("has {rows} rows; a request carries one chunk of one stream");
+            return Err(Error::input(self.wav, message));
+        }
+        Ok(sizes)
+    }
+
+    /// The samples of a request that carries one chunk of this size.
+    pub(crate) fn chunk<'r>(
+        &self,
+        request: &'r Request,
+        sizes: Sizes,
+    ) -> Result<Cow<'r, [f32]>, Error> {
         let Audio {
             samples, lengths, ..
-        } = self.read(request)?;
-        let &[length] = lengths.as_slice() else {
-            let message = format!(
-                "has {} rows; a request carries one chunk of one stream",
-                lengths.len()
-            );
-            return Err(Error::input(self.wav, message));
-        };
+        } = self.samples(request, sizes)?;
+        let length = lengths.first().copied().unwrap_or(0);
         Ok(match samples {
             Cow::Borrowed(samples) => Cow::Borrowed(&samples[..length]),
             Cow::Owned(mut samples) => {
@@ -162,6 +187,12 @@ impl AudioReader {
 
     /// The audio of a request; lengths are checked before samples are looked at.
     pub(crate) fn read<'r>(&self, request: &'r Request) -> Result<Audio<'r>, Error> {
+        let sizes = self.sizes(request)?;
+        self.samples(request, sizes)
+    }
+
+    /// How much audio a request has, without a look at its samples.
+    pub(crate) fn sizes(&self, request: &Request) -> Result<Sizes, Error> {
         let wav = request.input(self.wav)?;
         let (rows, [stride]) = self.layout.rows(self.wav, wav.shape(), "samples")?;
         if stride < self.least {
@@ -189,8 +220,23 @@ impl AudioReader {
             &what,
         )?;
         self.limit.check(self.wav_lens, &lengths)?;
+        Ok(Sizes {
+            values: rows.saturating_mul(stride),
+            stride,
+            lengths,
+        })
+    }
+
+    /// The audio of a request that has so much.
+    pub(crate) fn samples<'r>(
+        &self,
+        request: &'r Request,
+        Sizes {
+            stride, lengths, ..
+        }: Sizes,
+    ) -> Result<Audio<'r>, Error> {
         let audio = Audio {
-            samples: wav.read::<f32>()?,
+            samples: request.input(self.wav)?.read::<f32>()?,
             stride,
             lengths,
         };

@@ -1,34 +1,53 @@
 //! A request whose rows are computed in different calls.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use asr_decode::Transcript;
 use triton_backend::{Error, Request, Response};
 
+use crate::pipelines::options::Permit;
 use crate::tensors::outputs::Outputs;
 
 /// Collects what was heard in a request's rows; the last one, or the first error, ends the request.
 pub(crate) struct Collector {
     open: Mutex<Option<Open>>,
     outputs: Arc<Outputs>,
+    /// When the client does not wait for rows any more whose call has not gone out.
+    deadline: Option<Instant>,
 }
 
 struct Open {
     request: Request,
     heard: Vec<Option<Transcript>>,
+    /// Given back before the answer: whoever has it may send the next request.
+    permit: Permit,
 }
 
 impl Collector {
-    /// A collector for `rows` rows, whose transcripts make up `outputs`.
-    pub(crate) fn new(request: Request, rows: usize, outputs: Arc<Outputs>) -> Arc<Self> {
+    /// A collector for `rows` rows of a request that was let in, whose transcripts make up `outputs`.
+    pub(crate) fn new(
+        request: Request,
+        permit: Permit,
+        rows: usize,
+        outputs: Arc<Outputs>,
+    ) -> Arc<Self> {
+        let timeout = request.timeout();
         let open = Open {
             request,
             heard: vec![None; rows],
+            permit,
         };
         Arc::new(Self {
             open: Mutex::new(Some(open)),
             outputs,
+            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
         })
+    }
+
+    /// When the client does not wait for rows any more whose call has not gone out.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// Whether the request is answered or its client wants no answer: then its rows need not be computed.
@@ -48,7 +67,12 @@ impl Collector {
     /// Says what came of a row.
     pub(crate) fn deliver(&self, row: usize, outcome: Result<Transcript, Error>) {
         let mut open = self.lock();
-        let Some(Open { request, mut heard }) = open.take() else {
+        let Some(Open {
+            request,
+            mut heard,
+            permit,
+        }) = open.take()
+        else {
             return;
         };
         match outcome {
@@ -57,15 +81,21 @@ impl Collector {
                     *place = Some(transcript);
                 }
                 if heard.iter().any(Option::is_none) {
-                    *open = Some(Open { request, heard });
+                    *open = Some(Open {
+                        request,
+                        heard,
+                        permit,
+                    });
                     return;
                 }
                 drop(open);
+                drop(permit);
                 let heard: Vec<Transcript> = heard.into_iter().flatten().collect();
                 request.answer(|request| self.respond(request, &heard));
             }
             Err(error) => {
                 drop(open);
+                drop(permit);
                 request.fail(error);
             }
         }

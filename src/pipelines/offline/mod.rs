@@ -1,8 +1,9 @@
 //! Whole pipelines: a component that owns the request and calls the encoder itself.
 //!
-//! Rows of all requests wait in one queue. Whenever fewer than `calls_in_flight` calls are under way, the oldest row goes
-//! out with others of nearly its length, whichever request they belong to. So calls fill up while the encoder is busy, and
-//! nothing waits while it is not. The encoder's answer is scored where it stands, on a thread of the pipeline's own.
+//! Rows of all requests wait in one queue, of limited size: a request for which it has no room is refused before anything is
+//! computed for it. Whenever fewer than `calls_in_flight` calls are under way, the oldest row goes out with others of nearly its
+//! length, whichever request they belong to. So calls fill up while the encoder is busy, and nothing waits while it is not. The
+//! encoder's answer is scored where it stands, on a thread of the pipeline's own.
 
 mod collector;
 pub(crate) mod paraformer;
@@ -10,6 +11,7 @@ pub(crate) mod sensevoice;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Instant;
 
 use asr_decode::Transcript;
 use triton_backend::{Batch, Call, Caller, Error, ErrorCode, ModelContext, Reply, Request, guard};
@@ -17,10 +19,12 @@ use wav_frontend::{Frontend, Row as FeatureRow};
 
 use self::collector::Collector;
 use crate::component::{Component, Worker};
-use crate::pipelines::options::{self, ENCODER, calls_in_flight};
-use crate::pipelines::scheduler::batch::{Limits, choose};
+use crate::pipelines::callee::Callee;
+use crate::pipelines::options::{self, CallsInFlight, Door, Permit, calls_in_flight};
+use crate::pipelines::scheduler::batch::{Limits, Size};
 use crate::pipelines::scheduler::pool::Pool;
-use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault};
+use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault, late};
+use crate::pipelines::scheduler::waiting::Item;
 use crate::pipelines::warmup::{self, Rehearsal, Shape, Warm};
 use crate::tensors::audio::{self, AudioReader};
 use crate::tensors::layout::Layout;
@@ -32,15 +36,29 @@ use crate::tensors::parameters::{Count, Parameter, Table};
 /// The parameters that offline pipelines have beside those of all pipelines.
 pub(crate) const PARAMETERS: Table = Table {
     name: "Offline pipelines",
-    lines: &[&CALLS_IN_FLIGHT, &MAX_FRAMES_PER_CALL],
+    lines: &[
+        &CALLS_IN_FLIGHT,
+        &MAX_FRAMES_PER_CALL,
+        &MAX_ATTENTION_PER_CALL,
+    ],
 };
 
-const CALLS_IN_FLIGHT: Parameter<Count> = calls_in_flight(4);
+/// With one instance four were faster than two: while it computes, the next calls are put together.
+const LEAST_CALLS_IN_FLIGHT: usize = 4;
+const CALLS_IN_FLIGHT: Parameter<Count> =
+    calls_in_flight("twice the called model's instances, at least 4");
+// Scores of 25 055 tokens are 100 kB a frame, which the encoder and its answer may each have once: 0.8 GB.
 const MAX_FRAMES_PER_CALL: Parameter<Count> = Parameter::new(
     "max_frames_per_call",
-    "the most frames of a call, padding included",
+    "the most frames of a call of several rows, padding included. A frame is 60 ms. See [What a call costs](#what-a-call-costs)",
 )
-.otherwise("no limit");
+.default(4000);
+// Four heads of four bytes, three of them there at a time: 48 bytes each, 0.96 GB.
+const MAX_ATTENTION_PER_CALL: Parameter<Count> = Parameter::new(
+    "max_attention_per_call",
+    "the most that attention may have to compare in a call of several rows: rows × frames² of the longest",
+)
+.default(20_000_000);
 
 /// The parameter `max_padding_percent` of a model that has this default.
 const fn max_padding_percent(default: f64) -> Parameter<f64> {
@@ -91,6 +109,12 @@ struct Input<E> {
     extra: E,
 }
 
+/// The rows of a request that was let in.
+struct Admitted<E> {
+    inputs: Vec<Input<E>>,
+    permit: Permit,
+}
+
 /// A row that waits for the encoder.
 struct Row<E> {
     collector: Arc<Collector>,
@@ -99,15 +123,35 @@ struct Row<E> {
     input: Input<E>,
 }
 
+impl<E> Item for Row<E> {
+    fn size(&self) -> Size {
+        Size {
+            class: 0,
+            rows: 1,
+            length: self.input.frames,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.collector.deadline()
+    }
+
+    fn is_over(&self) -> bool {
+        self.collector.is_over()
+    }
+}
+
 /// A loaded pipeline.
 pub(crate) struct OfflinePipeline<R: Recogniser> {
     recogniser: R,
     frontend: Frontend,
     reader: AudioReader,
     outputs: Arc<Outputs>,
+    door: Door,
     limits: Limits,
+    calls: CallsInFlight,
     threads: NonZeroUsize,
-    encoder: String,
+    encoder: Callee,
     caller: Caller,
     pool: Pool,
     queue: Queue<Row<R::Extra>>,
@@ -120,21 +164,26 @@ impl<R: Recogniser> OfflinePipeline<R> {
         let frontend = audio::frontend(context)?;
         let rows = options::max_rows_per_call(context)?;
         let limits = Limits {
+            calls: LEAST_CALLS_IN_FLIGHT,
             rows: if recogniser.rows_go_alone() { 1 } else { rows },
-            frames: MAX_FRAMES_PER_CALL.find(context)?.unwrap_or(usize::MAX),
+            frames: MAX_FRAMES_PER_CALL.read(context)?,
+            attention: MAX_ATTENTION_PER_CALL.read(context)?,
             padding_percent: R::MAX_PADDING_PERCENT.read(context)?,
         };
         let threads = threads(context)?;
         let shapes = warmup::shapes(context, limits.rows)?;
+        let sample_rate = frontend.options().sample_rate;
         let pipeline = Arc::new(Self {
-            reader: AudioReader::new(context, frontend.options().sample_rate, "WAV", "WAV_LENS")?,
+            reader: AudioReader::new(context, sample_rate, "WAV", "WAV_LENS")?,
+            door: Door::load(context, sample_rate)?,
             outputs: Arc::new(Outputs::of(config)?),
             limits,
             threads,
-            encoder: ENCODER.read(context)?,
+            encoder: options::encoder(context)?,
             caller: Caller::new(context)?,
             pool: Pool::new(threads.get())?,
-            queue: Queue::new(CALLS_IN_FLIGHT.read(context)?),
+            calls: CallsInFlight::load(context, &CALLS_IN_FLIGHT, LEAST_CALLS_IN_FLIGHT)?,
+            queue: Queue::new(),
             recogniser,
             frontend,
         });
@@ -144,9 +193,10 @@ impl<R: Recogniser> OfflinePipeline<R> {
     /// The rows of a request, their features computed. Those too short for a frame are answered here.
     fn rows(&self, request: Request) -> Vec<Row<R::Extra>> {
         match guard(|| self.inputs(&request)) {
-            Ok(inputs) => {
+            Ok(Admitted { inputs, permit }) => {
                 request.compute_starts();
-                let collector = Collector::new(request, inputs.len(), Arc::clone(&self.outputs));
+                let outputs = Arc::clone(&self.outputs);
+                let collector = Collector::new(request, permit, inputs.len(), outputs);
                 let (heard, unheard): (Vec<_>, Vec<_>) = inputs
                     .into_iter()
                     .enumerate()
@@ -168,14 +218,18 @@ impl<R: Recogniser> OfflinePipeline<R> {
         }
     }
 
-    /// Checks a request and computes its features.
-    fn inputs(&self, request: &Request) -> Result<Vec<Input<R::Extra>>, Error> {
+    /// Checks a request and, if there is room for it, computes its features.
+    fn inputs(&self, request: &Request) -> Result<Admitted<R::Extra>, Error> {
         if request.is_cancelled() {
             return Err(cancelled());
         }
-        let audio = self.reader.read(request)?;
-        let extras = self.recogniser.extras(request, audio.lengths.len())?;
         let dim = self.frontend.feature_dim();
+        let sizes = self.reader.sizes(request)?;
+        let frames = |&length: &usize| self.frontend.output_frames(length);
+        let frames: usize = sizes.lengths.iter().map(frames).sum();
+        let permit = self.door.admit(&sizes, frames.saturating_mul(dim))?;
+        let audio = self.reader.samples(request, sizes)?;
+        let extras = self.recogniser.extras(request, audio.lengths.len())?;
         let empty = |(&length, extra): (&usize, R::Extra)| {
             let frames = self.frontend.output_frames(length);
             Ok(Input {
@@ -200,26 +254,34 @@ impl<R: Recogniser> OfflinePipeline<R> {
         self.frontend
             .extract_batch(&mut rows, self.threads)
             .map_err(|error| Error::internal(error.to_string()))?;
-        Ok(inputs)
+        Ok(Admitted { inputs, permit })
     }
 
     /// Sends calls as long as rows wait and the encoder may have more.
     fn pump(self: &Arc<Self>) {
-        while self.queue.has_room() {
-            for row in self.queue.remove(|row| row.collector.is_over()) {
-                // Where the request has its answer already, this is no second one.
-                row.collector.deliver(row.place, Err(cancelled()));
-            }
-            let Some(group) = self.queue.next(|waiting| self.batch_of(waiting)) else {
+        loop {
+            let taken = self.queue.next(&self.limits());
+            if taken.is_nothing() {
                 return;
-            };
-            self.send(group);
+            }
+            // The next call first, so that the encoder is not idle meanwhile.
+            if let Some(group) = taken.group {
+                self.send(group);
+            }
+            // Where the request has its answer already, these are no second ones.
+            fail(taken.over, &cancelled());
+            fail(taken.late, &late());
         }
     }
 
-    fn batch_of(&self, waiting: &[Row<R::Extra>]) -> Vec<usize> {
-        let frames: Vec<usize> = waiting.iter().map(|row| row.input.frames).collect();
-        choose(&frames, &self.limits)
+    /// What the parameters allow, and the encoder as it is now.
+    fn limits(&self) -> Limits {
+        let traits = self.encoder.traits();
+        Limits {
+            calls: self.calls.of(traits.instances),
+            rows: self.limits.rows.min(traits.most_rows.unwrap_or(usize::MAX)),
+            ..self.limits
+        }
     }
 
     fn send(self: &Arc<Self>, group: Group<Row<R::Extra>>) {
@@ -253,7 +315,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
             .collect();
         let extras: Vec<R::Extra> = inputs.iter().map(|input| input.extra).collect();
         let batch = Layout { batched: true };
-        let call = Call::new(&self.encoder)
+        let call = Call::new(&self.encoder.name)
             .input(
                 "speech",
                 &batch.shape(inputs.len(), &[longest, dim]),
@@ -295,7 +357,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
     }
 
     fn heard(&self, reply: &Reply, rows: usize) -> Result<Vec<Result<Transcript, Error>>, Error> {
-        let encoder = &self.encoder;
+        let encoder = &self.encoder.name;
         let heard = self.recogniser.transcripts(reply, encoder)?;
         if heard.len() == rows {
             return Ok(heard);
@@ -319,10 +381,11 @@ fn cancelled() -> Error {
 
 impl<R: Recogniser> Warm for OfflinePipeline<R> {
     fn callees(&self) -> Vec<&str> {
-        vec![&self.encoder]
+        vec![&self.encoder.name]
     }
 
     fn rehearse(&self, shape: &Shape, stage: &Rehearsal) -> Result<(), Error> {
+        self.encoder.learn();
         let samples = shape.samples(self.frontend.options().sample_rate);
         let frames = self.frontend.output_frames(samples).max(1);
         let input = Input {
@@ -331,7 +394,7 @@ impl<R: Recogniser> Warm for OfflinePipeline<R> {
             extra: R::Extra::default(),
         };
         let inputs = vec![&input; shape.rows];
-        let outcome = stage.call(&self.encoder, || self.call(&inputs));
+        let outcome = stage.call(&self.encoder.name, || self.call(&inputs));
         match outcome {
             Err(error) if !self.recogniser.means_silence(&error) => Err(error),
             _ => Ok(()),
@@ -356,6 +419,7 @@ impl<R: Recogniser> Component for OfflinePipeline<R> {
 
 impl<R: Recogniser> Worker for Arc<OfflinePipeline<R>> {
     fn execute(&mut self, batch: Batch) {
+        self.encoder.learn();
         for request in batch {
             let rows = self.rows(request);
             self.queue.push(rows);

@@ -1,90 +1,150 @@
-//! Which waiting rows share a call of the encoder.
+//! What may share a call.
 
-/// What a call may be like.
+/// What an item is to the call that it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Only items of one class share a call.
+    pub(crate) class: usize,
+    /// Rows that it adds.
+    pub(crate) rows: usize,
+    /// Frames of each of these rows.
+    pub(crate) length: usize,
+}
+
+/// What a call may be like, and how many may be under way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
+    /// The most calls under way.
+    pub(crate) calls: usize,
     /// The most rows.
     pub(crate) rows: usize,
     /// The most frames, padding included.
     pub(crate) frames: usize,
-    /// The most of these frames that may be padding, in per cent. 0: only rows of equal length share a call.
+    /// The most of rows × longest²: what attention, which compares each frame of a row with each other one, costs.
+    pub(crate) attention: usize,
+    /// The most of the frames that may be padding, in per cent. 0: only rows of equal length share a call.
     pub(crate) padding_percent: f64,
 }
 
-impl Limits {
-    /// Whether `rows` rows with `sum` frames together, the longest of `longest`, fit a call.
-    fn allow(&self, rows: usize, sum: usize, longest: usize) -> bool {
-        let padded = rows.saturating_mul(longest);
-        let padding = padded - sum;
-        // A row alone always fits: refusing it would keep it waiting for ever.
-        rows <= 1
-            || (rows <= self.rows
-                && padded <= self.frames
-                && padding as f64 * 100.0 <= self.padding_percent * padded as f64)
-    }
+/// A call that is being put together.
+pub(crate) struct Batch {
+    rows: usize,
+    /// Frames, without padding.
+    sum: usize,
+    longest: usize,
 }
 
-/// Chooses rows, given their frames in the order they came. The first is always among them, so that none waits for ever;
-/// then those nearest to it in length, as far as the limits allow. Returns their places, in order.
-pub(crate) fn choose(frames: &[usize], limits: &Limits) -> Vec<usize> {
-    let Some(&first) = frames.first() else {
-        return Vec::new();
-    };
-    let mut others: Vec<usize> = (1..frames.len()).collect();
-    others.sort_by_key(|&place| frames[place].abs_diff(first));
-    let mut chosen = vec![0];
-    let (mut sum, mut longest) = (first, first);
-    for place in others {
-        let (next_sum, next_longest) = (sum + frames[place], longest.max(frames[place]));
-        if limits.allow(chosen.len() + 1, next_sum, next_longest) {
-            chosen.push(place);
-            (sum, longest) = (next_sum, next_longest);
-        } else if chosen.len() >= limits.rows {
-            break;
+impl Batch {
+    /// A call with one item, which always fits: refused, it would wait for ever.
+    pub(crate) fn of(first: Size) -> Self {
+        Self {
+            rows: first.rows,
+            sum: first.rows.saturating_mul(first.length),
+            longest: first.length,
         }
     }
-    chosen.sort_unstable();
-    chosen
+
+    /// Whether no item fits any more, however short.
+    pub(crate) fn is_full(&self, limits: &Limits) -> bool {
+        self.rows >= limits.rows
+    }
+
+    /// Takes another item, if the limits allow.
+    pub(crate) fn take(&mut self, item: Size, limits: &Limits) -> bool {
+        let rows = self.rows.saturating_add(item.rows);
+        let longest = self.longest.max(item.length);
+        let sum = self
+            .sum
+            .saturating_add(item.rows.saturating_mul(item.length));
+        let padded = rows.saturating_mul(longest);
+        let padding = padded.saturating_sub(sum);
+        let fits = rows <= limits.rows
+            && padded <= limits.frames
+            && padded.saturating_mul(longest) <= limits.attention
+            && padding as f64 * 100.0 <= limits.padding_percent * padded as f64;
+        if fits {
+            *self = Self { rows, sum, longest };
+        }
+        fits
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
+    pub(crate) const LIMITS: Limits = Limits {
+        calls: 1,
         rows: 4,
         frames: 400,
+        attention: usize::MAX,
         padding_percent: 25.0,
     };
 
-    #[test]
-    fn nothing_waits_nothing_is_chosen() {
-        assert!(choose(&[], &LIMITS).is_empty());
+    pub(crate) fn row(length: usize) -> Size {
+        Size {
+            class: 0,
+            rows: 1,
+            length,
+        }
     }
 
-    #[test]
-    fn the_oldest_goes_first_with_the_nearest_in_length() {
-        assert_eq!(choose(&[50, 500, 52, 10, 49, 51], &LIMITS), [0, 2, 4, 5]);
-        assert_eq!(choose(&[500, 50, 52], &LIMITS), [0]);
+    /// How many of these a call takes.
+    fn taken(lengths: &[usize], limits: &Limits) -> usize {
+        let mut batch = Batch::of(row(lengths[0]));
+        let others = lengths[1..].iter();
+        1 + others
+            .take_while(|&&length| batch.take(row(length), limits))
+            .count()
     }
 
     #[test]
     fn padding_stays_within_its_limit() {
         // 100 and 50: a quarter of 200 is padding.
-        assert_eq!(choose(&[100, 50], &LIMITS), [0, 1]);
-        assert_eq!(choose(&[100, 49], &LIMITS), [0]);
+        assert_eq!(taken(&[100, 50], &LIMITS), 2);
+        assert_eq!(taken(&[100, 49], &LIMITS), 1);
+        assert_eq!(taken(&[50, 100], &LIMITS), 2);
         let equal = Limits {
             padding_percent: 0.0,
             ..LIMITS
         };
-        assert_eq!(choose(&[100, 99, 100, 101, 100], &equal), [0, 2, 4]);
+        assert_eq!(taken(&[100, 100, 100, 101], &equal), 3);
     }
 
     #[test]
-    fn frames_and_rows_stay_within_their_limits() {
-        assert_eq!(choose(&[150, 150, 150], &LIMITS), [0, 1]);
-        assert_eq!(choose(&[1; 9], &LIMITS), [0, 1, 2, 3]);
-        // Longer than a call may be, yet it has to be computed.
-        assert_eq!(choose(&[1000, 1000], &LIMITS), [0]);
+    fn rows_and_frames_stay_within_their_limits() {
+        assert_eq!(taken(&[1; 9], &LIMITS), 4);
+        assert_eq!(taken(&[150; 3], &LIMITS), 2);
+        assert_eq!(taken(&[200, 200, 200], &LIMITS), 2);
+        // Padded to 201 each.
+        assert_eq!(taken(&[200, 201], &LIMITS), 1);
+        assert_eq!(taken(&[usize::MAX, usize::MAX], &LIMITS), 1);
+    }
+
+    #[test]
+    fn attention_grows_with_the_square_of_the_longest() {
+        let limits = Limits {
+            attention: 30_000,
+            ..LIMITS
+        };
+        assert_eq!(taken(&[100; 4], &limits), 3);
+        assert_eq!(taken(&[99, 99, 100, 99], &limits), 3);
+        assert_eq!(taken(&[101; 3], &limits), 2);
+        // A long row is alone.
+        assert_eq!(taken(&[123, 123], &limits), 1);
+        assert_eq!(taken(&[122, 122], &limits), 2);
+    }
+
+    #[test]
+    fn an_item_of_several_rows_counts_as_such() {
+        let windows = |rows| Size {
+            class: 0,
+            rows,
+            length: 20,
+        };
+        let mut batch = Batch::of(windows(3));
+        assert!(!batch.take(windows(2), &LIMITS));
+        assert!(batch.take(windows(1), &LIMITS));
+        assert!(!batch.take(windows(1), &LIMITS));
     }
 }

@@ -8,6 +8,9 @@ use triton_backend::{Error, error, guard};
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A few threads that run jobs in the order they come. They end when the pool is dropped and its jobs are done.
+///
+/// The channel has no limit of its own and needs none, if each job ends a call of a [queue](super::queue::Queue): a call counts as
+/// under way until its job has settled it, so there are never more jobs than the queues' calls under way together.
 pub(crate) struct Pool {
     jobs: Sender<Job>,
 }

@@ -26,7 +26,7 @@ impl Models {
     /// `count` windows of `frames` frames each, as the encoder takes them.
     pub(super) fn encoder_message(&self, count: usize, frames: usize, speech: Vec<f32>) -> Call {
         let shape = [dim(count), dim(frames), dim(self.frontend.feature_dim())];
-        Call::new(&self.encoder)
+        Call::new(&self.encoder.name)
             .input("speech", &shape, speech)
             .input(
                 "speech_lengths",
@@ -94,7 +94,7 @@ impl Models {
             tokens,
             hidden,
         } = sizes;
-        let call = Call::new(&self.decoder)
+        let call = Call::new(&self.decoder.name)
             .input("enc", &[dim(rows), dim(frames), dim(hidden)], enc)
             .input("enc_len", &[dim(rows), 1], vec![length(frames); rows])
             .input(
@@ -174,8 +174,8 @@ impl Encoded {
 
     /// Whether a stream's part is numbers.
     pub(super) fn check(&self, models: &Models, enc: &[f32], alphas: &[f32]) -> Result<(), Error> {
-        check_finite(&models.encoder, "enc", enc)?;
-        check_finite(&models.encoder, "alphas", alphas)
+        check_finite(&models.encoder.name, "enc", enc)?;
+        check_finite(&models.encoder.name, "alphas", alphas)
     }
 
     /// `enc` and `alphas` of `count` windows from `first` on.
@@ -248,7 +248,11 @@ impl Decoded {
             &cache[row * size..][..size]
         });
         for (index, part) in parts.clone().enumerate() {
-            check_finite(&models.decoder, format_args!("out_cache_{index}"), part)?;
+            check_finite(
+                &models.decoder.name,
+                format_args!("out_cache_{index}"),
+                part,
+            )?;
         }
         let joiner = &mut work.stream.joiner;
         paraformer::append(

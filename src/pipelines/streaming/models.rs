@@ -5,7 +5,8 @@ use triton_backend::{Error, ModelContext};
 use wav_frontend::stream::StreamFrontend;
 use wav_frontend::windows::WindowSizes;
 
-use crate::pipelines::options::{ENCODER, calls_in_flight};
+use crate::pipelines::callee::Callee;
+use crate::pipelines::options::{self, calls_in_flight};
 use crate::steps::cif_search::{DECODER, cif_options};
 use crate::steps::paraformer_scoring::TokenDecoder;
 use crate::tensors::audio;
@@ -26,7 +27,10 @@ pub(crate) const PARAMETERS: Table = Table {
     ],
 };
 
-pub(super) const CALLS_IN_FLIGHT: Parameter<Count> = calls_in_flight(2);
+/// What comes while one call is computed shares the next: more calls would only be emptier.
+pub(super) const LEAST_CALLS_IN_FLIGHT: usize = 2;
+pub(super) const CALLS_IN_FLIGHT: Parameter<Count> =
+    calls_in_flight("twice the called model's instances");
 
 const DECODER_CACHES: Configured<usize> = Configured {
     parameter: Parameter::new(
@@ -42,7 +46,8 @@ const DECODER_CACHE_FRAMES: Parameter<usize> =
         .otherwise("`kernel_size` of config.yaml's `decoder_conf` less 1, else 10");
 const WINDOWS_PER_TURN: Parameter<Count> = Parameter::new(
     "windows_per_turn",
-    "windows (600 ms) that a stream may have computed before others get their turn",
+    "windows (600 ms) that a stream may have computed before others get their turn; no more than `max_rows_per_call` and the encoder's \
+     `max_batch_size`, since they are rows of one call",
 )
 .default(4);
 const TAIL_PADDING_MS: Parameter<f64> =
@@ -59,11 +64,13 @@ pub(super) struct Models {
     pub(super) tokens: TokenDecoder,
     /// Samples of silence appended at the end of a stream.
     pub(super) tail_padding: usize,
-    /// Windows that a stream may have computed before others get their turn.
-    pub(super) windows_per_turn: usize,
+    /// As the parameter has it.
+    windows_per_turn: usize,
+    /// The most rows of a call, as far as the called models allow them.
+    most_rows: usize,
     pub(super) caches: CacheShape,
-    pub(super) encoder: String,
-    pub(super) decoder: String,
+    pub(super) encoder: Callee,
+    pub(super) decoder: Callee,
 }
 
 /// The decoder's caches: `count` tensors `[hidden, frames]`.
@@ -98,18 +105,41 @@ impl Models {
             windows: WindowSizes::from(cif.chunk_size),
             tail_padding: (tail_padding_ms / 1000.0 * f64::from(options.sample_rate)) as usize,
             windows_per_turn: WINDOWS_PER_TURN.read(context)?,
+            most_rows: options::max_rows_per_call(context)?,
             caches: CacheShape::load(context)?,
-            encoder: ENCODER.read(context)?,
-            decoder: DECODER.read(context)?,
+            encoder: options::encoder(context)?,
+            decoder: Callee::new(context, DECODER.read(context)?),
             tokens: TokenDecoder::load(context)?,
             frontend,
             cif,
         })
     }
 
+    /// Asks the server about the models to call, as [`Callee::learn`] does.
+    pub(super) fn learn(&self) {
+        self.encoder.learn();
+        self.decoder.learn();
+    }
+
+    /// The most rows of a call of one of the models.
+    pub(super) fn most_rows(&self, callee: &Callee) -> usize {
+        let allowed = callee.traits().most_rows.unwrap_or(usize::MAX);
+        self.most_rows.min(allowed)
+    }
+
+    /// Windows that a stream may have computed before others get their turn: they are rows of one call.
+    pub(super) fn windows_per_turn(&self) -> usize {
+        self.windows_per_turn.min(self.most_rows(&self.encoder))
+    }
+
+    /// The samples of a window.
+    pub(super) fn samples_per_window(&self) -> usize {
+        let options = self.frontend.frontend().options();
+        self.windows.centre * options.lfr_n * options.frame_shift_samples()
+    }
+
     /// The samples of a turn's windows.
     pub(super) fn samples_per_turn(&self) -> usize {
-        let options = self.frontend.frontend().options();
-        self.windows_per_turn * self.windows.centre * options.lfr_n * options.frame_shift_samples()
+        self.windows_per_turn() * self.samples_per_window()
     }
 }

@@ -1,7 +1,7 @@
 //! The way of a request through the streaming pipeline.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use triton_backend::{
     Batch, Caller, Error, ErrorCode, ModelContext, Promise, Reply, Request, Response, guard,
@@ -9,12 +9,17 @@ use triton_backend::{
 use wav_frontend::Workspace;
 
 use super::calls;
-use super::models::{CALLS_IN_FLIGHT, Models};
+use super::models::{CALLS_IN_FLIGHT, LEAST_CALLS_IN_FLIGHT, Models};
 use super::stream::{Need, Queued, Stream, StreamRequest, Tokens, Windows};
 use crate::component::{Component, Worker};
-use crate::pipelines::options::max_rows_per_call;
+use crate::pipelines::callee::Callee;
+use crate::pipelines::options::{CallsInFlight, Door, Permit, max_rows_per_call};
+use crate::pipelines::scheduler::batch::Limits;
 use crate::pipelines::scheduler::pool::Pool;
-use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault};
+use crate::pipelines::scheduler::queue::{
+    Group, Queue, Settled, Taken, an_item_may_be_at_fault, late,
+};
+use crate::pipelines::scheduler::waiting::Item;
 use crate::pipelines::warmup;
 use crate::tensors::audio::AudioReader;
 use crate::tensors::options::threads;
@@ -35,7 +40,8 @@ pub(super) struct StreamingPipeline {
     streams: Streams<Stream>,
     pub(super) encoding: Queue<Queued<Windows>>,
     pub(super) decoding: Queue<Queued<Tokens>>,
-    pub(super) most_rows: usize,
+    door: Door,
+    calls: CallsInFlight,
     caller: Caller,
     pool: Pool,
 }
@@ -44,7 +50,8 @@ pub(super) struct StreamingPipeline {
 struct Begun {
     lease: Lease<Stream>,
     stream: Stream,
-    /// It needs more than a item.
+    permit: Permit,
+    /// It needs more than a turn.
     long: bool,
 }
 
@@ -54,16 +61,16 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
     let models = Models::load(context)?;
     // Sizes that cannot be used fail here and not with the first stream.
     Stream::new(&models)?;
-    let calls = CALLS_IN_FLIGHT.read(context)?;
     let sample_rate = models.frontend.frontend().options().sample_rate;
     let most_rows = max_rows_per_call(context)?;
     let pipeline = Arc::new(StreamingPipeline {
         reader: AudioReader::of_chunks(context, sample_rate, usize::MAX, "WAV", "WAV_LENS")?,
         outputs: Outputs::of(config)?,
         streams: Streams::new(context, &ENDS)?,
-        encoding: Queue::new(calls),
-        decoding: Queue::new(calls),
-        most_rows,
+        encoding: Queue::new(),
+        decoding: Queue::new(),
+        door: Door::load(context, sample_rate)?,
+        calls: CallsInFlight::load(context, &CALLS_IN_FLIGHT, LEAST_CALLS_IN_FLIGHT)?,
         caller: Caller::new(context)?,
         pool: Pool::new(threads(context)?.get())?,
         models,
@@ -78,15 +85,20 @@ impl StreamingPipeline {
             Ok(Begun {
                 lease,
                 stream,
+                permit,
                 long,
             }) => {
+                let timeout = request.timeout();
+                let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
                 // The server would hold the first request of the next stream back until this one is released.
                 let promise = if lease.ends() && long {
                     request.release_early()
                 } else {
                     request.into()
                 };
-                Some(Box::new(StreamRequest::new(promise, lease, stream)))
+                Some(Box::new(StreamRequest::new(
+                    promise, deadline, permit, lease, stream,
+                )))
             }
             Err(error) => {
                 request.fail(error);
@@ -101,8 +113,13 @@ impl StreamingPipeline {
             lease.cancel();
             return Err(cancelled());
         }
-        let samples = match self.reader.read_chunk(request) {
-            Ok(samples) => samples,
+        let admitted = self.reader.chunk_sizes(request).and_then(|sizes| {
+            // Its samples are held twice, by the server and by the stream; their frames come a few at a time.
+            let permit = self.door.admit(&sizes, sizes.values)?;
+            Ok((permit, self.reader.chunk(request, sizes)?))
+        });
+        let (permit, samples) = match admitted {
+            Ok(admitted) => admitted,
             Err(error) => {
                 lease.refuse(state);
                 return Err(error);
@@ -116,6 +133,7 @@ impl StreamingPipeline {
         Ok(Begun {
             lease,
             stream,
+            permit,
             long: samples.len() > self.models.samples_per_turn(),
         })
     }
@@ -123,9 +141,7 @@ impl StreamingPipeline {
     /// Looks what a stream needs, and lets it wait for that or answers its request.
     fn go_on(&self, mut work: Box<StreamRequest>, workspace: &mut Workspace) {
         if work.promise.is_cancelled() {
-            let StreamRequest { promise, lease, .. } = *work;
-            lease.cancel();
-            return promise.fail(cancelled());
+            return self.cancel(*work);
         }
         let need = guard(|| work.need(&self.models, workspace));
         // The first time: what a request needs later is found while others wait for the models.
@@ -142,6 +158,7 @@ impl StreamingPipeline {
     fn answer(&self, work: StreamRequest) {
         let StreamRequest {
             promise,
+            permit,
             lease,
             mut stream,
             mut delta,
@@ -151,6 +168,7 @@ impl StreamingPipeline {
             stream.joiner.finish(&mut delta.raw);
         }
         lease.put_back(stream);
+        drop(permit);
         promise.answer(|promise: &Promise| {
             let mut response: Response = promise.response()?;
             self.outputs
@@ -159,10 +177,24 @@ impl StreamingPipeline {
         });
     }
 
+    /// Ends a request that its client took back, and with it its stream.
+    fn cancel(&self, work: StreamRequest) {
+        let StreamRequest {
+            promise,
+            permit,
+            lease,
+            ..
+        } = work;
+        lease.cancel();
+        drop(permit);
+        promise.fail(cancelled());
+    }
+
     /// Fails a request; its stream goes on without what this request should have added, unless a panic left it half way.
     fn fail(&self, work: StreamRequest, error: Error) {
         let StreamRequest {
             promise,
+            permit,
             lease,
             stream,
             ..
@@ -171,12 +203,15 @@ impl StreamingPipeline {
             Error::Panic(_) => drop(lease),
             _ => lease.put_back(stream),
         }
+        drop(permit);
         promise.fail(error);
     }
 
     /// Sends calls as long as streams wait and the models may have more.
     pub(super) fn pump(self: &Arc<Self>) {
-        while let Some(queued) = self.encoding.next(|waiting| self.encoder_batch(waiting)) {
+        let (encoder, decoder) = (&self.models.encoder, &self.models.decoder);
+        while let Some(group) = self.next(&self.encoding, encoder) {
+            let Some(queued) = group else { continue };
             let call = self.models.encoder_call(&queued.items);
             let pipeline = Arc::clone(self);
             self.caller.call(call, move |reply| {
@@ -184,7 +219,8 @@ impl StreamingPipeline {
                 pipeline.pool.run(move || next.encoded(queued, reply));
             });
         }
-        while let Some(queued) = self.decoding.next(|waiting| self.decoder_batch(waiting)) {
+        while let Some(group) = self.next(&self.decoding, decoder) {
+            let Some(queued) = group else { continue };
             let call = self.models.decoder_call(&queued.items);
             let pipeline = Arc::clone(self);
             self.caller.call(call, move |reply| {
@@ -194,24 +230,34 @@ impl StreamingPipeline {
         }
     }
 
-    /// Windows of equal length share a call of the encoder.
-    fn encoder_batch(&self, waiting: &[Queued<Windows>]) -> Vec<usize> {
-        batch_of(
-            waiting,
-            self.most_rows,
-            |windows| windows.frames,
-            Windows::count,
-        )
-    }
-
-    /// Equal numbers of tokens share a call of the decoder: its caches are the last columns, padding would be among them.
-    fn decoder_batch(&self, waiting: &[Queued<Tokens>]) -> Vec<usize> {
-        batch_of(
-            waiting,
-            self.most_rows,
-            |tokens| (tokens.count, tokens.enc.len()),
-            |_| 1,
-        )
+    /// The next call of one of the models, if something came out of its queue. What nobody waits for any more is answered.
+    fn next<N>(&self, queue: &Queue<Queued<N>>, callee: &Callee) -> Option<Option<Group<Queued<N>>>>
+    where
+        Queued<N>: Item,
+    {
+        let taken = queue.next(&Limits {
+            calls: self.calls.of(callee.traits().instances),
+            rows: self.models.most_rows(callee),
+            // Windows are short, and tokens few: rows say it all.
+            frames: usize::MAX,
+            attention: usize::MAX,
+            padding_percent: 0.0,
+        });
+        if taken.is_nothing() {
+            return None;
+        }
+        let Taken {
+            group,
+            over,
+            late: expired,
+        } = taken;
+        for item in over {
+            self.cancel(*item.work);
+        }
+        for item in expired {
+            self.fail(*item.work, late());
+        }
+        Some(group)
     }
 
     /// The encoder has answered.
@@ -257,7 +303,10 @@ impl StreamingPipeline {
         queue: &Queue<Queued<N>>,
         queued: Group<Queued<N>>,
         answer: Result<A, Error>,
-    ) -> Option<(Vec<Queued<N>>, A)> {
+    ) -> Option<(Vec<Queued<N>>, A)>
+    where
+        Queued<N>: Item,
+    {
         for item in &queued.items {
             item.work.promise.compute_ends();
         }
@@ -272,28 +321,6 @@ impl StreamingPipeline {
             Settled::Repeated => None,
         }
     }
-}
-
-/// The oldest item, and those after it with the same key, up to `most_rows` rows.
-fn batch_of<N, K: PartialEq>(
-    waiting: &[Queued<N>],
-    most_rows: usize,
-    key: impl Fn(&N) -> K,
-    rows: impl Fn(&N) -> usize,
-) -> Vec<usize> {
-    let Some(first) = waiting.first() else {
-        return Vec::new();
-    };
-    let mut taken = 0;
-    let others = waiting.iter().enumerate();
-    others
-        .filter(|(_, item)| key(&item.needs) == key(&first.needs))
-        .take_while(|(place, item)| {
-            taken += rows(&item.needs);
-            *place == 0 || taken <= most_rows
-        })
-        .map(|(place, _)| place)
-        .collect()
 }
 
 fn cancelled() -> Error {
@@ -317,6 +344,7 @@ struct StreamingInstance {
 
 impl Worker for StreamingInstance {
     fn execute(&mut self, batch: Batch) {
+        self.pipeline.models.learn();
         for request in batch {
             if let Some(work) = self.pipeline.take(request) {
                 self.pipeline.go_on(work, &mut self.workspace);

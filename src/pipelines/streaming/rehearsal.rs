@@ -14,21 +14,23 @@ const TOKENS: std::ops::RangeInclusive<usize> = 1..=4;
 
 impl Warm for StreamingPipeline {
     fn callees(&self) -> Vec<&str> {
-        vec![&self.models.encoder, &self.models.decoder]
+        vec![&self.models.encoder.name, &self.models.decoder.name]
     }
 
     /// The windows of chunks of so many seconds of so many streams, and what they may give the decoder to do.
     fn rehearse(&self, shape: &Shape, stage: &Rehearsal) -> Result<(), Error> {
         let models = &self.models;
+        models.learn();
         let rows = shape.rows;
         let sample_rate = models.frontend.frontend().options().sample_rate;
-        let per_window = models.samples_per_turn() / models.windows_per_turn;
+        let per_window = models.samples_per_window();
         let windows = shape.samples(sample_rate).div_ceil(per_window.max(1));
-        let windows = windows.clamp(1, models.windows_per_turn);
-        let count = (rows * windows).min(self.most_rows.max(windows));
+        let windows = windows.clamp(1, models.windows_per_turn());
+        let count = (rows * windows).min(models.most_rows(&models.encoder));
+        let rows = rows.min(models.most_rows(&models.decoder));
         let frames = models.cif.chunk_size.iter().sum();
         let values = count * frames * models.frontend.feature_dim();
-        let reply = stage.call(&models.encoder, || {
+        let reply = stage.call(&models.encoder.name, || {
             Ok(models.encoder_message(count, frames, noise(values)?))
         })?;
         let hidden = reply.output("enc")?.shape.last().copied();
@@ -42,7 +44,7 @@ impl Warm for StreamingPipeline {
                 tokens,
                 hidden,
             };
-            stage.call(&models.decoder, || {
+            stage.call(&models.decoder.name, || {
                 let enc = noise(rows * frames * hidden)?;
                 let embeddings = noise(rows * tokens * hidden)?;
                 let cache = zeros(rows * hidden * models.caches.frames, "a warm-up")?;

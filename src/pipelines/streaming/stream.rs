@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Instant;
 
 use asr_decode::cif::Cif;
 use asr_decode::words::Joiner;
@@ -12,6 +13,9 @@ use wav_frontend::windows::EncoderWindows;
 use wav_frontend::{FrontendError, Workspace};
 
 use super::models::Models;
+use crate::pipelines::options::Permit;
+use crate::pipelines::scheduler::batch::Size;
+use crate::pipelines::scheduler::waiting::Item;
 use crate::tensors::sequences::Lease;
 
 /// The state of a stream between its requests.
@@ -32,6 +36,10 @@ pub(super) struct StreamRequest {
     /// Before the promise: dropped together, the stream is over when the client hears of it.
     pub(super) lease: Lease<Stream>,
     pub(super) promise: Promise,
+    /// Given back before the answer: whoever has it may send the next request.
+    pub(super) permit: Permit,
+    /// When the client does not wait for calls any more that have not gone out.
+    deadline: Option<Instant>,
     pub(super) stream: Stream,
     /// Windows whose tokens wait for the decoder.
     tokens: VecDeque<Tokens>,
@@ -88,6 +96,44 @@ pub(super) struct Queued<N> {
     pub(super) needs: N,
 }
 
+/// Windows of equal length share a call of the encoder.
+impl Item for Queued<Windows> {
+    fn size(&self) -> Size {
+        Size {
+            class: 0,
+            rows: self.needs.count(),
+            length: self.needs.frames,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.work.deadline
+    }
+
+    fn is_over(&self) -> bool {
+        self.work.promise.is_cancelled()
+    }
+}
+
+/// Equal numbers of tokens share a call of the decoder: its caches are the last columns, padding would be among them.
+impl Item for Queued<Tokens> {
+    fn size(&self) -> Size {
+        Size {
+            class: self.needs.enc.len(),
+            rows: 1,
+            length: self.needs.count,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.work.deadline
+    }
+
+    fn is_over(&self) -> bool {
+        self.work.promise.is_cancelled()
+    }
+}
+
 /// What a stream needs to go on.
 pub(super) enum Need {
     /// The encoder.
@@ -141,11 +187,19 @@ impl Stream {
 
 impl StreamRequest {
     /// A request whose samples `stream` has taken.
-    pub(super) fn new(promise: Promise, lease: Lease<Stream>, stream: Stream) -> Self {
+    pub(super) fn new(
+        promise: Promise,
+        deadline: Option<Instant>,
+        permit: Permit,
+        lease: Lease<Stream>,
+        stream: Stream,
+    ) -> Self {
         Self {
             tail_due: lease.ends(),
             lease,
             promise,
+            permit,
+            deadline,
             stream,
             tokens: VecDeque::new(),
             delta: Transcript::default(),
@@ -178,12 +232,10 @@ impl StreamRequest {
 
     /// Up to `windows_per_turn` windows of one length.
     fn next_windows(&mut self, models: &Models) -> Option<Windows> {
+        let most = models.windows_per_turn();
         let windows = &mut self.stream.windows;
         let mut taken: Option<Windows> = None;
-        while taken
-            .as_ref()
-            .is_none_or(|taken| taken.count() < models.windows_per_turn)
-        {
+        while taken.as_ref().is_none_or(|taken| taken.count() < most) {
             if taken
                 .as_ref()
                 .is_some_and(|taken| windows.next_len() != Some(taken.frames))
@@ -211,7 +263,7 @@ impl StreamRequest {
         workspace: &mut Workspace,
     ) -> Result<bool, Error> {
         let stream = &mut self.stream;
-        let most = models.windows_per_turn * models.windows.centre;
+        let most = models.windows_per_turn() * models.windows.centre;
         let mut frames = Vec::new();
         let computed = models
             .frontend

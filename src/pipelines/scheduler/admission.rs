@@ -1,0 +1,195 @@
+//! How much may be pending, that is taken and not answered yet: beyond its limits a request is told so at once, before anything is
+//! computed for it.
+
+use std::fmt::{self, Display};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use triton_backend::{Error, ErrorCode};
+
+/// The most of one thing that may be pending.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    /// The parameter that sets it, which errors name.
+    pub(crate) parameter: &'static str,
+    pub(crate) most: u64,
+    /// How people count it, as in "rows".
+    pub(crate) unit: &'static str,
+    /// How much of what is counted here makes one of those: 1000 where seconds are counted in milliseconds.
+    pub(crate) per_unit: u64,
+}
+
+/// A door with `N` limits. What a request has of each is counted as a whole: it comes in with all of its rows, or with none.
+pub(crate) struct Admission<const N: usize> {
+    limits: [Limit; N],
+    pending: Mutex<[u64; N]>,
+}
+
+/// What a request that came in has of each thing; dropped, it is pending no more.
+pub(crate) struct Permit<const N: usize> {
+    admission: Arc<Admission<N>>,
+    amounts: [u64; N],
+}
+
+impl<const N: usize> Admission<N> {
+    /// A door that nothing has gone through.
+    pub(crate) fn new(limits: [Limit; N]) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            pending: Mutex::new([0; N]),
+        })
+    }
+
+    /// Lets a request in that has so much of each thing.
+    ///
+    /// # Errors
+    /// `Unavailable` where others leave no room for it, `InvalidArgument` where it would not fit if it were alone: then no later
+    /// try can succeed. Both name the limit.
+    pub(crate) fn admit(self: &Arc<Self>, amounts: [u64; N]) -> Result<Permit<N>, Error> {
+        for (limit, &amount) in self.limits.iter().zip(&amounts) {
+            if amount > limit.most {
+                return Err(Error::invalid(format!(
+                    "the request has {}; parameter {} allows {}",
+                    limit.show(amount),
+                    limit.parameter,
+                    limit.show(limit.most)
+                )));
+            }
+        }
+        let mut pending = self.lock();
+        let things = self.limits.iter().zip(pending.iter()).zip(&amounts);
+        for ((limit, &pending), &amount) in things {
+            if pending.saturating_add(amount) > limit.most {
+                return Err(limit.full(pending, amount));
+            }
+        }
+        for (pending, amount) in pending.iter_mut().zip(&amounts) {
+            *pending += amount;
+        }
+        drop(pending);
+        Ok(Permit {
+            admission: Arc::clone(self),
+            amounts,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, [u64; N]> {
+        // Nothing panics between the first and the last of the numbers.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<const N: usize> Drop for Permit<N> {
+    fn drop(&mut self) {
+        let mut pending = self.admission.lock();
+        for (pending, amount) in pending.iter_mut().zip(&self.amounts) {
+            *pending = pending.saturating_sub(*amount);
+        }
+    }
+}
+
+impl Limit {
+    fn show(&self, amount: u64) -> impl Display {
+        let Self { unit, per_unit, .. } = *self;
+        fmt::from_fn(move |f| match per_unit {
+            0 | 1 => write!(f, "{amount} {unit}"),
+            _ => write!(f, "{} {unit}", amount as f64 / per_unit as f64),
+        })
+    }
+
+    fn full(&self, pending: u64, amount: u64) -> Error {
+        let message = format!(
+            "overloaded: {} are pending and the request has {}; parameter {} allows {}; try again later",
+            self.show(pending),
+            self.show(amount),
+            self.parameter,
+            self.show(self.most)
+        );
+        Error::new(ErrorCode::Unavailable, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door() -> Arc<Admission<2>> {
+        let limit = |parameter, most, unit, per_unit| Limit {
+            parameter,
+            most,
+            unit,
+            per_unit,
+        };
+        Admission::new([
+            limit("most_rows", 4, "rows", 1),
+            limit("most_seconds", 10_000, "s", 1000),
+        ])
+    }
+
+    fn refused(door: &Arc<Admission<2>>, amounts: [u64; 2]) -> (ErrorCode, String) {
+        let error = door.admit(amounts).err().unwrap();
+        (error.code(), error.to_string())
+    }
+
+    #[test]
+    fn what_fits_comes_in_and_beyond_each_limit_it_is_named() {
+        let door = door();
+        let first = door.admit([3, 1500]).unwrap();
+        assert_eq!(
+            refused(&door, [2, 0]),
+            (
+                ErrorCode::Unavailable,
+                "overloaded: 3 rows are pending and the request has 2 rows; parameter most_rows allows 4 rows; try again later"
+                    .to_owned()
+            )
+        );
+        assert_eq!(
+            refused(&door, [1, 8501]),
+            (
+                ErrorCode::Unavailable,
+                "overloaded: 1.5 s are pending and the request has 8.501 s; parameter most_seconds allows 10 s; try again later"
+                    .to_owned()
+            )
+        );
+        // All of both limits, and then nothing more.
+        let second = door.admit([1, 8500]).unwrap();
+        assert_eq!(refused(&door, [0, 1]).0, ErrorCode::Unavailable);
+        drop(first);
+        // One that was refused left nothing behind.
+        let third = door.admit([3, 1500]).unwrap();
+        drop((second, third));
+        assert!(door.admit([4, 10_000]).is_ok());
+    }
+
+    #[test]
+    fn what_can_never_fit_is_the_clients_fault() {
+        assert_eq!(
+            refused(&door(), [5, 0]),
+            (
+                ErrorCode::InvalidArgument,
+                "the request has 5 rows; parameter most_rows allows 4 rows".to_owned()
+            )
+        );
+        assert_eq!(
+            refused(&door(), [1, u64::MAX]).0,
+            ErrorCode::InvalidArgument
+        );
+    }
+
+    #[test]
+    fn from_many_threads_no_limit_is_passed_and_all_is_given_back() {
+        let door = door();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..2000 {
+                        if let Ok(permit) = door.admit([3, 1]) {
+                            assert!(door.admit([2, 1]).is_err());
+                            drop(permit);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(*door.lock(), [0, 0]);
+    }
+}
