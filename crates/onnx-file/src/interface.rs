@@ -15,6 +15,8 @@ use crate::wire::{Field, Walker, fields, named, number, part, string};
 pub struct Interface {
     /// Inputs that a request must fill: those without a default value.
     pub inputs: Vec<Tensor>,
+    /// Inputs that have a default value, which a request may leave out.
+    pub optional_inputs: Vec<Tensor>,
     /// Outputs.
     pub outputs: Vec<Tensor>,
     /// Files beside the model that hold weights, relative to its directory.
@@ -98,6 +100,9 @@ impl fmt::Display for Element {
     }
 }
 
+/// Before this version of the format every weight was listed as an input, and none of them could be given.
+const OVERRIDABLE: u64 = 4;
+
 impl Interface {
     /// Reads the interface of the ONNX file at `path`.
     ///
@@ -119,17 +124,23 @@ impl Interface {
     ) -> std::result::Result<Self, OnnxError> {
         let mut walker = Walker::new(reader)?;
         let mut interface = None;
+        let mut version = 0;
         while let Some(field) = walker.field(length)? {
-            if field.is(model::GRAPH) {
+            if let Some(number) = field.number(model::IR_VERSION) {
+                version = number;
+            } else if field.is(model::GRAPH) {
                 interface = Some(read_graph(&mut walker, &field)?);
             } else {
                 walker.skip(&field)?;
             }
         }
-        match interface {
-            Some(interface) => Ok(interface),
-            None => not_onnx("it holds no graph"),
+        let Some(mut interface) = interface else {
+            return not_onnx("it holds no graph");
+        };
+        if version < OVERRIDABLE {
+            interface.optional_inputs.clear();
         }
+        Ok(interface)
     }
 }
 
@@ -156,9 +167,10 @@ fn read_graph(walker: &mut Walker<impl Read + Seek>, place: &Field) -> Result<In
             walker.skip(&field)?;
         }
     }
-    interface
-        .inputs
-        .retain(|input| !initialized.contains(&input.name));
+    let inputs = std::mem::take(&mut interface.inputs);
+    (interface.optional_inputs, interface.inputs) = inputs
+        .into_iter()
+        .partition(|input| initialized.contains(&input.name));
     Ok(interface)
 }
 
@@ -341,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_with_a_default_are_left_out_and_external_files_named() {
+    fn inputs_with_a_default_are_optional_and_external_files_named() {
         let input = |name: &str| {
             let info = write_bytes(value_info::NAME, name.as_bytes());
             write_bytes(graph::INPUT, &info)
@@ -364,11 +376,21 @@ mod tests {
             write_bytes(graph::INITIALIZER, &weights),
             write_bytes(graph::NODE, &write_bytes(node::ATTRIBUTE, &attribute)),
         ];
-        let model = [
-            write_number(1, 9),
-            write_bytes(model::GRAPH, &graph.concat()),
-        ];
-        let interface = read_bytes(&model.concat()).unwrap();
+        let of_version = |version| {
+            let model = [
+                write_number(model::IR_VERSION, version),
+                write_bytes(model::GRAPH, &graph.concat()),
+            ];
+            read_bytes(&model.concat()).unwrap()
+        };
+        let interface = of_version(9);
+        let optional = interface.optional_inputs.iter();
+        assert_eq!(
+            optional.map(|input| &*input.name).collect::<Vec<_>>(),
+            ["w"]
+        );
+        assert_eq!(of_version(3).optional_inputs, []);
+        assert_eq!(of_version(3).inputs, interface.inputs);
         assert_eq!(interface.inputs.len(), 1);
         assert_eq!(interface.inputs[0].name, "x");
         assert_eq!(interface.inputs[0].dims, None);

@@ -2,6 +2,7 @@
 
 /// `ModelProto`
 pub(crate) mod model {
+    pub(crate) const IR_VERSION: u64 = 1;
     pub(crate) const GRAPH: u64 = 7;
     pub(crate) const OPSET_IMPORT: u64 = 8;
 }

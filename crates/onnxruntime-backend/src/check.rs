@@ -1,5 +1,6 @@
 //! Whether a model's config fits its ONNX file.
 
+use onnx_file::config_fits;
 use triton_backend::{DataType, ModelConfig, TensorConfig};
 
 use crate::leniency::{LENIENT_CONFIG, Leniency};
@@ -249,12 +250,16 @@ enum Rule {
 
 impl Rule {
     fn allows(self, config: &[i64], file: &[i64]) -> bool {
-        let fits = |config: i64, file: i64| match self {
-            Self::Input => file == -1 || config == file,
-            Self::Output => config == file,
-            Self::Either => file == -1 || config == -1 || config == file,
-        };
-        config.len() == file.len() && config.iter().zip(file).all(|(c, f)| fits(*c, *f))
+        match self {
+            Self::Input | Self::Output => config_fits(config, file, self == Self::Output),
+            // What the config leaves open fits, too.
+            Self::Either => {
+                let fits = |(config, file): (&i64, &i64)| {
+                    *config == -1 || config_fits(&[*config], &[*file], false)
+                };
+                config.len() == file.len() && config.iter().zip(file).all(fits)
+            }
+        }
     }
 }
 

@@ -14,6 +14,7 @@ fn changed(change: impl FnOnce(&Path)) -> Vec<(Level, String, String)> {
     repo::assemble_all(&AllOptions {
         from: vec![
             (Kind::Sensevoice, demo.join("sensevoice")),
+            (Kind::Paraformer, demo.join("paraformer")),
             (Kind::ParaformerOnline, demo.join("paraformer_online")),
         ],
         to: repository.clone(),
@@ -120,11 +121,114 @@ fn dimensions_are_compared_as_nvidias_backend_does() {
 }
 
 #[test]
+fn data_types_and_missing_inputs_are_told() {
+    let config = "sensevoice_encoder/config.pbtxt";
+    let of = |from: &'static str, to: &'static str| {
+        let found = changed(|repository| edit(repository, config, from, to));
+        let found = found.into_iter().filter(|(_, place, _)| place == config);
+        found.map(|(_, _, what)| what).collect::<Vec<_>>()
+    };
+    let floats = of("TYPE_FP32", "TYPE_FP16");
+    assert_eq!(
+        floats,
+        [
+            "input 'speech' is TYPE_FP16, the file has TYPE_FP32",
+            "output 'ctc_logits' is TYPE_FP16, the file has TYPE_FP32"
+        ]
+    );
+    assert_eq!(
+        of("name: \"textnorm\"", "name: \"norm\""),
+        [
+            "input 'norm': the file has no such input",
+            "the file's input 'textnorm' is not in the config"
+        ]
+    );
+    let config = "online_decoder/config.pbtxt";
+    let found = changed(|repository| {
+        edit(repository, config, "\"in_cache_3\"", "\"in_cache_33\"");
+        edit(
+            repository,
+            config,
+            "dims: [ 128, 10 ]\n",
+            "dims: [ 64, 10 ]\n",
+        );
+    });
+    let told: Vec<&str> = found.iter().map(|(_, _, what)| what.as_str()).collect();
+    for expected in [
+        "state input 'in_cache_33': the file has no such input",
+        "the file's input 'in_cache_3' is not in the config",
+        "state output 'out_cache_0' is [-1, 64, 10], the file has [-1, 128, -1]",
+    ] {
+        assert!(told.contains(&expected), "{expected}\n{told:#?}");
+    }
+}
+
+/// The findings of a model with inputs `x` and `w`, of which `w` has a default, and this config.
+fn of_model_with_default(config: &str) -> Vec<String> {
+    let message = |number: u8, body: &[u8]| {
+        let mut bytes = vec![number << 3 | 2, u8::try_from(body.len()).unwrap()];
+        bytes.extend(body);
+        bytes
+    };
+    // TypeProto.Tensor: FP32 of two numbers.
+    let shape = message(2, &message(1, &[1 << 3, 2]));
+    let kind = message(2, &message(1, &[&[1 << 3, 1][..], &shape].concat()));
+    let info = |name: &str| [message(1, name.as_bytes()), kind.clone()].concat();
+    let graph = [
+        message(5, &message(8, b"w")),
+        message(11, &info("x")),
+        message(11, &info("w")),
+        message(12, &info("y")),
+    ];
+    let model = [vec![1 << 3, 9], message(7, &graph.concat())].concat();
+    let repository = tempfile::tempdir().unwrap();
+    let directory = repository.path().join("m");
+    fs::create_dir_all(directory.join("1")).unwrap();
+    fs::write(directory.join("1/model.onnx"), model).unwrap();
+    let config = format!("backend: \"onnxruntime\" {config}");
+    fs::write(directory.join("config.pbtxt"), config).unwrap();
+    let found = findings(&model::read(repository.path()).unwrap());
+    found.into_iter().map(|finding| finding.what).collect()
+}
+
+#[test]
+fn an_input_with_a_default_may_be_optional() {
+    let tensor = |name: &str| format!("{{ name: \"{name}\" data_type: TYPE_FP32 dims: [ 2 ] }}");
+    let (x, w) = (tensor("x"), tensor("w"));
+    let optional = w.replace('}', "optional: true }");
+    let fits = |inputs: &str| {
+        of_model_with_default(&format!("input [ {inputs} ] output [ {} ]", tensor("y")))
+    };
+    assert_eq!(fits(&x), [""; 0]);
+    assert_eq!(fits(&format!("{x}, {optional}")), [""; 0]);
+    assert_eq!(
+        fits(&format!("{x}, {w}")),
+        ["input 'w' has a default in the file, but is not optional"]
+    );
+    assert_eq!(
+        fits(&x.replace('}', "optional: true }")),
+        ["input 'x' is optional, but has no default in the file"]
+    );
+    assert_eq!(
+        fits(&optional),
+        ["the file's input 'x' is not in the config"]
+    );
+    // Without any inputs the backend completes the config.
+    assert_eq!(of_model_with_default(""), [""; 0]);
+    assert_eq!(
+        of_model_with_default(&format!("max_batch_size: 4 output [ {} ]", tensor("y"))),
+        [
+            "output 'y': max_batch_size is over 0, so the file's first dimension must be open, but it has [2]"
+        ]
+    );
+}
+
+#[test]
 fn what_the_server_stumbles_over_is_told() {
     let (level, _, what) = one(|repository| {
         edit(
             repository,
-            "online_encoder/config.pbtxt",
+            "online_lfr_cmvn_pe/config.pbtxt",
             "control_input [ ]",
             "control_input [ { name: \"CORRID\" control [ { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } ] } ]",
         );
