@@ -53,7 +53,7 @@ pub(super) fn read(repository: &Path) -> Result<Vec<Model>> {
         .collect();
     if models.is_empty() {
         bail!(
-            "{} is no model repository: none of its directories has a config.pbtxt",
+            "{} is no model repository: none of its directories has a config.pbtxt or a version",
             repository.display()
         );
     }
@@ -86,9 +86,12 @@ fn model(directory: &Path) -> Option<Model> {
                 .and_then(|text| Message::parse(&text).map_err(|error| error.to_string())),
         })
         .collect();
-    (!configs.is_empty()).then_some(Model {
+    let model = Model {
         name,
         directory: directory.to_owned(),
         configs,
-    })
+    };
+    // The server completes the config of a model that has none, so others may name it.
+    let is_one = !model.configs.is_empty() || model.version().is_some();
+    is_one.then_some(model)
 }

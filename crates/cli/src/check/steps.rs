@@ -4,53 +4,72 @@ use super::finding::Finding;
 use super::model::{Config, Model};
 use super::pbtxt::Message;
 
-/// The steps of ensembles: component, the tensors that tell it, and the parameter that it cannot do without.
+/// The steps of ensembles: component, the tensors that tell it, and the parameters that it cannot do without.
 const STEPS: &[Step] = &[
     Step {
         component: "feature_extractor",
         inputs: &["wav", "wav_lens"],
+        optional: &["language", "textnorm"],
         outputs: &["speech", "speech_lengths"],
+        required: &["cmvn_path"],
         streams: false,
     },
     Step {
         component: "online_feature_extractor",
         inputs: &["wav", "wav_lens"],
+        optional: &[],
         outputs: &["speech"],
+        required: &[],
         streams: true,
     },
     Step {
         component: "ctc_scoring",
         inputs: &["ctc_logits", "encoder_out_lens"],
+        optional: &[],
         outputs: &["OUTPUT0"],
+        required: &["tokenizer_path"],
         streams: false,
     },
     Step {
         component: "paraformer_scoring",
         inputs: &["logits", "token_num"],
+        optional: &[],
         outputs: &["OUTPUT0"],
+        required: &["vocabulary"],
         streams: false,
     },
     Step {
         component: "lfr_cmvn_pe",
         inputs: &["chunk_xs"],
+        optional: &[],
         outputs: &["chunk_xs_out", "chunk_xs_out_len"],
+        required: &[],
         streams: true,
     },
     Step {
         component: "cif_search",
         inputs: &["enc", "enc_len", "alphas"],
+        optional: &[],
         outputs: &["transcripts"],
+        required: &["vocabulary"],
         streams: true,
     },
 ];
 
-/// Components that are whole models.
-const PIPELINES: [&str; 3] = ["sensevoice", "paraformer", "streaming_paraformer"];
+/// Components that are whole models, and the parameters that they cannot do without.
+const PIPELINES: [(&str, &[&str]); 3] = [
+    ("sensevoice", &["cmvn_path", "tokenizer_path"]),
+    ("paraformer", &["cmvn_path", "vocabulary"]),
+    ("streaming_paraformer", &["cmvn_path", "vocabulary"]),
+];
 
 struct Step {
     component: &'static str,
     inputs: &'static [&'static str],
+    /// Inputs that it may have besides.
+    optional: &'static [&'static str],
     outputs: &'static [&'static str],
+    required: &'static [&'static str],
     streams: bool,
 }
 
@@ -67,7 +86,9 @@ fn step_of(message: &Message) -> Option<&'static Step> {
         names.len() == wanted.len() && wanted.iter().all(|name| names.contains(name))
     };
     STEPS.iter().find(|step| {
-        same(&inputs, step.inputs)
+        let mut needed = inputs.clone();
+        needed.retain(|name| !step.optional.contains(name));
+        same(&needed, step.inputs)
             && same(&outputs, step.outputs)
             && step.streams == message.has("sequence_batching")
     })
@@ -84,6 +105,9 @@ pub(super) fn of_config(model: &Model, config: &Config, message: &Message) -> Ve
 
 fn python(model: &Model, config: &Config, message: &Message) -> Option<Finding> {
     let step = step_of(message)?;
+    let lacking: Vec<String> = lacking(message, step.required)
+        .map(|key| format!("+   {{ key: \"{key}\" value: {{ string_value: \"FILE\" }} }},\n"))
+        .collect();
     Some(Finding::advice(
         &config.place,
         format!(
@@ -92,16 +116,30 @@ fn python(model: &Model, config: &Config, message: &Message) -> Option<Finding> 
         ),
         format!(
             "- backend: \"python\"\n+ backend: \"funasr\"\n  parameters [\n+   {{ key: \"component\" value: {{ \
-             string_value: \"{}\" }} }},\nand delete {}/1/model.py with what it needed",
-            step.component, model.name
+             string_value: \"{}\" }} }},\n{}and delete {}/1/model.py with what it needed",
+            step.component,
+            lacking.concat(),
+            model.name
         ),
     ))
 }
 
+/// The parameters of `required` that a config does not have.
+fn lacking<'m>(
+    message: &'m Message,
+    required: &'static [&'static str],
+) -> impl Iterator<Item = &'static str> + use<'m> {
+    let keys = required.iter().copied();
+    keys.filter(|key| message.parameter(key).is_none_or(str::is_empty))
+}
+
 fn native(config: &Config, message: &Message) -> Vec<Finding> {
     let place = &config.place;
-    let known = || STEPS.iter().map(|step| step.component).chain(PIPELINES);
-    let list = || known().collect::<Vec<_>>().join(", ");
+    let known = || {
+        let steps = STEPS.iter().map(|step| (step.component, step.required));
+        steps.chain(PIPELINES)
+    };
+    let list = || known().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
     let Some(component) = message.component() else {
         let how = match step_of(message) {
             Some(step) => format!(
@@ -116,14 +154,24 @@ fn native(config: &Config, message: &Message) -> Vec<Finding> {
             how,
         )];
     };
-    if !known().any(|name| name == component) {
+    let Some((_, required)) = known().find(|(name, _)| *name == component) else {
         return vec![Finding::error(
             place,
             format!("there is no component '{component}'"),
             format!("take one of {}", list()),
         )];
-    }
-    let mut findings = Vec::new();
+    };
+    let mut findings: Vec<Finding> = lacking(message, required)
+        .map(|key| {
+            Finding::error(
+                place,
+                format!("the component {component} needs the parameter {key}"),
+                format!(
+                    "add to its parameters {{ key: \"{key}\" value: {{ string_value: \"FILE\" }} }}"
+                ),
+            )
+        })
+        .collect();
     if let Some(step) = step_of(message)
         && step.component != component
     {

@@ -258,6 +258,57 @@ fn what_the_server_stumbles_over_is_told() {
 }
 
 #[test]
+fn required_parameters_are_told() {
+    for (config, key) in [
+        ("sensevoice_feature_extractor/config.pbtxt", "cmvn_path"),
+        ("sensevoice_scoring/config.pbtxt", "tokenizer_path"),
+        ("online_cif_search/config.pbtxt", "vocabulary"),
+        ("streaming_paraformer/configs/pipeline.pbtxt", "vocabulary"),
+    ] {
+        let (level, place, what) = one(|repository| {
+            edit(
+                repository,
+                config,
+                &format!("\"{key}\""),
+                &format!("\"{key}_\""),
+            );
+        });
+        assert_eq!((level, place.as_str()), (Level::Error, config));
+        assert!(
+            what.ends_with(&format!("needs the parameter {key}")),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_step_with_optional_inputs_is_known() {
+    let config = "sensevoice_feature_extractor/config.pbtxt";
+    let (level, _, what) = one(|repository| {
+        edit(
+            repository,
+            config,
+            "backend: \"funasr\"",
+            "backend: \"python\"",
+        );
+    });
+    assert_eq!(level, Level::Advice);
+    assert!(
+        what.ends_with("those of the component feature_extractor"),
+        "{what}"
+    );
+}
+
+#[test]
+fn a_model_without_a_config_may_be_named() {
+    let found = changed(|repository| {
+        fs::remove_file(repository.join("sensevoice_encoder/config.pbtxt")).unwrap();
+        fs::remove_dir_all(repository.join("sensevoice_encoder/configs")).unwrap();
+    });
+    assert_eq!(found, []);
+}
+
+#[test]
 fn another_job_than_its_tensors_is_told() {
     let config = "sensevoice_scoring/config.pbtxt";
     let (level, _, what) = one(|repository| {
