@@ -88,10 +88,11 @@ def test_a_repository_is_assembled_served_and_asked(repository):
         assert "what does other take?" in err
 
 
-def test_streams_are_transcribed_by_a_pipeline():
+@pytest.mark.parametrize("options", [(), ("--", "--model-config-name=pipeline")], ids=["ensemble", "pipeline"])
+def test_streams_are_transcribed_to_their_end(options):
     target = fresh_directory("tool-online") / "models"
     run("repo", "paraformer-online", "--from", PROJECT / "demo/paraformer_online", "--to", target)
-    with serving(target, "--", "--model-config-name=pipeline") as url:
+    with serving(target, *options) as url:
         out, _ = run("transcribe", RECORDINGS / "00_zh.wav", RECORDINGS / "06_en.wav", "--url", url)
     texts = [line.split("\t")[1] for line in out.splitlines()]
     assert texts == ["红色空调晚上朋友", "water world please you school"]

@@ -12,6 +12,9 @@ pub const WITHOUT_ITN: [i32; 1] = [15];
 /// Samples of a stream's chunk: 600 ms.
 pub const CHUNK: usize = 9600;
 
+/// Samples of silence behind a stream: 320 ms.
+pub const SILENCE: usize = 5120;
+
 /// The model of a repository that clients call.
 pub fn model(kind: Kind) -> &'static str {
     match kind {
@@ -43,6 +46,14 @@ pub fn sensevoice<'a>(
         Input::number("LANGUAGE", language),
         Input::number("TEXT_NORM", norm),
     ]
+}
+
+/// What a stream's samples are sent as: an ensemble decodes the last 300 ms only when something follows. A pipeline hears the end
+/// by itself, and its text stays the same.
+pub fn with_silence(samples: &[f32]) -> Vec<f32> {
+    let mut padded = samples.to_vec();
+    padded.resize(samples.len() + SILENCE, 0.0);
+    padded
 }
 
 /// The chunks of a stream, each with its place in the sequence. The last one may be shorter; a stream without samples is one
@@ -82,5 +93,11 @@ mod tests {
         );
         assert_eq!(flags(&samples[..CHUNK]), [(CHUNK, true, true)]);
         assert_eq!(flags(&[]), [(0, true, true)]);
+        // A whole chunk's end is heard with the silence.
+        let padded = with_silence(&samples[..CHUNK]);
+        assert_eq!(
+            flags(&padded),
+            [(CHUNK, true, false), (SILENCE, false, true)]
+        );
     }
 }

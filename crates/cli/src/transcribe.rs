@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -14,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::console;
-use crate::http::Client;
+use crate::http::{Client, Sequence};
 use crate::recording::Recording;
 use crate::repo::Kind;
 use crate::requests::{self, AUTO, WITH_ITN, WITHOUT_ITN};
@@ -22,7 +20,7 @@ use crate::requests::{self, AUTO, WITH_ITN, WITHOUT_ITN};
 /// What to transcribe.
 #[derive(Debug, clap::Args)]
 pub struct Transcribe {
-    /// Wav files at 16 kHz, or directories of such
+    /// Wav files of mono 16-bit PCM at 16 kHz, or directories of such
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The server's HTTP endpoint
@@ -90,7 +88,7 @@ pub fn transcribe(options: &Transcribe) -> Result<()> {
     let next = AtomicUsize::new(0);
     let first_id = first_id();
     let (done, results) = channel();
-    let out = Mutex::new(io::stdout().lock());
+    let mut out = io::stdout().lock();
     let failed = std::thread::scope(|scope| {
         for _ in 0..usize::from(options.jobs).min(files.len()) {
             let (done, next, files, client, model) = (done.clone(), &next, &files, &client, &model);
@@ -113,9 +111,8 @@ pub fn transcribe(options: &Transcribe) -> Result<()> {
             early.insert(index, result);
             while let Some(result) = early.remove(&due) {
                 failed += usize::from(result.is_err());
-                let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
                 // A reader that has seen enough, as in `| head`, is no error; the exit code still counts.
-                let _ = bar.suspend(|| print(options, &mut *out, &files[due], &result));
+                let _ = bar.suspend(|| print(options, &mut out, &files[due], &result));
                 due += 1;
             }
         }
@@ -261,12 +258,11 @@ fn one(
         }
         Kind::Paraformer => client.text(model, &requests::audio(samples, &length), None)?,
         Kind::ParaformerOnline => {
-            let mut text = String::new();
-            for (chunk, sequence) in requests::chunks(samples, id) {
+            let padded = requests::with_silence(samples);
+            stream(&padded, id, |chunk, sequence| {
                 let length = [i32::try_from(chunk.len())?];
-                text += &client.text(model, &requests::audio(chunk, &length), Some(sequence))?;
-            }
-            text
+                client.text(model, &requests::audio(chunk, &length), Some(sequence))
+            })?
         }
     };
     Ok(Transcript {
@@ -276,9 +272,53 @@ fn one(
     })
 }
 
+/// The text of a stream whose chunks `send` sends.
+fn stream(
+    samples: &[f32],
+    id: u64,
+    send: impl Fn(&[f32], Sequence) -> Result<String>,
+) -> Result<String> {
+    let texts = requests::chunks(samples, id).map(|(chunk, sequence)| send(chunk, sequence));
+    texts.collect::<Result<String>>().inspect_err(|_| {
+        // Else it keeps a place among the server's streams until it was idle for long. What it says matters no more.
+        let (start, end) = (false, true);
+        drop(send(&[], Sequence { id, start, end }));
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
+
+    #[test]
+    fn a_stream_that_fails_is_ended() {
+        let sent = RefCell::new(Vec::new());
+        let fail_at = |number: usize| {
+            sent.borrow_mut().clear();
+            stream(&[0.0; 3 * requests::CHUNK], 7, |chunk, sequence| {
+                sent.borrow_mut()
+                    .push((chunk.len(), sequence.start, sequence.end));
+                match sent.borrow().len() {
+                    count if count == number => bail!("no"),
+                    _ => Ok("a".to_owned()),
+                }
+            })
+        };
+        const CHUNK: usize = requests::CHUNK;
+        assert_eq!(fail_at(9).unwrap(), "aaa");
+        assert_eq!(sent.borrow().len(), 3);
+        assert_eq!(fail_at(2).unwrap_err().to_string(), "no");
+        assert_eq!(
+            *sent.borrow(),
+            [
+                (CHUNK, true, false),
+                (CHUNK, false, false),
+                (0, false, true)
+            ]
+        );
+    }
 
     #[test]
     fn directories_give_their_wav_files_by_name() {

@@ -14,10 +14,8 @@ use crate::golden;
 use crate::http::Client;
 use crate::recording::Recording;
 use crate::repo::Kind;
-use crate::requests::{self, chunks};
+use crate::requests::{self, chunks, with_silence};
 
-/// Samples of silence behind a recording for the ensemble. With fixed chunks the last 300 ms of a stream are never decoded.
-const TAIL: usize = 5120;
 /// A person who watches sees the text grow, ten times as fast as it was spoken.
 const PACE: Duration = Duration::from_millis(60);
 /// Stands for a chunk without new text.
@@ -137,9 +135,8 @@ fn stream(
 
 /// A recording's samples, and for the ensemble what makes sure that the last of them is decoded.
 pub(super) fn samples(recording: &Recording, form: Form) -> Vec<f32> {
-    let mut samples = recording.samples.clone();
-    if form == Form::Ensemble {
-        samples.resize(samples.len() + TAIL, 0.0);
+    match form {
+        Form::Ensemble => with_silence(&recording.samples),
+        Form::Pipeline => recording.samples.clone(),
     }
-    samples
 }
