@@ -142,9 +142,7 @@ pub fn repository(layout: &Layout, kind: Kind) -> Result<PathBuf> {
         kind,
         &repo::Options {
             from: layout.project.join(export),
-            to: target.clone(),
-            quantized: false,
-            force: true,
+            common: replacing(&target),
         },
     )
     .with_context(|| format!("{export} does not become a repository"))?;
@@ -165,9 +163,15 @@ pub fn assemble_common(layout: &Layout, kinds: &[Kind], target: &Path) -> Result
             .iter()
             .map(|&kind| (kind, layout.project.join(export(kind))))
             .collect(),
-        to: target.to_owned(),
-        quantized: false,
-        force: true,
+        common: replacing(target),
     })
     .map(drop)
+}
+
+/// A repository in place of what is there.
+fn replacing(target: &Path) -> repo::Common {
+    repo::Common {
+        force: true,
+        ..repo::Common::new(target.to_owned())
+    }
 }

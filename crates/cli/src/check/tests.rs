@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::repo::{self, AllOptions, Kind};
+use crate::repo::{self, AllOptions, Common, Kind};
 
 /// The demo's repository, changed.
 fn changed(change: impl FnOnce(&Path)) -> Vec<(Level, String, String)> {
@@ -17,9 +17,7 @@ fn changed(change: impl FnOnce(&Path)) -> Vec<(Level, String, String)> {
             (Kind::Paraformer, demo.join("paraformer")),
             (Kind::ParaformerOnline, demo.join("paraformer_online")),
         ],
-        to: repository.clone(),
-        quantized: false,
-        force: false,
+        common: Common::new(repository.clone()),
     })
     .unwrap();
     change(&repository);

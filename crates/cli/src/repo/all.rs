@@ -11,6 +11,7 @@ use clap::ValueEnum;
 
 use super::assembly::Assembly;
 use super::kind::Kind;
+use super::options::Common;
 use super::plan::plan;
 use super::target::{check_target, make};
 
@@ -20,15 +21,9 @@ pub struct Options {
     /// The directories as FunASR or ModelScope exports them, each with its kind: sensevoice, paraformer, paraformer-online
     #[arg(long, value_name = "KIND=EXPORT_DIR", value_parser = export, required = true)]
     pub from: Vec<(Kind, PathBuf)>,
-    /// The model repository to make
-    #[arg(long, value_name = "REPO")]
-    pub to: PathBuf,
-    /// Take the files named _quant.onnx (int8), as in model_quant.onnx instead of model.onnx
-    #[arg(long)]
-    pub quantized: bool,
-    /// Replace a repository that is there already
-    #[arg(long)]
-    pub force: bool,
+    /// Where to, and how.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 fn export(text: &str) -> Result<(Kind, PathBuf), String> {
@@ -45,9 +40,7 @@ pub fn assemble(options: &Options) -> Result<String> {
         }
         let own = super::options::Options {
             from: from.clone(),
-            to: options.to.clone(),
-            quantized: options.quantized,
-            force: options.force,
+            common: options.common.clone(),
         };
         let assembly = plan(*kind, &own).with_context(|| kind.name())?;
         assemblies.push((*kind, renamed(assembly, *kind)));
@@ -58,10 +51,12 @@ pub fn assemble(options: &Options) -> Result<String> {
             .flat_map(|kind| kind.models().iter().map(move |model| named(kind, model)));
         models.any(|model| model == name)
     };
-    check_target("common", part, &options.to, options.force)?;
-    make(&options.to, |partial| {
+    let Common { to, force, .. } = &options.common;
+    check_target("common", part, to, *force)?;
+    make(to, |partial| {
         assemblies.iter().try_for_each(|(kind, assembly)| {
-            assembly.write(*kind, |model| named(*kind, model), partial)
+            let name = |model: &str| named(*kind, model);
+            assembly.write(*kind, name, partial, options.common.large())
         })
     })?;
     for (_, assembly) in &assemblies {
@@ -137,9 +132,7 @@ mod tests {
     fn options(from: Vec<(Kind, PathBuf)>, to: &Path) -> Options {
         Options {
             from,
-            to: to.join("repo"),
-            quantized: false,
-            force: false,
+            common: Common::new(to.join("repo")),
         }
     }
 
@@ -162,7 +155,7 @@ mod tests {
              streaming Paraformer: model.onnx and decoder.onnx, 560 features, 124 tokens, 4 caches of 128 x 10"
         );
         let mut texts = BTreeMap::new();
-        for entry in fs::read_dir(&options.to).unwrap() {
+        for entry in fs::read_dir(&options.common.to).unwrap() {
             let model = entry.unwrap();
             for config in configs(&model.path()).unwrap() {
                 let text = fs::read_to_string(model.path().join(&config)).unwrap();
@@ -185,7 +178,7 @@ mod tests {
                 .into_iter()
                 .chain(values(text, "key: \"vocabulary\""))
             {
-                let found = [options.to.join(name), options.to.clone()];
+                let found = [options.common.to.join(name), options.common.to.clone()];
                 assert!(
                     found.iter().any(|place| place.join(value).exists()),
                     "{name}: {value}"
@@ -213,7 +206,13 @@ mod tests {
             values(front_end, "key: \"component\""),
             ["feature_extractor"]
         );
-        assert!(options.to.join("online_decoder/1/decoder.onnx").exists());
+        assert!(
+            options
+                .common
+                .to
+                .join("online_decoder/1/decoder.onnx")
+                .exists()
+        );
     }
 
     #[test]
@@ -237,9 +236,9 @@ mod tests {
             error.ends_with("it holds a repository already; --force replaces it"),
             "{error}"
         );
-        options.force = true;
+        options.common.force = true;
         assemble(&options).unwrap();
-        fs::create_dir(options.to.join("encoder")).unwrap();
+        fs::create_dir(options.common.to.join("encoder")).unwrap();
         let error = assemble(&options).unwrap_err().to_string();
         assert!(
             error.ends_with("it holds encoder, which is no part of a common repository"),

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use onnx_file::{Edit, Interface};
 
 use super::kind::Kind;
+use super::options::Large;
 use super::{dims, place, templates};
 
 /// What becomes of an export whose pieces are there and fit each other.
@@ -34,6 +35,7 @@ impl Assembly {
         kind: Kind,
         name: impl Fn(&str) -> String,
         target: &Path,
+        large: Large,
     ) -> Result<()> {
         for model in kind.models() {
             let named = target.join(name(model));
@@ -55,7 +57,7 @@ impl Assembly {
             let to = target.join(to);
             match self.edits.get(from) {
                 Some(edit) => place::edited(from, &to, edit),
-                None => place::place(from, &to),
+                None => place::place(from, &to, large),
             }
         })
     }

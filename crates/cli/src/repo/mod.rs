@@ -22,7 +22,7 @@ use anyhow::Result;
 
 pub use self::all::{Options as AllOptions, assemble as assemble_all};
 pub use self::kind::Kind;
-pub use self::options::Options;
+pub use self::options::{Common, Options};
 use self::plan::plan;
 use self::target::{check_target, make};
 use crate::console;
@@ -44,13 +44,13 @@ pub enum Task {
 pub fn repo(task: &Task) -> Result<()> {
     let one = |kind, options: &Options| {
         let facts = assemble(kind, options)?;
-        Ok::<_, anyhow::Error>((facts, options.to.clone()))
+        Ok::<_, anyhow::Error>((facts, options.common.to.clone()))
     };
     let (facts, to) = match task {
         Task::Sensevoice(options) => one(Kind::Sensevoice, options)?,
         Task::Paraformer(options) => one(Kind::Paraformer, options)?,
         Task::ParaformerOnline(options) => one(Kind::ParaformerOnline, options)?,
-        Task::All(options) => (assemble_all(options)?, options.to.clone()),
+        Task::All(options) => (assemble_all(options)?, options.common.to.clone()),
     };
     console::step("Assembled", format!("{} ({facts})", to.display()));
     console::step(
@@ -64,9 +64,10 @@ pub fn repo(task: &Task) -> Result<()> {
 pub fn assemble(kind: Kind, options: &Options) -> Result<String> {
     let assembly = plan(kind, options)?;
     let part = |name: &str| kind.models().contains(&name);
-    check_target(kind.name(), part, &options.to, options.force)?;
-    make(&options.to, |partial| {
-        assembly.write(kind, str::to_owned, partial)
+    let Common { to, force, .. } = &options.common;
+    check_target(kind.name(), part, to, *force)?;
+    make(to, |partial| {
+        assembly.write(kind, str::to_owned, partial, options.common.large())
     })?;
     assembly.notes.iter().for_each(console::warn);
     Ok(assembly.facts)

@@ -8,7 +8,15 @@ pub struct Options {
     /// The directory as FunASR or ModelScope exports it
     #[arg(long, value_name = "EXPORT_DIR")]
     pub from: PathBuf,
-    /// The model repository to make
+    /// Where to, and how.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What is said of every repository, whatever is in it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// The model repository to make; files of 64 MB or more become hard links to the export's where they can
     #[arg(long, value_name = "REPO")]
     pub to: PathBuf,
     /// Take the files named _quant.onnx (int8), as in model_quant.onnx instead of model.onnx
@@ -17,4 +25,35 @@ pub struct Options {
     /// Replace a repository that is there already
     #[arg(long)]
     pub force: bool,
+    /// Copy large files too, so that changing the export's in place changes nothing in the repository
+    #[arg(long)]
+    pub copy: bool,
+}
+
+impl Common {
+    /// A new repository at `to`.
+    pub fn new(to: PathBuf) -> Self {
+        Self {
+            to,
+            quantized: false,
+            force: false,
+            copy: false,
+        }
+    }
+
+    /// How large files get into the repository.
+    pub(super) fn large(&self) -> Large {
+        match self.copy {
+            true => Large::Copied,
+            false => Large::Linked,
+        }
+    }
+}
+
+/// What becomes of large files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Large {
+    /// A hard link where the file system can do that.
+    Linked,
+    Copied,
 }

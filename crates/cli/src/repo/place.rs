@@ -7,13 +7,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use onnx_file::Edit;
 
+use super::options::Large;
 use crate::console;
 
 /// From this size on a file is linked where that works, and its copying shown where not.
 const LARGE: u64 = 64 << 20;
 
-/// Puts a copy of `from` at `to`; a large file becomes a hard link to the same data where the file system can do that.
-pub(crate) fn place(from: &Path, to: &Path) -> Result<()> {
+/// Puts a copy of `from` at `to`; a large file becomes a hard link to the same data where that is wanted and the file system can do it.
+pub(super) fn place(from: &Path, to: &Path, large: Large) -> Result<()> {
     // A model cache often holds links to its files; what is wanted is the file.
     let place = || -> Result<()> {
         let from = from.canonicalize()?;
@@ -23,7 +24,7 @@ pub(crate) fn place(from: &Path, to: &Path) -> Result<()> {
         let size = from.metadata()?.len();
         if size < LARGE {
             fs::copy(&from, to)?;
-        } else if fs::hard_link(&from, to).is_err() {
+        } else if large == Large::Copied || fs::hard_link(&from, to).is_err() {
             copy_shown(&from, to, size)?;
         }
         Ok(())
@@ -73,7 +74,7 @@ mod tests {
         let (file, link, to) = ("file", "link", "sub/to").map_into(directory.path());
         fs::write(&file, "content").unwrap();
         symlink(&file, &link).unwrap();
-        place(&link, &to).unwrap();
+        place(&link, &to, Large::Linked).unwrap();
         assert_eq!(fs::read_to_string(&to).unwrap(), "content");
         assert!(!to.is_symlink());
         assert_ne!(
@@ -88,11 +89,13 @@ mod tests {
         let (file, link, to) = ("file", "link", "to").map_into(directory.path());
         File::create(&file).unwrap().set_len(LARGE).unwrap();
         symlink(&file, &link).unwrap();
-        place(&link, &to).unwrap();
-        assert_eq!(
-            fs::metadata(&file).unwrap().ino(),
-            fs::metadata(&to).unwrap().ino()
-        );
+        let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+        place(&link, &to, Large::Linked).unwrap();
+        assert_eq!(inode(&file), inode(&to));
+        fs::remove_file(&to).unwrap();
+        place(&link, &to, Large::Copied).unwrap();
+        assert_ne!(inode(&file), inode(&to));
+        assert_eq!(fs::metadata(&to).unwrap().len(), LARGE);
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl<'a> Search<'a> {
         Ok(Self {
             kind,
             directory,
-            quantized: options.quantized,
+            quantized: options.common.quantized,
             problems: Vec::new(),
         })
     }

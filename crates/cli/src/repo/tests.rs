@@ -41,16 +41,14 @@ fn export(kind: Kind) -> (TempDir, Options) {
     }
     let options = Options {
         from,
-        to: directory.path().join("repo"),
-        quantized: false,
-        force: false,
+        common: Common::new(directory.path().join("repo")),
     };
     (directory, options)
 }
 
 fn problems(kind: Kind, options: &Options) -> Vec<String> {
     let error = assemble(kind, options).unwrap_err().to_string();
-    assert!(!options.to.exists());
+    assert!(!options.common.to.exists());
     let mut lines = error.lines();
     assert!(
         lines.next().unwrap().ends_with(" cannot be used:"),
@@ -66,7 +64,7 @@ fn assert_placed(options: &Options, places: &[(&str, &str)]) {
     for (from, to) in places {
         assert_eq!(
             fs::read(options.from.join(from)).unwrap(),
-            fs::read(options.to.join(to)).unwrap(),
+            fs::read(options.common.to.join(to)).unwrap(),
             "{to}"
         );
     }
@@ -89,16 +87,21 @@ fn template(kind: Kind) -> PathBuf {
 /// The repository's configurations are the template's, but for those of the models named.
 fn assert_configs_of_template(kind: Kind, options: &Options, but: &[&str]) {
     for model in kind.models() {
-        assert!(options.to.join(model).join("1").is_dir());
-        let (ours, theirs) = (config(&options.to, model), config(&template(kind), model));
+        assert!(options.common.to.join(model).join("1").is_dir());
+        let (ours, theirs) = (
+            config(&options.common.to, model),
+            config(&template(kind), model),
+        );
         assert_eq!(ours == theirs, !but.contains(model), "{model}");
     }
     assert_eq!(
-        fs::read_dir(&options.to).unwrap().count(),
+        fs::read_dir(&options.common.to).unwrap().count(),
         kind.models().len()
     );
     assert_eq!(
-        fs::read_dir(options.to.parent().unwrap()).unwrap().count(),
+        fs::read_dir(options.common.to.parent().unwrap())
+            .unwrap()
+            .count(),
         2,
         "nothing is left beside it"
     );
@@ -141,14 +144,12 @@ fn the_paraformer_demo_becomes_a_repository() {
     assert_configs_of_template(Paraformer, &options, &["infer_pipeline", "encoder"]);
     assert_parameter(&options, "infer_pipeline", "encoder_serves_silence", "true");
     // With the guard it is another file; with the guard taken as an export, it stays.
-    let guarded = options.to.join("encoder/1/model.onnx");
+    let guarded = options.common.to.join("encoder/1/model.onnx");
     let bytes = fs::read(&guarded).unwrap();
     assert!(bytes.len() > fs::read(options.from.join("model.onnx")).unwrap().len());
     fs::copy(guarded, options.from.join("model.onnx")).unwrap();
-    let options = Options {
-        force: true,
-        ..options
-    };
+    let mut options = options;
+    options.common.force = true;
     assemble(Paraformer, &options).unwrap();
     assert_placed(&options, &[("model.onnx", "encoder/1/model.onnx")]);
     assert_parameter(&options, "infer_pipeline", "encoder_serves_silence", "true");
@@ -182,7 +183,7 @@ fn the_streaming_demo_becomes_a_repository() {
     assert_dims(&options, "decoder", "logits", "-1, 124", 1);
     assert_dims(&options, "decoder", "in_cache_3", "128, 10", 1);
     assert_dims(&options, "decoder", "out_cache_3", "128, -1", 1);
-    let decoder = config(&options.to, "decoder");
+    let decoder = config(&options.common.to, "decoder");
     assert_eq!(decoder.matches("input_name: \"in_cache_").count(), 4);
     assert_eq!(decoder.matches("name: \"out_cache_").count(), 8);
     assert_eq!(decoder.matches("dims: [ 128, 10 ]").count(), 12);
@@ -192,10 +193,10 @@ fn the_streaming_demo_becomes_a_repository() {
 #[test]
 fn the_quantized_model_takes_the_place_of_the_other() {
     let (_directory, mut options) = export(Sensevoice);
-    options.quantized = true;
+    options.common.quantized = true;
     assemble(Sensevoice, &options).unwrap();
     assert_eq!(
-        fs::read(options.to.join("encoder/1/model.onnx")).unwrap(),
+        fs::read(options.common.to.join("encoder/1/model.onnx")).unwrap(),
         fs::read(options.from.join("model_quant.onnx")).unwrap()
     );
 }
@@ -209,17 +210,17 @@ fn a_repository_is_replaced_only_by_force_and_other_directories_never() {
         error.ends_with("it holds a repository already; --force replaces it"),
         "{error}"
     );
-    options.force = true;
-    fs::write(options.to.join("encoder/1/stale"), "").unwrap();
+    options.common.force = true;
+    fs::write(options.common.to.join("encoder/1/stale"), "").unwrap();
     assemble(Sensevoice, &options).unwrap();
-    assert!(!options.to.join("encoder/1/stale").exists());
-    fs::write(options.to.join("thesis.tex"), "").unwrap();
+    assert!(!options.common.to.join("encoder/1/stale").exists());
+    fs::write(options.common.to.join("thesis.tex"), "").unwrap();
     let error = assemble(Sensevoice, &options).unwrap_err().to_string();
     assert!(
         error.ends_with("it holds thesis.tex, which is no part of a SenseVoice repository"),
         "{error}"
     );
-    assert!(options.to.join("thesis.tex").exists());
+    assert!(options.common.to.join("thesis.tex").exists());
 }
 
 #[test]
@@ -288,7 +289,7 @@ fn pieces_of_different_models_are_told() {
 
 /// A configuration of the model has the parameter with this value, once.
 fn assert_parameter(options: &Options, model: &str, key: &str, value: &str) {
-    let config = config(&options.to, model);
+    let config = config(&options.common.to, model);
     let entry = format!("key: \"{key}\"\n    value: {{ string_value: \"{value}\" }}");
     assert_eq!(config.matches(&entry).count(), 1, "{config}");
     assert_eq!(config.matches(key).count(), 1, "{config}");
@@ -350,7 +351,7 @@ fn a_sensevoice_whose_ids_are_not_seen_is_told() {
 
 /// The configurations of a model give a tensor these dimensions, as often as they have it.
 fn assert_dims(options: &Options, model: &str, tensor: &str, dims: &str, count: usize) {
-    let config = config(&options.to, model);
+    let config = config(&options.common.to, model);
     let entry =
         |dims: &str| format!("    name: \"{tensor}\"\n    data_type: TYPE_FP32\n    dims: [{dims}");
     assert_eq!(config.matches(&entry(&format!(" {dims} ]"))).count(), count);
@@ -501,9 +502,9 @@ fn without_tokens_json_the_vocabulary_is_that_of_the_config() {
         assert_placed(&options, &[("config.yaml", &place)]);
         let vocabulary =
             |name: &str| format!("key: \"vocabulary\"\n    value: {{ string_value: \"{name}\" }}");
-        let own = config(&options.to, model);
+        let own = config(&options.common.to, model);
         assert!(own.contains(&vocabulary("config.yaml")), "{own}");
-        let pipeline = config(&options.to, kind.models()[0]);
+        let pipeline = config(&options.common.to, kind.models()[0]);
         assert!(pipeline.contains(&vocabulary(&place)), "{pipeline}");
     }
 }
