@@ -175,6 +175,7 @@ fn server(layout: &Layout, kinds: &[Kind]) -> Result<()> {
             ports: PortOptions::default(),
             log: Some(log),
             detached: false,
+            patient: false,
         })?;
         let client = Client::new(&server.ports().http_url());
         let wrong = demo::wrong_texts(layout, &client, kind)?;

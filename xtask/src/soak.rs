@@ -80,6 +80,7 @@ pub(crate) fn soak(layout: &Layout, options: &Soak) -> Result<()> {
         ports: PortOptions::default(),
         log: Some(out.join("tritonserver.log")),
         detached: false,
+        patient: false,
     })?;
     let mut traffic = process::tied("python3", Signal::SIGKILL);
     traffic

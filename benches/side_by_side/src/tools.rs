@@ -115,6 +115,7 @@ impl Tools {
             ports: PortOptions::default(),
             log: Some(self.directory.join("tritonserver.log")),
             detached: false,
+            patient: false,
         })
     }
 }

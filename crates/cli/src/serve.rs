@@ -31,6 +31,7 @@ pub fn serve(options: Serve, programs: impl FnOnce() -> Result<Programs>) -> Res
         .iter()
         .map(|path| absolute(path))
         .collect::<Result<_>>()?;
+    refuse_own(&options.extra)?;
     prerequisites::check_server()?;
     let programs = programs()?;
     let plan = Plan {
@@ -42,6 +43,7 @@ pub fn serve(options: Serve, programs: impl FnOnce() -> Result<Programs>) -> Res
         ports: options.ports,
         log: None,
         detached: false,
+        patient: true,
     };
     console::step("Starting", "tritonserver; its log follows");
     let server = Server::start(&plan)?;
@@ -58,4 +60,53 @@ fn absolute(path: &Path) -> Result<PathBuf> {
         bail!("cannot serve {}: it is not a directory", path.display());
     }
     Ok(whole)
+}
+
+/// What the tool itself tells tritonserver, or counts on. Said twice, the tool would wait for a server that is elsewhere.
+fn refuse_own(extra: &[OsString]) -> Result<()> {
+    const OWN: [(&str, &str); 4] = [
+        ("--http-port", "give --http-port N in front of it"),
+        ("--grpc-port", "give --grpc-port N in front of it"),
+        ("--metrics-port", "give --metrics-port N in front of it"),
+        (
+            "--allow-http",
+            "leave it away: by HTTP it is found out whether the models are ready",
+        ),
+    ];
+    for argument in extra {
+        let argument = argument.to_string_lossy();
+        let name = argument
+            .split_once('=')
+            .map_or(&*argument, |(name, _)| name);
+        if let Some((name, remedy)) = OWN.iter().find(|(own, _)| *own == name) {
+            bail!(
+                "{name} cannot stand behind `--`, where tritonserver's own options are: {remedy}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_behind_the_dashes_are_refused() {
+        let refuse = |arguments: &[&str]| {
+            let extra: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            refuse_own(&extra).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            refuse(&["--log-verbose=1", "--http-port=9000"]),
+            Err("--http-port cannot stand behind `--`, where tritonserver's own options are: give --http-port N in front of it".to_owned())
+        );
+        for argument in ["--grpc-port", "--metrics-port=1", "--allow-http=false"] {
+            assert!(refuse(&[argument, "1"]).is_err(), "{argument}");
+        }
+        assert_eq!(
+            refuse(&["--model-config-name=pipeline", "--http-port-of-mine=1"]),
+            Ok(())
+        );
+    }
 }

@@ -15,7 +15,7 @@ use crate::console::{self, STRONG};
 use crate::http::Client;
 use crate::process::{self, Running};
 
-/// Loading a real model from a slow disk takes minutes; more than this is a fault.
+/// Loading a real model from a slow disk takes minutes; more than this is mostly a fault.
 const LOADING: Duration = Duration::from_secs(900);
 const POLL: Duration = Duration::from_millis(20);
 /// How often other free ports are tried when another program took one in between.
@@ -128,6 +128,8 @@ pub struct Plan {
     pub log: Option<PathBuf>,
     /// The server may outlive this program (see [`Server::leave`]).
     pub detached: bool,
+    /// A server that is not ready for long goes on loading; else it is stopped.
+    pub patient: bool,
 }
 
 /// A running server. Dropped, it is stopped.
@@ -143,7 +145,7 @@ impl Server {
     pub fn start(plan: &Plan) -> Result<Self> {
         for _ in 1..ATTEMPTS {
             let mut server = Self::spawn(plan)?;
-            match server.wait_until_ready() {
+            match server.wait_until_ready(plan.patient) {
                 Err(_) if !plan.ports.all_fixed() && server.lost_a_port() => {
                     console::warn("another program took a port meanwhile: trying others");
                 }
@@ -152,7 +154,7 @@ impl Server {
             }
         }
         let mut server = Self::spawn(plan)?;
-        server.wait_until_ready()?;
+        server.wait_until_ready(plan.patient)?;
         Ok(server)
     }
 
@@ -193,13 +195,17 @@ impl Server {
         })
     }
 
-    fn wait_until_ready(&mut self) -> Result<()> {
+    fn wait_until_ready(&mut self, patient: bool) -> Result<()> {
         // With the log on the same terminal a spinner would only be torn to pieces.
         let spinner = self
             .log
             .is_some()
             .then(|| console::spinner("for tritonserver to load its models"));
         let client = Client::new(&self.ports.http_url());
+        let mut limit = Limit {
+            rest: Some(LOADING),
+            patient,
+        };
         let started = Instant::now();
         let outcome = loop {
             if let Some(status) = self.running.poll()? {
@@ -208,11 +214,8 @@ impl Server {
             if client.ready() {
                 break Ok(());
             }
-            if started.elapsed() > LOADING {
-                break Err(anyhow::anyhow!(
-                    "tritonserver is not ready after {} s",
-                    LOADING.as_secs()
-                ));
+            if let Err(error) = limit.pass(started.elapsed()) {
+                break Err(error);
             }
             sleep(POLL);
         };
@@ -269,6 +272,28 @@ impl Server {
     }
 }
 
+/// How long a server may load.
+struct Limit {
+    /// `None` once it was passed.
+    rest: Option<Duration>,
+    patient: bool,
+}
+
+impl Limit {
+    /// Says once that it takes long; an error if that is not to be borne.
+    fn pass(&mut self, elapsed: Duration) -> Result<()> {
+        let Some(limit) = self.rest.take_if(|limit| elapsed > *limit) else {
+            return Ok(());
+        };
+        let message = format!("tritonserver is not ready after {} s", limit.as_secs());
+        if !self.patient {
+            bail!(message);
+        }
+        console::warn(format!("{message}; it goes on loading, Ctrl-C stops it"));
+        Ok(())
+    }
+}
+
 fn option(name: &str, path: &Path) -> OsString {
     let mut text = OsString::from(name);
     text.push(path);
@@ -320,6 +345,24 @@ mod tests {
             error.to_string(),
             format!("--http-port {port} cannot be used on 127.0.0.1")
         );
+    }
+
+    #[test]
+    fn only_an_impatient_wait_has_an_end() {
+        let (short, long) = (Duration::from_secs(1), Duration::from_secs(3));
+        let limit = |patient| Limit {
+            rest: Some(Duration::from_secs(2)),
+            patient,
+        };
+        let error = limit(false).pass(long).unwrap_err().to_string();
+        assert_eq!(error, "tritonserver is not ready after 2 s");
+        limit(false).pass(short).unwrap();
+        let mut patient = limit(true);
+        patient.pass(short).unwrap();
+        assert!(patient.rest.is_some());
+        patient.pass(long).unwrap();
+        // It is said once.
+        assert_eq!(patient.rest, None);
     }
 
     #[test]

@@ -90,6 +90,7 @@ pub fn demo(layout: &Layout, options: &Demo) -> Result<()> {
         ports: options.ports,
         log: Some(work.join("tritonserver.log")),
         detached: options.keep,
+        patient: false,
     })?;
     server.ports().announce();
     let client = Client::new(&server.ports().http_url());
