@@ -43,6 +43,10 @@ impl Edit {
         mut reader: impl Read + Seek,
         writer: &mut impl Write,
     ) -> std::result::Result<(), OnnxError> {
+        let (before, now) = (self.length, reader.seek(SeekFrom::End(0))?);
+        if now != before {
+            return Err(OnnxError::Changed { before, now });
+        }
         let body = &self.place.body;
         copy(&mut reader, 0..self.place.length_start, writer)?;
         let mut size = Vec::new();
@@ -98,5 +102,34 @@ fn copy(
     match io::copy(&mut reader.take(size), writer)? {
         copied if copied == size => Ok(()),
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::proto::{graph, value_info};
+    use crate::wire::write_bytes;
+
+    #[test]
+    fn a_file_of_another_size_is_refused() {
+        let info = write_bytes(value_info::NAME, b"y");
+        let mut file = write_bytes(model::GRAPH, &write_bytes(graph::OUTPUT, &info));
+        let length = file.len() as u64;
+        let edit = crate::keep_outputs(Cursor::new(&file), length, |_| true).unwrap();
+        let write = |file: &[u8]| edit.write(Cursor::new(file), &mut Vec::new());
+        write(&file).unwrap();
+        file.push(0);
+        let error = write(&file).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!(
+                "the file had {length} bytes when it was read, and has {} now",
+                length + 1
+            )),
+            "{error}"
+        );
+        assert!(write(&file[..2]).is_err());
     }
 }

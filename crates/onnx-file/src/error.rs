@@ -9,6 +9,16 @@ pub enum OnnxError {
     /// The file cannot be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The file is written to meanwhile, or was replaced.
+    #[error(
+        "the file had {before} bytes when it was read, and has {now} now; try again once nobody writes to it"
+    )]
+    Changed {
+        /// Its size before.
+        before: u64,
+        /// Its size now.
+        now: u64,
+    },
     /// The bytes are no ONNX model.
     #[error("it is not an ONNX file: {0}")]
     NotOnnx(String),

@@ -1,6 +1,6 @@
 //! The nodes of a model, those within branches and loops too, and the sizes of its weights.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek};
 
 use crate::edit::find_graph;
@@ -25,6 +25,8 @@ pub(crate) struct Graph {
     producers: HashMap<String, Option<usize>>,
     /// Who takes a value.
     consumers: HashMap<String, Vec<usize>>,
+    /// What a graph hands out: the outputs of the model's own graph and of those that nodes run.
+    results: HashSet<String>,
 }
 
 /// A node.
@@ -57,6 +59,7 @@ impl Graph {
             nodes: Vec::new(),
             producers: HashMap::new(),
             consumers: HashMap::new(),
+            results: HashSet::new(),
         };
         while let Some(field) = walker.field(place.body.end)? {
             if field.is(graph::NODE) {
@@ -67,6 +70,7 @@ impl Graph {
                 read.initializers.insert(initializer.name, initializer.dims);
             } else if field.is(graph::OUTPUT) {
                 let output = Tensor::decode(&walker.bytes(&field)?)?;
+                read.results.insert(output.name.clone());
                 read.outputs.push(output.name);
             }
             walker.skip(&field)?;
@@ -112,8 +116,12 @@ impl Graph {
             for field in fields(attribute) {
                 let field = field?;
                 if field.is(attribute::GRAPH) || field.is(attribute::GRAPHS) {
-                    for inner in named(part(attribute, field.body)?, graph::NODE) {
+                    let graph = part(attribute, field.body)?;
+                    for inner in named(graph, graph::NODE) {
                         self.add(inner?, Some((number, name.clone())), None, depth)?;
+                    }
+                    for output in named(graph, graph::OUTPUT) {
+                        self.results.insert(Tensor::decode(output?)?.name);
                     }
                 }
             }
@@ -130,6 +138,11 @@ impl Graph {
     pub(crate) fn consumers(&self, value: &str) -> impl Iterator<Item = &Node> {
         let numbers = self.consumers.get(value).into_iter().flatten();
         numbers.filter_map(|number| self.nodes.get(*number))
+    }
+
+    /// Whether a graph hands the value out, so that more than its consumers have it.
+    pub(crate) fn is_result(&self, value: &str) -> bool {
+        self.results.contains(value)
     }
 
     /// The value at the end of a chain of nodes that leave a tensor's meaning as it is, going up from `value`.
@@ -196,4 +209,29 @@ fn opset_version(walker: &mut Walker<impl Read + Seek>, length: u64) -> Result<i
         walker.skip(&field)?;
     }
     Ok(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::proto::value_info;
+    use crate::wire::write_bytes;
+
+    #[test]
+    fn what_graphs_hand_out_is_a_result() {
+        let output = |name: &[u8]| write_bytes(graph::OUTPUT, &write_bytes(value_info::NAME, name));
+        let branch = write_bytes(attribute::GRAPH, &output(b"inner"));
+        let node = [
+            write_bytes(node::OP_TYPE, b"If"),
+            write_bytes(node::OUTPUT, b"made"),
+            write_bytes(node::ATTRIBUTE, &branch),
+        ];
+        let graph = [write_bytes(graph::NODE, &node.concat()), output(b"outer")];
+        let model = write_bytes(model::GRAPH, &graph.concat());
+        let read = Graph::read(Cursor::new(&model), model.len() as u64).unwrap();
+        assert!(read.is_result("inner") && read.is_result("outer"));
+        assert!(!read.is_result("made"));
+    }
 }

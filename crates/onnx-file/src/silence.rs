@@ -108,14 +108,16 @@ fn changes(graph: &Graph) -> std::result::Result<BTreeMap<String, Change>, &'sta
     Ok(changes)
 }
 
-/// The changes that make a maximum at least 1, where it is cast to a type that is known; `None` if it is used otherwise.
+/// The changes that make a maximum at least 1, where it is cast to a type that is known; `None` if it is used otherwise, or not at all.
 fn at_least_one(graph: &Graph, maximum: &Node) -> Option<Vec<(String, Change)>> {
     let bounded = |cast: &Node| {
         let element = Element(i32::try_from(cast.to.filter(|_| cast.is("Cast"))?).ok()?);
         one(element)?;
         Some((cast.output()?.to_owned(), Change::AtLeastOne(element)))
     };
-    graph.consumers(maximum.output()?).map(bounded).collect()
+    let value = maximum.output().filter(|value| !graph.is_result(value))?;
+    let changes: Option<Vec<_>> = graph.consumers(value).map(bounded).collect();
+    changes.filter(|changes| !changes.is_empty())
 }
 
 /// The nodes that take the maximum of a value that is meant.
@@ -169,6 +171,9 @@ struct Places {
 fn places(graph: &Graph) -> std::result::Result<Places, &'static str> {
     // The only operator, if it is, that takes a value.
     let next = |value: &str, operator: &str| {
+        if graph.is_result(value) {
+            return None;
+        }
         let mut takers = graph.consumers(value).peekable();
         let node = *takers.peek()?;
         takers
@@ -184,7 +189,10 @@ fn places(graph: &Graph) -> std::result::Result<Places, &'static str> {
             .filter(|node| node.is("Cast"))?;
         let moved = next(next(sums.output()?, "Slice")?, "Concat")?;
         let set = graph.consumers(moved).find(|node| node.is("ScatterND"))?;
-        let name = set.output().filter(|_| set.input(0) == Some(moved))?;
+        let name = set.output().filter(|name| !graph.is_result(name))?;
+        if set.input(0) != Some(moved) {
+            return None;
+        }
         let marks = graph.consumers(name).filter(|node| !node.is("Shape"));
         let marked: Option<Vec<_>> = marks
             .map(|node| next(node.output().filter(|_| node.is("Unsqueeze"))?, "ScatterND"))
@@ -503,6 +511,42 @@ mod tests {
         assert_eq!(
             reason(&renamed("ReduceMax", "ReduceMin")),
             "nothing in it takes the number of tokens of the longest row where the known exports do"
+        );
+    }
+
+    /// The model with one more output.
+    fn with_output(model: &[u8], name: &str) -> Vec<u8> {
+        use crate::proto::value_info;
+        let changed = replaced(model, crate::proto::model::GRAPH, |graph| {
+            let info = write_bytes(value_info::NAME, name.as_bytes());
+            let more = write_bytes(graph::OUTPUT, &info);
+            let graph = [graph, &more].concat();
+            Ok(Some(write_bytes(crate::proto::model::GRAPH, &graph)))
+        });
+        changed.unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_maximum_that_is_handed_out_or_unused_is_not_guarded() {
+        let model = without_branch(&demo("paraformer/model.onnx"));
+        let read = graph(&model);
+        let sizes = sizes(&read).unwrap();
+        let used_otherwise = "the number of tokens of the longest row is used in another way";
+        for size in &sizes {
+            let handed_out = with_output(&model, size.output().unwrap());
+            assert_eq!(reason(&handed_out), used_otherwise);
+            // Without the casts behind it.
+            let unused = with_nodes(&model, |node| {
+                let input = named(node, node::INPUT).next()?.unwrap();
+                (operator(node) == "Cast" && Some(&*crate::wire::text(input)) == size.output())
+                    .then(Vec::new)
+            });
+            assert_eq!(reason(&unused), used_otherwise);
+        }
+        let places = places(&read).unwrap().name;
+        assert_eq!(
+            reason(&with_output(&model, &places)),
+            "it does not collect tokens as the known exports do"
         );
     }
 
