@@ -118,7 +118,7 @@ or when file descriptors grow.")]
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Fuzz everything that reads a file, with cargo-fuzz
+    /// Fuzz the readers of files in fuzz/, with cargo-fuzz
     #[command(after_help = "\
 Examples:
   cargo xtask fuzz
