@@ -111,3 +111,13 @@ fn run(task: Task) -> Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_all_commands_are_well_formed() {
+        Options::command().debug_assert();
+    }
+}

@@ -11,6 +11,8 @@ use crate::{console, prerequisites};
 
 /// What to serve.
 #[derive(Debug, clap::Args)]
+// The program's variant that flattens it has a group of this name.
+#[group(skip)]
 pub struct Serve {
     /// The model repository; several may be given
     #[arg(long = "repo", value_name = "REPO", required = true)]
