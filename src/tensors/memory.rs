@@ -7,12 +7,15 @@ pub(crate) fn room<T>(count: usize, what: &str) -> Result<Vec<T>, Error> {
     let mut values = Vec::new();
     match values.try_reserve_exact(count) {
         Ok(()) => Ok(values),
-        Err(_) => {
-            let bytes = count.saturating_mul(size_of::<T>());
-            let message = format!("there is no memory for {bytes} bytes of {what}");
-            Err(Error::new(ErrorCode::Unavailable, message))
-        }
+        Err(_) => Err(missing::<T>(count, what)),
     }
+}
+
+/// There is no memory for `count` elements of `what`.
+pub(crate) fn missing<T>(count: usize, what: &str) -> Error {
+    let bytes = count.saturating_mul(size_of::<T>());
+    let message = format!("there is no memory for {bytes} bytes of {what}");
+    Error::new(ErrorCode::Unavailable, message)
 }
 
 /// `count` zeros.

@@ -127,7 +127,12 @@ impl Released {
     fn send(&mut self, outcome: Result<Response, Error>) {
         self.answered = true;
         let outcome = match self.factory.is_cancelled() {
-            true => Err(cancelled()),
+            // The response is dropped before the answer: deleting one calls the allocator of whoever asked, who may delete that
+            // with the answer.
+            true => {
+                drop(outcome);
+                Err(cancelled())
+            }
             false => outcome,
         };
         Response::send_outcome(outcome, || self.factory.response());

@@ -199,6 +199,8 @@ impl Request {
 
     fn end(&mut self, outcome: Result<Response, Error>) {
         if self.is_cancelled() {
+            // Before the answer: deleting a response calls the allocator of whoever asked, who may delete that with the answer.
+            drop(outcome);
             Response::send_outcome(Err(cancelled()), || self.response());
             self.hand_back(End::Cancelled);
             return;

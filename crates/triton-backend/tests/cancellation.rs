@@ -109,6 +109,8 @@ fn fail(promise: Promise) {
 fn seen(record: &Mutex<Record>) -> (Option<i32>, Vec<bool>) {
     let record = record.lock().unwrap();
     assert_eq!((record.answers.len(), record.releases), (1, 1));
+    // A response that is deleted after the answer would call an allocator that may be gone with it.
+    assert_eq!(record.answers[0].others, 0);
     let code = record.answers[0].error.as_ref().map(|(code, _)| *code);
     (code, record.reports.clone())
 }

@@ -1,5 +1,7 @@
 //! A queue whose content is one slice.
 
+use std::collections::TryReserveError;
+
 /// Values appended at the end and dropped at the front, always readable as one slice.
 ///
 /// Dropping costs as much as what is dropped, however much waits behind it, and the memory is bounded by what waits.
@@ -20,6 +22,11 @@ impl Queue {
 
     pub(crate) fn len(&self) -> usize {
         self.values.len() - self.start
+    }
+
+    /// Makes room for `count` more values.
+    pub(crate) fn reserve(&mut self, count: usize) -> Result<(), TryReserveError> {
+        self.values.try_reserve(count)
     }
 
     pub(crate) fn extend(&mut self, values: &[f32]) {
@@ -74,6 +81,18 @@ mod tests {
             let expected: Vec<f32> = (dropped..put).map(|value| value as f32).collect();
             assert_eq!(queue.as_slice(), expected, "round {round}");
         }
+    }
+
+    #[test]
+    fn room_that_is_not_there_is_an_error() {
+        let mut queue = Queue::default();
+        queue.extend(&[1.0, 2.0]);
+        assert!(queue.reserve(usize::MAX / 8).is_err());
+        assert_eq!(queue.as_slice(), [1.0, 2.0]);
+        queue.reserve(10_000).unwrap();
+        let place = queue.as_ptr();
+        queue.extend_zeros(10_000);
+        assert_eq!(queue.as_ptr(), place);
     }
 
     #[test]

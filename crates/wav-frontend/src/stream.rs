@@ -21,6 +21,8 @@
 //! # Ok::<(), wav_frontend::FrontendError>(())
 //! ```
 
+use std::collections::TryReserveError;
+
 use crate::error::{FrontendError, OptionsError};
 use crate::frontend::Frontend;
 use crate::kernel::Workspace;
@@ -74,6 +76,15 @@ impl StreamState {
     /// Samples the stream holds because frames to come need them: what its memory is bounded by.
     pub fn waiting_samples(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Makes room for so many more samples, whose number a client decides: without, [`StreamFrontend::push`] of more than there is
+    /// memory for ends the process.
+    ///
+    /// # Errors
+    /// If there is no memory for them; the stream is as before then.
+    pub fn reserve(&mut self, samples: usize) -> Result<(), TryReserveError> {
+        self.queue.reserve(samples)
     }
 
     /// Frames computed so far.

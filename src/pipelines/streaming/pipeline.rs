@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use triton_backend::{
-    Batch, Caller, Error, ErrorCode, ModelContext, Promise, Reply, Request, Response, guard,
+    Batch, Call, Caller, Error, ErrorCode, ModelContext, Promise, Reply, Request, Response, guard,
 };
 use wav_frontend::Workspace;
 
@@ -125,10 +125,15 @@ impl StreamingPipeline {
                 return Err(error);
             }
         };
+        let begins = state.is_none();
         let mut stream = match state {
             Some(stream) => stream,
             None => Stream::new(&self.models)?,
         };
+        if let Err(error) = stream.reserve(samples.len()) {
+            lease.refuse((!begins).then_some(stream));
+            return Err(error);
+        }
         stream.push(&self.models, &samples, lease.ends())?;
         Ok(Begun {
             lease,
@@ -190,7 +195,8 @@ impl StreamingPipeline {
         promise.fail(cancelled());
     }
 
-    /// Fails a request; its stream goes on without what this request should have added, unless a panic left it half way.
+    /// Fails a request; its stream goes on without what this request should have added, unless a panic left it half way or the
+    /// client took the request back.
     fn fail(&self, work: StreamRequest, error: Error) {
         let StreamRequest {
             promise,
@@ -201,6 +207,7 @@ impl StreamingPipeline {
         } = work;
         match error {
             Error::Panic(_) => drop(lease),
+            _ if promise.is_cancelled() => lease.cancel(),
             _ => lease.put_back(stream),
         }
         drop(permit);
@@ -212,21 +219,32 @@ impl StreamingPipeline {
         let (encoder, decoder) = (&self.models.encoder, &self.models.decoder);
         while let Some(group) = self.next(&self.encoding, encoder) {
             let Some(queued) = group else { continue };
-            let call = self.models.encoder_call(&queued.items);
-            let pipeline = Arc::clone(self);
-            self.caller.call(call, move |reply| {
-                let next = Arc::clone(&pipeline);
-                pipeline.pool.run(move || next.encoded(queued, reply));
-            });
+            let call = guard(|| Ok(self.models.encoder_call(&queued.items)));
+            self.send(call, move |pipeline, reply| pipeline.encoded(queued, reply));
         }
         while let Some(group) = self.next(&self.decoding, decoder) {
             let Some(queued) = group else { continue };
-            let call = self.models.decoder_call(&queued.items);
-            let pipeline = Arc::clone(self);
-            self.caller.call(call, move |reply| {
-                let next = Arc::clone(&pipeline);
-                pipeline.pool.run(move || next.decoded(queued, reply));
-            });
+            let call = guard(|| Ok(self.models.decoder_call(&queued.items)));
+            self.send(call, move |pipeline, reply| pipeline.decoded(queued, reply));
+        }
+    }
+
+    /// Sends a call; `answered` has what came of it, also if it could not be made.
+    fn send(
+        self: &Arc<Self>,
+        call: Result<Call, Error>,
+        answered: impl FnOnce(Arc<Self>, Result<Reply, Error>) + Send + 'static,
+    ) {
+        let pipeline = Arc::clone(self);
+        let answered = move |reply| {
+            let next = Arc::clone(&pipeline);
+            pipeline.pool.run(move || answered(next, reply));
+        };
+        match call {
+            Ok(call) => {
+                self.caller.call(call, answered);
+            }
+            Err(error) => answered(Err(error)),
         }
     }
 

@@ -16,6 +16,7 @@ use super::models::Models;
 use crate::pipelines::options::Permit;
 use crate::pipelines::scheduler::batch::Size;
 use crate::pipelines::scheduler::waiting::Item;
+use crate::tensors::memory::missing;
 use crate::tensors::sequences::Lease;
 
 /// The state of a stream between its requests.
@@ -157,6 +158,12 @@ impl Stream {
             caches: Vec::new(),
             last_enc: Vec::new(),
         })
+    }
+
+    /// Makes room for a request's samples.
+    pub(super) fn reserve(&mut self, samples: usize) -> Result<(), Error> {
+        let reserved = self.samples.reserve(samples);
+        reserved.map_err(|_| missing::<f32>(samples, "a stream's samples"))
     }
 
     /// Takes a request's samples.

@@ -630,7 +630,7 @@ unsafe extern "C" fn TRITONBACKEND_ResponseSend(
     flags: u32,
     reason: ErrorPtr,
 ) -> ErrorPtr {
-    LIVE_RESPONSES.fetch_sub(1, Ordering::SeqCst);
+    let others = LIVE_RESPONSES.fetch_sub(1, Ordering::SeqCst) - 1;
     let response = Box::from_raw(response);
     let reason = reason
         .as_ref()
@@ -649,6 +649,7 @@ unsafe extern "C" fn TRITONBACKEND_ResponseSend(
         outputs: response.outputs.into_iter().map(|output| *output).collect(),
         is_final: flags == 1,
         after_release,
+        others,
     });
     ptr::null_mut()
 }

@@ -79,6 +79,8 @@ pub struct Answer {
     pub is_final: bool,
     /// It came when the request was released already.
     pub after_release: bool,
+    /// Responses of any request that were there when it was sent, neither sent nor deleted.
+    pub others: i64,
 }
 
 impl Answer {
