@@ -18,11 +18,17 @@ use crate::{backends, console, demo, prerequisites, python};
 
 /// Beyond the open streams the server needs some slots for streams that end while others begin.
 const SPARE_SLOTS: u64 = 24;
-/// A request that waits for its turn on a busy machine is no idle stream. In configs as users get them it is 15 s.
-const IDLE_MICROSECONDS: u64 = 600_000_000;
-/// By default glibc keeps what was freed in eight heaps per processor, each as large as its busiest moment. A plot of that shows how
-/// busy the server was, not what it holds.
-const FEW_HEAPS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
+/// A request that waits for its turn on a busy machine is no idle stream. In configs as users get them it is 15 s. For as long the
+/// server remembers the ids of streams that have ended, and the pipelines a minute longer: no longer than warm-up takes, or they look like a leak.
+const IDLE_MICROSECONDS: u64 = 240_000_000;
+/// As docs/operations.md sets it. By default glibc keeps what was freed in eight heaps per processor, each as large as its busiest
+/// moment, and puts ever larger blocks into them, between which small ones stay that live long. A plot of that shows how busy the server
+/// was, not what it holds.
+const ALLOCATOR: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "2"),
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+];
 
 /// How long and how much.
 #[derive(Debug, clap::Args)]
@@ -67,10 +73,11 @@ pub(crate) fn soak(layout: &Layout, options: &Soak) -> Result<()> {
         false => ("ensemble", Vec::new()),
     };
     // What a person sets counts.
-    let environment = match std::env::var_os(FEW_HEAPS.0) {
-        None => vec![(FEW_HEAPS.0.into(), FEW_HEAPS.1.into())],
-        Some(_) => Vec::new(),
-    };
+    let environment = ALLOCATOR
+        .into_iter()
+        .filter(|(name, _)| std::env::var_os(name).is_none())
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
     let server = Server::start(&Plan {
         tritonserver: wheels.tritonserver(),
         backends,
