@@ -135,15 +135,30 @@ pub fn wrong_texts(layout: &Layout, client: &Client, kind: Kind) -> Result<usize
 
 /// Assembles a model repository of the demo under `target/xtask` and returns its path.
 pub fn repository(layout: &Layout, kind: Kind) -> Result<PathBuf> {
+    assemble_demo(layout, kind, false)
+}
+
+/// The same with models that hand out scores, as they were exported.
+pub fn repository_of_scores(layout: &Layout, kind: Kind) -> Result<PathBuf> {
+    assemble_demo(layout, kind, true)
+}
+
+fn assemble_demo(layout: &Layout, kind: Kind, keep_logits: bool) -> Result<PathBuf> {
     let export = export(kind);
-    let target = layout
-        .work_directory("demo")?
-        .join(Path::new(export).file_name().unwrap_or_default());
+    let name = Path::new(export).file_name().unwrap_or_default();
+    let mut name = name.to_owned();
+    if keep_logits {
+        name.push("_scores");
+    }
+    let target = layout.work_directory("demo")?.join(name);
     repo::assemble(
         kind,
         &repo::Options {
             from: layout.project.join(export),
-            common: replacing(&target),
+            common: repo::Common {
+                keep_logits,
+                ..replacing(&target)
+            },
         },
     )
     .with_context(|| format!("{export} does not become a repository"))?;
@@ -157,14 +172,28 @@ pub fn common_repository(layout: &Layout, kinds: &[Kind]) -> Result<PathBuf> {
     Ok(target)
 }
 
+/// The same with models that hand out scores, as they were exported.
+pub fn common_repository_of_scores(layout: &Layout, kinds: &[Kind]) -> Result<PathBuf> {
+    let target = layout.work_directory("demo")?.join("all_scores");
+    assemble_all(layout, kinds, &target, true)?;
+    Ok(target)
+}
+
 /// Assembles one repository of several of the demo's models, in place of what is there.
 pub fn assemble_common(layout: &Layout, kinds: &[Kind], target: &Path) -> Result<()> {
+    assemble_all(layout, kinds, target, false)
+}
+
+fn assemble_all(layout: &Layout, kinds: &[Kind], target: &Path, keep_logits: bool) -> Result<()> {
     repo::assemble_all(&repo::AllOptions {
         from: kinds
             .iter()
             .map(|&kind| (kind, layout.project.join(export(kind))))
             .collect(),
-        common: replacing(target),
+        common: repo::Common {
+            keep_logits,
+            ..replacing(target)
+        },
     })
     .map(drop)
 }
