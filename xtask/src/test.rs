@@ -175,14 +175,6 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
     .into_iter()
     .map(|(variable, kind)| Ok((variable, demo::repository(layout, kind)?)))
     .collect::<Result<Vec<_>>>()?;
-    let scores = [
-        ("SENSEVOICE_SCORES_REPO", Kind::Sensevoice),
-        ("PARAFORMER_SCORES_REPO", Kind::Paraformer),
-        ("PARAFORMER_ONLINE_SCORES_REPO", Kind::ParaformerOnline),
-    ]
-    .into_iter()
-    .map(|(variable, kind)| Ok((variable, demo::repository_of_scores(layout, kind)?)))
-    .collect::<Result<Vec<_>>>()?;
     let common = demo::common_repository(layout, &Kind::ALL)?;
     files::remove(&layout.work.join("pytest"))?;
     let scratch = layout.work_directory("pytest")?;
@@ -199,7 +191,6 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
         .env("BACKENDS_DIR", backends)
         .env("PROJECT_DIR", &layout.project)
         .envs(repositories)
-        .envs(scores)
         .env("ALL_REPO", common)
         .env("SCRATCH_DIR", scratch)
         .env("XTASK", &layout.program)

@@ -9,8 +9,8 @@
 //!   model's is. Scores that are logarithms of probabilities already give the same. It is NaN where a score of the frame is NaN, where
 //!   one is positive infinity, and where none is finite: so a broken model stays recognisable, though `ArgMax` names a unit then too.
 //!
-//! The logarithm comes from `LogSoftmax` and not from `ReduceLogSumExp`, which needs no second tensor of the scores' size: ONNX Runtime 1.32
-//! takes three times as long for the latter on CPUs (171 x 25055 scores on one thread: `ArgMax` and it 21 ms, as here 6.4 ms).
+//! The logarithm comes from `LogSoftmax` and not from `ReduceLogSumExp`, which would need no second tensor of the scores' size: on CPUs ONNX
+//! Runtime 1.32 takes several times as long for that, one exponential after the other.
 
 use std::io::{Read, Seek};
 

@@ -135,30 +135,15 @@ pub fn wrong_texts(layout: &Layout, client: &Client, kind: Kind) -> Result<usize
 
 /// Assembles a model repository of the demo under `target/xtask` and returns its path.
 pub fn repository(layout: &Layout, kind: Kind) -> Result<PathBuf> {
-    assemble_demo(layout, kind, false)
-}
-
-/// The same with models that hand out scores, as they were exported.
-pub fn repository_of_scores(layout: &Layout, kind: Kind) -> Result<PathBuf> {
-    assemble_demo(layout, kind, true)
-}
-
-fn assemble_demo(layout: &Layout, kind: Kind, keep_logits: bool) -> Result<PathBuf> {
     let export = export(kind);
-    let name = Path::new(export).file_name().unwrap_or_default();
-    let mut name = name.to_owned();
-    if keep_logits {
-        name.push("_scores");
-    }
-    let target = layout.work_directory("demo")?.join(name);
+    let target = layout
+        .work_directory("demo")?
+        .join(Path::new(export).file_name().unwrap_or_default());
     repo::assemble(
         kind,
         &repo::Options {
             from: layout.project.join(export),
-            common: repo::Common {
-                keep_logits,
-                ..replacing(&target)
-            },
+            common: replacing(&target),
         },
     )
     .with_context(|| format!("{export} does not become a repository"))?;
