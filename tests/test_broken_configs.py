@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from support.client import InferenceServerException, serving
+from support.environment import scores_repository
 from support.recordings import WITH_ITN, recordings
 from support.repository import (
     add_model,
@@ -169,7 +170,7 @@ def on_demand():
 def test_the_model_does_not_load_and_the_error_says_why(on_demand, broken):
     client, repository = on_demand
     name = re.sub(r"\W+", "_", broken.name)
-    model = add_model(repository, name, broken.step)
+    model = add_model(repository, name, broken.step, source=scores_repository("sensevoice"))
     broken.damage(model)
     with pytest.raises(InferenceServerException) as caught:
         client.http.load_model(name)

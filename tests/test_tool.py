@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.environment import PROJECT, scratch, variable
+from support.environment import PROJECT, scores_repository, scratch, variable
 from support.recordings import WITH_ITN, WITHOUT_ITN, recordings
 from support.repository import edit_config, fresh_directory, replaced, without_parameter
 from support.server import free_ports
@@ -105,9 +105,9 @@ def test_nobody_there_is_said():
     assert "Usage: triton-funasr transcribe" in err
 
 
-def test_a_repository_with_python_steps_is_told_what_to_change(repository):
+def test_a_repository_with_python_steps_is_told_what_to_change():
     """What `check` says to do makes it fit."""
-    copy = shutil.copytree(repository, fresh_directory("tool-python") / "models")
+    copy = shutil.copytree(scores_repository("sensevoice"), fresh_directory("tool-python") / "models")
     scoring = copy / "scoring"
     edit_config(scoring, replaced('backend: "funasr"', 'backend: "python"'))
     edit_config(scoring, without_parameter("component"))

@@ -13,10 +13,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use asr_decode::Transcript;
 use asr_decode::cif::{Cif, CifOptions, DecoderCall};
-use asr_decode::paraformer::{self, Heard};
+use asr_decode::paraformer;
 use asr_decode::words::Joiner;
-use asr_decode::{Frames, Transcript};
 use triton_backend::{
     Batch, DataType, Error, ErrorCode, ModelContext, Reply, Request, Response, guard,
 };
@@ -24,6 +24,7 @@ use triton_backend::{
 pub(crate) use self::decoder::DECODER;
 use self::decoder::{Decoder, EncoderOutput, Session};
 use crate::component::{Component, Worker};
+use crate::steps::decoded::{DECODER_OUTPUTS, Decoded};
 use crate::steps::paraformer_scoring::TokenDecoder;
 use crate::tensors::layout::{Layout, not_finite};
 use crate::tensors::layout::{check_tensor, check_type};
@@ -35,7 +36,7 @@ use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
 /// The parameters of this component alone.
 pub(crate) const PARAMETERS: Table = Table {
     name: "cif_search",
-    lines: &[&CONFIG_PATH, &DECODER],
+    lines: &[&CONFIG_PATH, &DECODER, &DECODER_OUTPUTS],
 };
 
 /// The parameters that [`cif_options`] reads.
@@ -256,18 +257,10 @@ impl CifSearch {
         if call.discard {
             return Ok(());
         }
-        let output = reply.output("sample_ids")?;
-        let ids = output.read::<i64>()?;
-        if ids.len() != call.tokens {
-            return Err(Error::internal(format!(
-                "model '{}' answered {} sample_ids for {} tokens",
-                self.decoder.model,
-                ids.len(),
-                call.tokens
-            )));
-        }
-        let ids = heard(&ids, stream.cif.fires());
-        paraformer::append(ids, &self.tokens.vocabulary, &mut stream.joiner, delta)
+        let Decoder { model, form, .. } = &*self.decoder;
+        let decoded = Decoded::read(reply, *form, model, (1, call.tokens))?;
+        let heard = decoded.heard(0, stream.cif.fires(), model)?;
+        paraformer::append(heard, &self.tokens.vocabulary, &mut stream.joiner, delta)
             .map_err(|error| Error::internal(error.to_string()))
     }
 
@@ -372,13 +365,6 @@ impl<'r> Window<'r> {
             enc_len: self.enc_len,
         }
     }
-}
-
-/// The decoder's answer for tokens that fired in these frames.
-pub(crate) fn heard(ids: &[i64], fires: &[Frames]) -> impl Iterator<Item = Heard> {
-    ids.iter()
-        .zip(fires)
-        .map(|(&id, &frames)| Heard::in_frames(id, frames))
 }
 
 /// CIF's options: parameters, or the predictor's in the model's config.yaml, or the reference's values.

@@ -1,15 +1,16 @@
-//! Component `ctc_scoring`: a CTC encoder's scores to text.
+//! Component `ctc_scoring`: what a CTC encoder found to text.
 //!
-//! `ctc_logits` FP32 `[rows, frames, vocabulary]` and `encoder_out_lens` INT32 `[rows]` (or `[rows, 1]`) become `OUTPUT0`
+//! `ctc_logits` FP32 `[rows, frames, vocabulary]`, or `token_ids` INT32 and `token_log_probs` FP32 `[rows, frames]`, and `encoder_out_lens` INT32 `[rows]` (or `[rows, 1]`) become `OUTPUT0`
 //! STRING `[rows, 1]`. Every row is decoded by itself, over its own frames.
 
 use std::sync::Arc;
 
 use asr_decode::sentencepiece::Tokenizer;
-use asr_decode::{Probabilities, Transcript, ctc};
+use asr_decode::{Best, Probabilities, Transcript, ctc};
 use triton_backend::{Error, ModelContext};
 
 use crate::component::Component;
+use crate::steps::found::Names;
 use crate::steps::scoring::{Decoder, Scoring};
 use crate::tensors::parameters::{File, Parameter, Table};
 
@@ -24,7 +25,7 @@ pub(crate) const PARAMETERS: Table = Table {
 
 const TOKENIZER_PATH: Parameter<File> = Parameter::new(
     "tokenizer_path",
-    "a sentencepiece model with a piece for every column of `ctc_logits`",
+    "a sentencepiece model with a piece for every column of `ctc_logits`, for every id",
 )
 .required();
 const BLANK_ID: Parameter<u32> =
@@ -67,16 +68,18 @@ impl CtcDecoder {
 }
 
 impl Decoder for CtcDecoder {
-    const SCORES: &'static str = "ctc_logits";
-    const COUNTS: &'static str = "encoder_out_lens";
-    const STEPS: &'static str = "frames";
-    const UNITS: &'static str = "pieces of the tokenizer";
+    const NAMES: Names = Names {
+        scores: "ctc_logits",
+        counts: "encoder_out_lens",
+        steps: "frames",
+        units: "pieces of the tokenizer",
+    };
 
     fn width(&self) -> usize {
         self.tokenizer.len()
     }
 
-    fn transcript(
+    fn of_scores(
         &self,
         scores: &[f32],
         frames: usize,
@@ -90,5 +93,16 @@ impl Decoder for CtcDecoder {
             &self.tokenizer,
             Probabilities::Absent,
         )?)
+    }
+
+    fn of_best(
+        &self,
+        best: &Best<'_>,
+        frames: usize,
+    ) -> Result<Transcript, Box<dyn std::error::Error>> {
+        if frames <= self.prompt_frames {
+            return Ok(Transcript::default());
+        }
+        Ok(ctc::transcript_of_best(best, self.blank, &self.tokenizer)?)
     }
 }

@@ -2,7 +2,9 @@
 
 pub(crate) mod cif_search;
 pub(crate) mod ctc_scoring;
+pub(crate) mod decoded;
 pub(crate) mod feature_extractor;
+pub(crate) mod found;
 pub(crate) mod lfr_cmvn_pe;
 pub(crate) mod online_feature_extractor;
 pub(crate) mod paraformer_scoring;

@@ -1,16 +1,17 @@
-//! Component `paraformer_scoring`: an offline Paraformer's scores to text.
+//! Component `paraformer_scoring`: what an offline Paraformer found to text.
 //!
-//! `logits` FP32 `[rows, tokens, vocabulary]` and `token_num` INT32 `[rows]` (or `[rows, 1]`) become `OUTPUT0` STRING
+//! `logits` FP32 `[rows, tokens, vocabulary]`, or `token_ids` INT32 and `token_log_probs` FP32 `[rows, tokens]`, and `token_num` INT32 `[rows]` (or `[rows, 1]`) become `OUTPUT0` STRING
 //! `[rows, 1]`. Every row is decoded by itself, over its own tokens.
 
 use std::sync::Arc;
 
 use asr_decode::vocabulary::Vocabulary;
 use asr_decode::words::Join;
-use asr_decode::{Probabilities, Transcript, paraformer};
+use asr_decode::{Best, Probabilities, Transcript, paraformer};
 use triton_backend::{Error, ModelContext, info};
 
 use crate::component::Component;
+use crate::steps::found::Names;
 use crate::steps::scoring::{Decoder, Scoring};
 use crate::tensors::parameters::{File, Parameter, Table};
 
@@ -64,16 +65,18 @@ impl TokenDecoder {
 }
 
 impl Decoder for TokenDecoder {
-    const SCORES: &'static str = "logits";
-    const COUNTS: &'static str = "token_num";
-    const STEPS: &'static str = "tokens";
-    const UNITS: &'static str = "entries of the vocabulary";
+    const NAMES: Names = Names {
+        scores: "logits",
+        counts: "token_num",
+        steps: "tokens",
+        units: "entries of the vocabulary",
+    };
 
     fn width(&self) -> usize {
         self.vocabulary.len()
     }
 
-    fn transcript(
+    fn of_scores(
         &self,
         scores: &[f32],
         tokens: usize,
@@ -84,6 +87,14 @@ impl Decoder for TokenDecoder {
             &self.vocabulary,
             self.join,
             Probabilities::Absent,
+        )?)
+    }
+
+    fn of_best(&self, best: &Best<'_>, _: usize) -> Result<Transcript, Box<dyn std::error::Error>> {
+        Ok(paraformer::transcript_of_best(
+            best,
+            &self.vocabulary,
+            self.join,
         )?)
     }
 }

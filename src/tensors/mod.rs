@@ -1,6 +1,7 @@
 //! What comes in and goes out: tensors as audio and rows, sequences, parameters.
 
 pub(crate) mod audio;
+pub(crate) mod form;
 pub(crate) mod layout;
 pub(crate) mod memory;
 pub(crate) mod options;

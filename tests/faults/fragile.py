@@ -41,7 +41,7 @@ def repository():
     - `sensevoice_batching`, `sensevoice_plain`: they fail at nothing that gets to them. The first's encoder batches by itself
     - `sensevoice_choosy`: its encoder batches, too, and fails at TEXT_NORM 15 with INVALID_ARGUMENT
     - `sensevoice_broken`: the same with INTERNAL, and without batching
-    - `sensevoice_nan`: rows with TEXT_NORM 15 have scores of nothing but NaN
+    - `sensevoice_nan`: rows with TEXT_NORM 15 have probabilities of NaN, as scores of NaN make them
     - `infer_nan`: all have
     - `infer_unguarded`: its encoder batches, and fails at silence as one that was exported does
     """
@@ -52,8 +52,8 @@ def repository():
         ("sensevoice_plain", "sensevoice", False, {"poison_input": "language", "poison": 99}),
         ("sensevoice_choosy", "sensevoice", True, {**poison, "code": "INVALID_ARGUMENT", "error": "no such norm"}),
         ("sensevoice_broken", "sensevoice", False, {**poison, "code": "INTERNAL", "error": "out of memory"}),
-        ("sensevoice_nan", "sensevoice", False, {**poison, "spoil": "ctc_logits"}),
-        ("infer_nan", "infer_pipeline", False, {"spoil": "logits"}),
+        ("sensevoice_nan", "sensevoice", False, {**poison, "spoil": "token_log_probs"}),
+        ("infer_nan", "infer_pipeline", False, {"spoil": "token_log_probs"}),
         ("infer_unguarded", "infer_pipeline", True, {"poison_input": "speech", "poison": silence(), "error": NO_TOKEN}),
     ):
         target = "sensevoice_encoder" if model == "sensevoice" else "paraformer_encoder"

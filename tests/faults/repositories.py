@@ -21,7 +21,12 @@ FEW = 4
 # The recording whose first token the decoder of `streaming_poisoned` fails at.
 POISONED = 3
 # Outputs that a stand-in answers NaN in, and which model's they are.
-NAN_OUTPUTS = {"enc": "online_encoder", "alphas": "online_encoder", "out_cache_3": "online_decoder"}
+NAN_OUTPUTS = {
+    "enc": "online_encoder",
+    "alphas": "online_encoder",
+    "out_cache_3": "online_decoder",
+    "token_log_probs": "online_decoder",
+}
 IN_FLIGHT = 2
 SHORT_IDLE_SECONDS = 2.5
 

@@ -102,8 +102,8 @@ def test_scores_of_nothing_but_nan_are_an_error_and_no_silence(client):
     assert well == [True] * 40
     assert len(refused) == 10
     for each in refused:
-        assert "model 'sensevoice_nan_encoder': output 'ctc_logits', row " in each, each
-        assert "frame 0 has no score but NaN" in each, each
+        assert "model 'sensevoice_nan_encoder': output 'token_log_probs', row " in each, each
+        assert "probability at place 0 is NaN" in each, each
 
 
 def paraformer(client, model, samples, protocol=HTTP):
@@ -118,7 +118,8 @@ def paraformer(client, model, samples, protocol=HTTP):
 @pytest.mark.parametrize("protocol", [HTTP, GRPC])
 def test_paraformers_scores_of_nothing_but_nan(client, protocol):
     message = paraformer(client, "infer_nan", recordings()[0].samples, protocol)
-    assert message.startswith("model 'infer_nan_encoder': output 'logits', row 0: token 0 has no score but NaN"), message
+    words = "model 'infer_nan_encoder': output 'token_log_probs', row 0: the logarithm of a probability at place 0 is NaN"
+    assert message.startswith(words), message
 
 
 def test_silence_beside_speech_with_an_encoder_that_fails_at_it(client):

@@ -7,6 +7,8 @@ from paraformer.texts import streams
 from support.client import GRPC
 from support.recordings import WITH_ITN, recordings
 
+IDS = ["token_ids", "token_log_probs"]
+
 
 def column(value):
     """One value for the one row."""
@@ -20,8 +22,8 @@ def sensevoice(client):
     audio = {"wav": recording.samples[None], "wav_lens": column(len(recording.samples))}
     features = ask("feature_extractor", audio, ["speech", "speech_lengths"])
     prompt = {"language": column(0), "textnorm": column(WITH_ITN)}
-    scores = ask("encoder", {**features, **prompt}, ["ctc_logits", "encoder_out_lens"])
-    assert ask("scoring", scores, ["OUTPUT0"])["OUTPUT0"].tolist() == [[recording.texts[WITH_ITN]]]
+    found = ask("encoder", {**features, **prompt}, [*IDS, "encoder_out_lens"])
+    assert ask("scoring", found, ["OUTPUT0"])["OUTPUT0"].tolist() == [[recording.texts[WITH_ITN]]]
 
 
 def paraformer(client):
@@ -30,8 +32,8 @@ def paraformer(client):
     ask = lambda model, tensors, outputs: client.infer(f"paraformer_{model}", tensors, outputs, GRPC)  # noqa: E731
     audio = {"wav": recording.samples[None], "wav_lens": column(len(recording.samples))}
     features = ask("feature_extractor", audio, ["speech", "speech_lengths"])
-    scores = ask("encoder", features, ["logits", "token_num"])
-    assert ask("scoring", scores, ["OUTPUT0"])["OUTPUT0"].tolist() == [[recording.text]]
+    found = ask("encoder", features, [*IDS, "token_num"])
+    assert ask("scoring", found, ["OUTPUT0"])["OUTPUT0"].tolist() == [[recording.text]]
 
 
 def online(client):
@@ -70,7 +72,8 @@ def online_of_pipelines(client):
         "acoustic_embeds_len": column(3),
     }
     caches = {f"in_cache_{index}": np.zeros((1, hidden, 10), np.float32) for index in range(4)}
-    assert client.infer("online_decoder", {**tokens, **caches}, ["sample_ids"], GRPC)["sample_ids"].shape == (1, 3)
+    answer = client.infer("online_decoder", {**tokens, **caches}, IDS, GRPC)
+    assert [answer[name].shape for name in IDS] == [(1, 3), (1, 3)]
 
 
 def all_answer(client, pipelines):

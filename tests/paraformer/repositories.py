@@ -30,9 +30,9 @@ def copy_of(repository, name):
     return shutil.copytree(repository, fresh_directory(name), dirs_exist_ok=True)
 
 
-def add_model(repository, new, like, edit=None):
-    """Copies a model of the repository to a new name; `edit` turns its config's text into another."""
-    shutil.copytree(repository / like, repository / new)
+def add_model(repository, new, like, edit=None, source=None):
+    """Copies a model of the repository, or of another one, to a new name; `edit` turns its config's text into another."""
+    shutil.copytree((source or repository) / like, repository / new)
     edit_config(repository / new, lambda text: re.sub(r'^name: ".*"$', f'name: "{new}"', text, flags=re.MULTILINE))
     if edit:
         edit_config(repository / new, edit)
@@ -58,6 +58,8 @@ def add_streaming(repository, suffix, edits, decoder=None):
         add_model(repository, decoder, "decoder", edits.pop("decoder"))
     if decoder:
         calls = with_parameter("decoder", decoder)
+        if decoder != f"decoder_{suffix}":
+            calls = chain(calls, with_parameter("decoder_outputs", "scores"))
         edits["cif_search"] = chain(edits["cif_search"], calls) if "cif_search" in edits else calls
     for step, edit in edits.items():
         add_model(repository, f"{step}_{suffix}", step, edit)

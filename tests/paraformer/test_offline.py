@@ -171,7 +171,7 @@ def test_the_guard_changes_nothing_else(offline):
     """Beside rows without a token, in any place, the others' scores are what the exported model makes of them, bit by bit."""
     rng = np.random.default_rng(0)
     drawn = [rng.standard_normal((5, 560)).astype(np.float32) * scale for scale in [0.03, 0.1, 1, 10] * 15]
-    counts = [encode(offline, "encoder", [row])[1][0] for row in drawn]
+    counts = [encode(offline, "guarded_encoder", [row])[1][0] for row in drawn]
     empty = [row for row, count in zip(drawn, counts, strict=True) if count == 0]
     spoken = [row for row, count in zip(drawn, counts, strict=True) if count > 0]
     assert len(empty) > 3 and len(spoken) > 3
@@ -181,7 +181,7 @@ def test_the_guard_changes_nothing_else(offline):
             continue
         silent, heard = iter(empty), iter(spoken)
         batch = [next(heard) if place else next(silent) for place in places]
-        guarded, guarded_counts = encode(offline, "encoder", batch)
+        guarded, guarded_counts = encode(offline, "guarded_encoder", batch)
         assert not guarded_counts[~np.array(places)].any(), places
         assert list(guarded_counts[list(places)]) == list(counts), places
         assert np.array_equal(guarded[list(places)], scores), places
@@ -190,7 +190,7 @@ def test_the_guard_changes_nothing_else(offline):
                 encode(offline, "exported_encoder", batch)
     with pytest.raises(InferenceServerException):
         encode(offline, "exported_encoder", empty[:1])
-    scores, counts = encode(offline, "encoder", empty[:3])
+    scores, counts = encode(offline, "guarded_encoder", empty[:3])
     assert list(counts) == [0] * 3 and np.isfinite(scores).all()
 
 

@@ -5,11 +5,12 @@ from functools import partial
 
 import pytest
 
-from paraformer.repositories import MODELS, offline_repository, online_repository
+from paraformer.repositories import MODELS
 from paraformer.streaming import send_all
 from paraformer.test_offline import ask
 from paraformer.texts import OFFLINE, ONLINE, recordings, streams, vocabulary
 from support.client import GRPC, serving
+from support.environment import scores_repository
 from support.load import at_once
 from support.repository import chain, edit_config, fresh_directory, replaced, with_parameter
 
@@ -314,12 +315,12 @@ def test_online_configs_with_the_native_lfr_cmvn_pe(online_reference, ids):
 
 @pytest.mark.parametrize(
     ("reference", "shipped", "rows"),
-    [("offline_reference", offline_repository, 64), ("online_reference", online_repository, 128)],
+    [("offline_reference", "paraformer", 64), ("online_reference", "paraformer-online", 128)],
 )
 def test_the_shipped_configs_promise_clients_the_same(request, reference, shipped, rows):
-    """Names, types and batch sizes of every model are those of the Python repository."""
+    """Names, types and batch sizes of every model are those of the Python repository, whose models hand out scores."""
     reference = request.getfixturevalue(reference)
-    with serving(reference, cwd=reference.parent) as python_configs, serving(shipped()) as ours:
+    with serving(reference, cwd=reference.parent) as python_configs, serving(scores_repository(shipped)) as ours:
         for model in sorted(each.name for each in reference.iterdir()):
             promised, given = (client.http.get_model_metadata(model) for client in (python_configs, ours))
             for side in ("inputs", "outputs"):

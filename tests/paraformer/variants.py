@@ -17,7 +17,7 @@ from paraformer.repositories import (
     with_idle,
     with_shorter_idle,
 )
-from support.environment import PROJECT
+from support.environment import PROJECT, scores_repository
 from support.repository import chain, replaced, with_parameter, with_queue_delay
 
 # How long the patient models wait for company: far longer than a client needs to send it.
@@ -38,22 +38,26 @@ def offline():
     """The offline repository.
 
     - `infer_pipeline` and its steps: as users get them
-    - `exported_encoder`: the model as it is exported, without the guard for recordings without a token
+    - `guarded_encoder`: the model with the guard for recordings without a token, which hands out scores
+    - `exported_encoder`: the model as it is exported, without the guard
     - `golden_scoring`, `golden_scoring_raw`: a vocabulary of 8404 tokens, words joined or not; both wait for company
     - `yaml_scoring`: a vocabulary of YAML_TOKENS in a config.yaml
     """
     repository = copy_of(offline_repository(), "offline")
+    scores = scores_repository("paraformer")
     patient = with_queue_delay(PATIENCE_MICROSECONDS)
     for name, raw in (("golden_scoring", "false"), ("golden_scoring_raw", "true")):
-        model = add_model(repository, name, "scoring", chain(with_parameter("raw", raw), patient))
+        model = add_model(repository, name, "scoring", chain(with_parameter("raw", raw), patient), scores)
         shutil.copy(DECODE_DATA / "tokens.json", model)
-    model = add_model(repository, "exported_encoder", "encoder")
+    add_model(repository, "guarded_encoder", "encoder", source=scores)
+    model = add_model(repository, "exported_encoder", "encoder", source=scores)
     shutil.copy(PROJECT / "demo/paraformer/model.onnx", model / "1/model.onnx")
     model = add_model(
         repository,
         "yaml_scoring",
         "scoring",
         chain(with_parameter("vocabulary", "config.yaml"), with_parameter("raw", "true")),
+        scores,
     )
     (model / "tokens.json").unlink()
     tokens = "".join(f"- {token}\n" for token in ("<blank>", "<s>", "</s>", *YAML_TOKENS))
@@ -143,7 +147,11 @@ def _add_recorder(repository):
         repository,
         "recorded_cif_search",
         "cif_search",
-        chain(with_parameter("decoder", "recorder"), with_parameter("raw", "true")),
+        chain(
+            with_parameter("decoder", "recorder"),
+            with_parameter("decoder_outputs", "scores"),
+            with_parameter("raw", "true"),
+        ),
     )
     write_vocabulary(model / "tokens.json")
 

@@ -1,6 +1,8 @@
 """The variables that `cargo xtask test` sets (xtask/README.md says what they are)."""
 
 import os
+import subprocess
+from functools import cache
 from pathlib import Path
 
 
@@ -18,6 +20,24 @@ PROJECT = Path(os.environ.get("PROJECT_DIR") or Path(__file__).parents[2])
 def sensevoice_repository():
     """The repository with the demo model, as users get it. Copy it before changing it."""
     return Path(variable("SENSEVOICE_REPO"))
+
+
+@cache
+def scores_repository(kind):
+    """The repository of a kind of the demo's models, or of `all`, whose models hand out scores as exports do. Copy it before changing it."""
+    exports = {
+        "sensevoice": "demo/sensevoice",
+        "paraformer": "demo/paraformer",
+        "paraformer-online": "demo/paraformer_online",
+    }
+    if kind == "all":
+        given = [word for name, place in exports.items() for word in ("--from", f"{name}={PROJECT / place}")]
+    else:
+        given = ["--from", str(PROJECT / exports[kind])]
+    target = scratch() / f"scores-{kind}"
+    tool = variable("TRITON_FUNASR")
+    subprocess.run([tool, "repo", kind, *given, "--to", str(target), "--keep-logits", "--force"], check=True)
+    return target
 
 
 def scratch():

@@ -18,9 +18,9 @@ def copy_sensevoice(name="repository"):
     return shutil.copytree(sensevoice_repository(), fresh_directory(name), dirs_exist_ok=True)
 
 
-def add_model(repository, new, like, edit=None):
-    """Copies the model `like` of the demo's repository to a new name; `edit` turns its config's text into another."""
-    shutil.copytree(sensevoice_repository() / like, repository / new)
+def add_model(repository, new, like, edit=None, source=None):
+    """Copies the model `like` of the demo's repository, or of another one, to a new name; `edit` turns its config's text into another."""
+    shutil.copytree((source or sensevoice_repository()) / like, repository / new)
     edit_config(repository / new, lambda text: re.sub(r'^name: ".*"$', f'name: "{new}"', text, flags=re.MULTILINE))
     if edit:
         edit_config(repository / new, edit)

@@ -3,7 +3,7 @@
 import re
 import shutil
 
-from support.environment import PROJECT
+from support.environment import PROJECT, scores_repository
 from support.repository import add_model, chain, copy_sensevoice, replaced, with_parameter, with_queue_delay
 
 FRONT_END_DATA = PROJECT / "crates/wav-frontend/tests/data"
@@ -38,7 +38,7 @@ def repository_of_variants():
     - `sensevoice_pad_N`: features rounded up to N frames
     - `sensevoice_short`: takes SHORT_LIMIT_SECONDS of audio at most
     - `golden_features`, `golden_features_pad_16`: the front end with the recorded arrays' am.mvn
-    - `golden_scoring`: CTC with a tokenizer of 25055 pieces
+    - `golden_scoring`: CTC of scores with a tokenizer of 25055 pieces
     """
     repository = copy_sensevoice("variants")
     patient = with_queue_delay(PATIENCE_MICROSECONDS)
@@ -55,6 +55,7 @@ def repository_of_variants():
         "golden_scoring",
         "scoring",
         chain(replaced("chn_jpn_yue_eng_ko_spectok.bpe.model", "tokenizer.bpe.model"), patient),
+        scores_repository("sensevoice"),
     )
     shutil.copy(SCORING_DATA / "tokenizer.bpe.model", model)
     return repository

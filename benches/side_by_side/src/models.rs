@@ -74,7 +74,7 @@ impl Models {
             python_steps: repository("python_steps")?,
             empty: repository("empty")?,
         };
-        let source = demo::common_repository(&tools.layout, &Kind::ALL)?;
+        let source = demo::common_repository_of_scores(&tools.layout, &Kind::ALL)?;
         let scripts = tools.layout.project.join("benches/python_steps");
         for name in names_in(&source)? {
             let from = source.join(&name);

@@ -2,6 +2,7 @@
 //! (Graves et al., *Connectionist Temporal Classification*, 2006, best path decoding).
 
 use crate::argmax::each_argmax;
+use crate::best::Best;
 use crate::probability::{Probabilities, probability};
 use crate::sentencepiece::{Tokenizer, UnknownId};
 use crate::tags::Tags;
@@ -98,27 +99,53 @@ pub struct Run {
 /// As [`greedy`]; `runs` is then empty.
 pub fn runs(scores: &[f32], vocab: usize, blank: u32, runs: &mut Vec<Run>) -> Result<(), CtcError> {
     runs.clear();
-    let mut open: Option<Run> = None;
-    let mut frame = 0;
-    let broken = each_frame(scores, vocab, |id| {
-        match &mut open {
+    let mut joined = Runs::new(blank, runs);
+    let broken = each_frame(scores, vocab, |id| joined.push(id))?;
+    joined.finish();
+    broken.map_or(Ok(()), |frame| {
+        runs.clear();
+        Err(CtcError::NotANumber { frame })
+    })
+}
+
+/// Joins the best units of frames, which come one after the other.
+struct Runs<'a> {
+    blank: u32,
+    frame: usize,
+    open: Option<Run>,
+    runs: &'a mut Vec<Run>,
+}
+
+impl<'a> Runs<'a> {
+    fn new(blank: u32, runs: &'a mut Vec<Run>) -> Self {
+        Self {
+            blank,
+            frame: 0,
+            open: None,
+            runs,
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, id: u32) {
+        let frame = self.frame;
+        match &mut self.open {
             Some(run) if run.id == id => run.last = frame,
-            _ => {
-                runs.extend(open.take());
-                open = (id != blank).then_some(Run {
+            open => {
+                self.runs.extend(open.take());
+                *open = (id != self.blank).then_some(Run {
                     id,
                     first: frame,
                     last: frame,
                 });
             }
         }
-        frame += 1;
-    })?;
-    runs.extend(open);
-    broken.map_or(Ok(()), |frame| {
-        runs.clear();
-        Err(CtcError::NotANumber { frame })
-    })
+        self.frame += 1;
+    }
+
+    fn finish(self) {
+        self.runs.extend(self.open);
+    }
 }
 
 /// What was heard in the frames of `scores`, by the rules of [`greedy`] and with the pieces of `tokenizer`, of which there is
@@ -157,6 +184,38 @@ pub fn transcript(
         for (token, run) in transcript.tokens.iter_mut().zip(&found) {
             token.probability = run.probability(scores, vocab);
         }
+    }
+    Ok(transcript)
+}
+
+/// The transcript that [`transcript`] makes of the scores of which these are the best; tokens have their probabilities.
+///
+/// ```
+/// use asr_decode::{Best, Frames, ctc, sentencepiece::Tokenizer};
+/// let tokenizer = Tokenizer::from_file("tests/data/bytes.model")?;
+/// let best = Best::new(&[3, 5, 5], &[-0.1, -0.7, -0.2], tokenizer.len())?;
+/// let heard = ctc::transcript_of_best(&best, 0, &tokenizer)?;
+/// assert_eq!(heard.raw, "<|zh|> hello");
+/// assert_eq!(heard.tokens[1].frames, Some(Frames { first: 1, last: 2 }));
+/// assert_eq!(heard.tokens[1].probability, Some((-0.2f32).exp()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// An id is outside of the vocabulary of `tokenizer`.
+pub fn transcript_of_best(
+    best: &Best<'_>,
+    blank: u32,
+    tokenizer: &Tokenizer,
+) -> Result<Transcript, UnknownId> {
+    let mut found = Vec::new();
+    let mut joined = Runs::new(blank, &mut found);
+    best.ids().for_each(|id| joined.push(id));
+    joined.finish();
+    let mut transcript = Transcript::of_runs(&found, tokenizer)?;
+    for (token, run) in transcript.tokens.iter_mut().zip(&found) {
+        let frames = best.probabilities().skip(run.first);
+        token.probability = frames.take(run.last - run.first + 1).reduce(f32::max);
     }
     Ok(transcript)
 }

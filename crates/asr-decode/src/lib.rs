@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod argmax;
+mod best;
 pub mod cif;
 pub mod ctc;
 pub mod paraformer;
@@ -13,6 +14,7 @@ pub mod vocabulary;
 pub mod words;
 
 pub use argmax::argmax;
+pub use best::{Best, BestError, probability_of_log};
 pub use probability::{Probabilities, probability};
 pub use tags::Tags;
 pub use transcript::{Frames, Token, Transcript};

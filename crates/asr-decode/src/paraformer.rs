@@ -1,6 +1,7 @@
 //! Paraformer's answer to text: one token per row of scores.
 
 use crate::argmax::each_argmax;
+use crate::best::Best;
 use crate::probability::Probabilities;
 use crate::tags::Tags;
 use crate::transcript::{Frames, Token, Transcript};
@@ -112,13 +113,50 @@ pub fn transcript(
     let vocab = vocabulary.len();
     let mut heard = Vec::new();
     each_token(scores, vocab, token_num, |row, id| heard.push((row, id)))?;
-    let mut transcript = Transcript::default();
-    let mut joiner = vocabulary.joiner(join);
     let heard = heard.into_iter().map(|(row, id)| Heard {
         id: id.into(),
         frames: None,
         probability: probabilities.of(&scores[row * vocab..][..vocab], id as usize),
     });
+    Ok(whole(heard, vocabulary, join)?)
+}
+
+/// The transcript that [`transcript`] makes of the scores of which these are the best; tokens have their probabilities.
+///
+/// ```
+/// use asr_decode::{Best, paraformer, vocabulary::Vocabulary, words::Join};
+/// let vocabulary = Vocabulary::from_bytes(br#"["<blank>", "<s>", "</s>", "hel@@", "lo"]"#)?;
+/// let best = Best::new(&[3, 4, 2], &[-0.1, -0.2, -0.3], vocabulary.len())?;
+/// let heard = paraformer::transcript_of_best(&best, &vocabulary, Join::Words)?;
+/// assert_eq!(heard.raw, "hello");
+/// assert_eq!(heard.tokens.len(), 2); // </s> is none
+/// assert_eq!(heard.tokens[1].probability, Some((-0.2f32).exp()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// An id is outside of the vocabulary.
+pub fn transcript_of_best(
+    best: &Best<'_>,
+    vocabulary: &Vocabulary,
+    join: Join,
+) -> Result<Transcript, UnknownToken> {
+    let heard = best.ids().zip(best.probabilities());
+    let heard = heard.map(|(id, probability)| Heard {
+        probability: Some(probability),
+        ..id.into()
+    });
+    whole(heard, vocabulary, join)
+}
+
+/// The transcript of all tokens of a row.
+fn whole(
+    heard: impl Iterator<Item = Heard>,
+    vocabulary: &Vocabulary,
+    join: Join,
+) -> Result<Transcript, UnknownToken> {
+    let mut transcript = Transcript::default();
+    let mut joiner = vocabulary.joiner(join);
     append(heard, vocabulary, &mut joiner, &mut transcript)?;
     joiner.finish(&mut transcript.raw);
     transcript.tags = Tags::of(transcript.tokens.iter().map(|token| &*token.piece));

@@ -28,6 +28,24 @@ impl Edit {
         }
     }
 
+    /// This edit and another one of the same file.
+    ///
+    /// # Errors
+    /// If they were not made for the same file, or change the same part of it.
+    pub fn and(self, other: Self) -> std::result::Result<Self, OnnxError> {
+        let body = |edit: &Self| edit.place.body.clone();
+        if (self.length, body(&self)) != (other.length, body(&other)) {
+            return Err(OnnxError::Conflict("are for different files"));
+        }
+        let splices = self.splices.into_iter().chain(other.splices).collect();
+        let both = Self::new(self.place, self.length, splices);
+        let mut pairs = both.splices.windows(2);
+        if pairs.any(|pair| matches!(pair, [(first, _), (next, _)] if next.start < first.end)) {
+            return Err(OnnxError::Conflict("change the same part of it"));
+        }
+        Ok(both)
+    }
+
     /// Whether the file stays as it is.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -22,6 +22,9 @@ pub enum OnnxError {
     /// The bytes are no ONNX model.
     #[error("it is not an ONNX file: {0}")]
     NotOnnx(String),
+    /// Two edits cannot be made together.
+    #[error("two of its edits {0}")]
+    Conflict(&'static str),
 }
 
 pub(crate) type Result<T> = std::result::Result<T, OnnxError>;

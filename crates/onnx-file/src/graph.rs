@@ -134,6 +134,13 @@ impl Graph {
         self.nodes.get((*self.producers.get(value)?)?)
     }
 
+    /// Whether a node or a weight has a value of this name.
+    pub(crate) fn knows(&self, value: &str) -> bool {
+        self.producers.contains_key(value)
+            || self.consumers.contains_key(value)
+            || self.initializers.contains_key(value)
+    }
+
     /// The nodes that take a value.
     pub(crate) fn consumers(&self, value: &str) -> impl Iterator<Item = &Node> {
         let numbers = self.consumers.get(value).into_iter().flatten();

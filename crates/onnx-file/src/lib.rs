@@ -4,7 +4,9 @@
 mod edit;
 mod error;
 mod graph;
+mod ids;
 mod interface;
+mod nodes;
 mod proto;
 mod prune;
 mod silence;
@@ -13,6 +15,7 @@ mod wire;
 
 pub use edit::Edit;
 pub use error::OnnxError;
+pub use ids::{Ids, TOKEN_IDS, TOKEN_LOG_PROBS, keep_ids};
 pub use interface::{Element, Interface, Tensor, config_fits};
 pub use prune::{keep_outputs, output_names};
 pub use silence::{Silence, guard_silence};

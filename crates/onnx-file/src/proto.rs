@@ -37,6 +37,7 @@ pub(crate) mod attribute {
     pub(crate) const INT: u64 = 3;
     pub(crate) const TENSOR: u64 = 5;
     pub(crate) const GRAPH: u64 = 6;
+    pub(crate) const INTS: u64 = 8;
     pub(crate) const TENSORS: u64 = 10;
     pub(crate) const GRAPHS: u64 = 11;
     pub(crate) const TYPE: u64 = 20;
@@ -44,6 +45,8 @@ pub(crate) mod attribute {
     pub(crate) const TYPE_INT: u64 = 2;
     /// `AttributeType.TENSOR`
     pub(crate) const TYPE_TENSOR: u64 = 4;
+    /// `AttributeType.INTS`
+    pub(crate) const TYPE_INTS: u64 = 7;
 }
 
 /// `TensorProto`

@@ -19,8 +19,9 @@ use crate::edit::Edit;
 use crate::error::{OnnxError, Result};
 use crate::graph::{Graph, Node};
 use crate::interface::Element;
-use crate::proto::{attribute, graph, node, tensor};
-use crate::wire::{Walker, fields, named, part, write_bytes, write_number};
+use crate::nodes;
+use crate::proto::{attribute, graph, node};
+use crate::wire::{Walker, fields, named, part, write_bytes};
 
 /// Whether a model can be given recordings without a token.
 #[derive(Debug)]
@@ -264,12 +265,8 @@ impl Change {
             }
             Self::Within { counts } => {
                 let (total, fit) = (added("total"), added("fit"));
-                let scalar = [
-                    write_bytes(attribute::NAME, b"keepdims"),
-                    write_number(attribute::INT, 0),
-                    write_number(attribute::TYPE, attribute::TYPE_INT),
-                ];
-                nodes.extend(operation("ReduceSum", &[counts], &total, &scalar.concat()));
+                let scalar = [nodes::integer("keepdims", 0)];
+                nodes.extend(operation("ReduceSum", &[counts], &total, &scalar));
                 nodes.extend(operation("Less", &[&before, &total], &fit, &[]));
                 nodes.extend(operation("Compress", &[&before, &fit], name, &[]));
             }
@@ -279,35 +276,14 @@ impl Change {
 }
 
 /// A node's field.
-fn operation(operator: &str, inputs: &[&str], output: &str, attribute: &[u8]) -> Vec<u8> {
-    let mut node: Vec<u8> = inputs
-        .iter()
-        .flat_map(|name| write_bytes(node::INPUT, name.as_bytes()))
-        .collect();
-    node.extend(write_bytes(node::OUTPUT, output.as_bytes()));
-    node.extend(write_bytes(
-        node::NAME,
-        format!("{ADDED}{operator}/{output}").as_bytes(),
-    ));
-    node.extend(write_bytes(node::OP_TYPE, operator.as_bytes()));
-    if !attribute.is_empty() {
-        node.extend(write_bytes(node::ATTRIBUTE, attribute));
-    }
-    write_bytes(graph::NODE, &node)
+fn operation(operator: &str, inputs: &[&str], output: &str, attributes: &[Vec<u8>]) -> Vec<u8> {
+    nodes::operation(ADDED, operator, inputs, output, attributes)
 }
 
 /// The field of a node that makes the number 1.
 fn constant(element: Element, output: &str) -> Vec<u8> {
-    let value = [
-        write_number(tensor::DATA_TYPE, u64::from(element.0.cast_unsigned())),
-        write_bytes(tensor::RAW_DATA, one(element).unwrap_or_default()),
-    ];
-    let attribute = [
-        write_bytes(attribute::NAME, b"value"),
-        write_bytes(attribute::TENSOR, &value.concat()),
-        write_number(attribute::TYPE, attribute::TYPE_TENSOR),
-    ];
-    operation("Constant", &[], output, &attribute.concat())
+    let value = nodes::value(element.0, &[], one(element).unwrap_or_default());
+    operation("Constant", &[], output, &[value])
 }
 
 /// The bytes of the number 1.

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use onnx_file::{Interface, OnnxError, Silence, guard_silence, table_rows};
+use onnx_file::{Ids, Interface, OnnxError, Silence, guard_silence, keep_ids, table_rows};
 use proptest::prelude::*;
 
 /// Reads the bytes in all ways, and makes the edit that is offered.
@@ -12,6 +12,9 @@ fn read(bytes: &[u8]) -> Result<(), OnnxError> {
     drop(Interface::read_from(reader(), length));
     drop(table_rows(reader(), length, "a"));
     if let Ok(Silence::Guard(edit)) = guard_silence(reader(), length) {
+        edit.write(reader(), &mut Vec::new())?;
+    }
+    if let Ok(Ids::Edit(edit)) = keep_ids(reader(), length, "a") {
         edit.write(reader(), &mut Vec::new())?;
     }
     Ok(())

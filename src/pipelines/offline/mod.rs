@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use asr_decode::Transcript;
-use triton_backend::{Batch, Call, Caller, Error, ErrorCode, ModelContext, Reply, Request, guard};
+use triton_backend::{
+    Batch, Call, Caller, Error, ErrorCode, ModelContext, Reply, Request, guard, info,
+};
 use wav_frontend::{Frontend, Row as FeatureRow};
 
 use self::collector::Collector;
@@ -26,7 +28,9 @@ use crate::pipelines::scheduler::pool::Pool;
 use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault, late};
 use crate::pipelines::scheduler::waiting::Item;
 use crate::pipelines::warmup::{self, Rehearsal, Shape, Warm};
+use crate::steps::scoring::Decoder;
 use crate::tensors::audio::{self, AudioReader};
+use crate::tensors::form::Form;
 use crate::tensors::layout::Layout;
 use crate::tensors::memory::{room, zeros};
 use crate::tensors::options::threads;
@@ -40,6 +44,7 @@ pub(crate) const PARAMETERS: Table = Table {
         &CALLS_IN_FLIGHT,
         &MAX_FRAMES_PER_CALL,
         &MAX_ATTENTION_PER_CALL,
+        &ENCODER_OUTPUTS,
     ],
 };
 
@@ -60,6 +65,13 @@ const MAX_ATTENTION_PER_CALL: Parameter<Count> = Parameter::new(
 )
 .default(20_000_000);
 
+const ENCODER_OUTPUTS: Parameter<Form> = Parameter::new(
+    "encoder_outputs",
+    "`ids`: the encoder has outputs `token_ids` and `token_log_probs`; `scores`: it has `ctc_logits` or `logits`, as exported. \
+     `triton-funasr repo` makes the encoder so and sets it",
+)
+.default("scores");
+
 /// The parameter `max_padding_percent` of a model that has this default.
 const fn max_padding_percent(default: f64) -> Parameter<f64> {
     Parameter::new(
@@ -73,6 +85,8 @@ const fn max_padding_percent(default: f64) -> Parameter<f64> {
 pub(crate) trait Recogniser: Send + Sync + Sized + 'static {
     /// What a row has beside its audio; the default is good for a warm-up.
     type Extra: Copy + Default + Send + Sync;
+    /// What makes text of what the encoder found.
+    type Decoder: Decoder;
     /// The padding that is allowed.
     const MAX_PADDING_PERCENT: Parameter<f64>;
 
@@ -80,15 +94,13 @@ pub(crate) trait Recogniser: Send + Sync + Sized + 'static {
     /// a client can get wrong.
     fn extras(&self, request: &Request, rows: usize) -> Result<Vec<Self::Extra>, Error>;
 
-    /// Completes the encoder's call, which has `speech` and `speech_lengths` already.
-    fn complete(&self, call: Call, extras: &[Self::Extra]) -> Call;
+    /// Completes the inputs of the encoder's call, which has `speech` and `speech_lengths` already.
+    fn complete(&self, call: Call, _: &[Self::Extra]) -> Call {
+        call
+    }
 
-    /// What was heard in the rows of an answer of the encoder called `encoder`, or what is wrong with a row.
-    fn transcripts(
-        &self,
-        reply: &Reply,
-        encoder: &str,
-    ) -> Result<Vec<Result<Transcript, Error>>, Error>;
+    /// What makes text of what the encoder found.
+    fn decoder(&self) -> &Self::Decoder;
 
     /// Whether every row has a call of the encoder to itself.
     fn rows_go_alone(&self) -> bool {
@@ -152,6 +164,7 @@ pub(crate) struct OfflinePipeline<R: Recogniser> {
     calls: CallsInFlight,
     threads: NonZeroUsize,
     encoder: Callee,
+    form: Form,
     caller: Caller,
     pool: Pool,
     queue: Queue<Row<R::Extra>>,
@@ -173,13 +186,20 @@ impl<R: Recogniser> OfflinePipeline<R> {
         let threads = threads(context)?;
         let shapes = warmup::shapes(context, limits.rows)?;
         let sample_rate = frontend.options().sample_rate;
+        let (encoder, form) = (options::encoder(context)?, ENCODER_OUTPUTS.read(context)?);
+        let asked = form.tensors(R::Decoder::NAMES.scores);
+        info!(
+            "model '{}' asks '{}' for {asked}",
+            context.name, encoder.name
+        );
         let pipeline = Arc::new(Self {
             reader: AudioReader::new(context, sample_rate, "WAV", "WAV_LENS")?,
             door: Door::load(context, sample_rate)?,
             outputs: Arc::new(Outputs::of(config)?),
             limits,
             threads,
-            encoder: options::encoder(context)?,
+            encoder,
+            form,
             caller: Caller::new(context)?,
             pool: Pool::new(threads.get())?,
             calls: CallsInFlight::load(context, &CALLS_IN_FLIGHT, LEAST_CALLS_IN_FLIGHT)?,
@@ -322,7 +342,9 @@ impl<R: Recogniser> OfflinePipeline<R> {
                 speech,
             )
             .input("speech_lengths", &batch.shape(inputs.len(), &[1]), lengths);
-        Ok(self.recogniser.complete(call, &extras))
+        let names = R::Decoder::NAMES;
+        let call = self.recogniser.complete(call, &extras);
+        Ok(self.form.ask(call, names.scores).output(names.counts))
     }
 
     /// Hands out what came of a call.
@@ -358,7 +380,8 @@ impl<R: Recogniser> OfflinePipeline<R> {
 
     fn heard(&self, reply: &Reply, rows: usize) -> Result<Vec<Result<Transcript, Error>>, Error> {
         let encoder = &self.encoder.name;
-        let heard = self.recogniser.transcripts(reply, encoder)?;
+        let decoder = self.recogniser.decoder();
+        let heard = decoder.transcripts_of_reply(reply, self.form, encoder)?;
         if heard.len() == rows {
             return Ok(heard);
         }

@@ -4,13 +4,11 @@
 
 use std::sync::Arc;
 
-use asr_decode::Transcript;
-use triton_backend::{Call, Error, ModelContext, Reply, Request, info};
+use triton_backend::{Error, ModelContext, Request, info};
 
 use crate::component::Component;
 use crate::pipelines::offline::{OfflinePipeline, Recogniser, max_padding_percent};
 use crate::steps::paraformer_scoring::TokenDecoder;
-use crate::steps::scoring::Decoder;
 use crate::tensors::parameters::{Parameter, Table};
 
 /// The parameters of this component alone.
@@ -54,6 +52,7 @@ struct Paraformer {
 }
 
 impl Recogniser for Paraformer {
+    type Decoder = TokenDecoder;
     type Extra = ();
     /// The predictor's convolution sees what lies behind a row's end, which can change its last token.
     const MAX_PADDING_PERCENT: Parameter<f64> = max_padding_percent(0.0);
@@ -62,17 +61,8 @@ impl Recogniser for Paraformer {
         Ok(vec![(); rows])
     }
 
-    fn complete(&self, call: Call, _: &[()]) -> Call {
-        call.output(TokenDecoder::SCORES)
-            .output(TokenDecoder::COUNTS)
-    }
-
-    fn transcripts(
-        &self,
-        reply: &Reply,
-        encoder: &str,
-    ) -> Result<Vec<Result<Transcript, Error>>, Error> {
-        self.decoder.transcripts_of_reply(reply, encoder)
+    fn decoder(&self) -> &TokenDecoder {
+        &self.decoder
     }
 
     fn rows_go_alone(&self) -> bool {

@@ -4,13 +4,11 @@
 
 use std::sync::Arc;
 
-use asr_decode::Transcript;
-use triton_backend::{Call, Error, ModelContext, Reply, Request};
+use triton_backend::{Call, Error, ModelContext, Request};
 
 use crate::component::Component;
 use crate::pipelines::offline::{OfflinePipeline, Recogniser, max_padding_percent};
 use crate::steps::ctc_scoring::CtcDecoder;
-use crate::steps::scoring::Decoder;
 use crate::tensors::layout::dim;
 use crate::tensors::parameters::{Parameter, Table};
 use crate::tensors::prompt::{PROMPT_IDS, PromptInput};
@@ -47,6 +45,7 @@ struct Prompt {
 }
 
 impl Recogniser for SenseVoice {
+    type Decoder = CtcDecoder;
     type Extra = Prompt;
     /// The encoder masks what lies behind a row's end: padding costs time and changes nothing.
     const MAX_PADDING_PERCENT: Parameter<f64> = max_padding_percent(20.0);
@@ -67,15 +66,9 @@ impl Recogniser for SenseVoice {
         let ids = |id: fn(&Prompt) -> i32| prompts.iter().map(id).collect::<Vec<i32>>();
         call.input("language", &shape, ids(|prompt| prompt.language))
             .input("textnorm", &shape, ids(|prompt| prompt.text_norm))
-            .output(CtcDecoder::SCORES)
-            .output(CtcDecoder::COUNTS)
     }
 
-    fn transcripts(
-        &self,
-        reply: &Reply,
-        encoder: &str,
-    ) -> Result<Vec<Result<Transcript, Error>>, Error> {
-        self.decoder.transcripts_of_reply(reply, encoder)
+    fn decoder(&self) -> &CtcDecoder {
+        &self.decoder
     }
 }

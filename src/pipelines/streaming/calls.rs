@@ -1,15 +1,14 @@
 //! The calls of encoder and decoder: many streams in, each stream's part out.
 
 use std::borrow::Cow;
-use std::fmt::Display;
 
 use asr_decode::{Frames, paraformer};
 use triton_backend::{Call, Error, Reply, ReplyOutput};
 
 use super::models::Models;
 use super::stream::{Queued, StreamRequest, Tokens, Windows};
-use crate::steps::cif_search::heard;
-use crate::tensors::layout::{dim, not_finite};
+use crate::steps::decoded::{self, check_finite};
+use crate::tensors::layout::dim;
 
 impl Models {
     /// All windows of these streams in one call.
@@ -106,8 +105,8 @@ impl Models {
                 "acoustic_embeds_len",
                 &[dim(rows), 1],
                 vec![length(tokens); rows],
-            )
-            .output("sample_ids");
+            );
+        let call = self.form.ask_decoder(call);
         (0..self.caches.count).fold(call, |call, index| {
             call.input(
                 format!("in_cache_{index}"),
@@ -191,7 +190,7 @@ impl Encoded {
 /// The decoder's answer.
 pub(super) struct Decoded {
     /// `[rows, tokens]`
-    ids: Vec<i64>,
+    answered: decoded::Decoded,
     tokens: usize,
     /// `[rows, hidden, frames]` each.
     caches: Vec<Vec<f32>>,
@@ -206,15 +205,8 @@ impl Decoded {
     ) -> Result<Self, Error> {
         let rows = queued.len();
         let tokens = queued.first().map_or(0, |item| item.needs.count);
-        let output = reply.output("sample_ids")?;
-        let ids = output.read::<i64>()?.into_owned();
-        if ids.len() != rows * tokens {
-            return Err(unexpected(
-                &output,
-                output.shape,
-                &format!("[{rows}, {tokens}]"),
-            ));
-        }
+        let (form, decoder) = (models.form, &models.decoder.name);
+        let answered = decoded::Decoded::read(reply, form, decoder, (rows, tokens))?;
         let cache = |index: usize| {
             let output = reply.output(&format!("out_cache_{index}"))?;
             let values: Cow<'_, [f32]> = output.read()?;
@@ -227,7 +219,7 @@ impl Decoded {
             .map(cache)
             .collect::<Result<_, Error>>()?;
         Ok(Self {
-            ids,
+            answered,
             tokens,
             caches,
             rows,
@@ -242,7 +234,8 @@ impl Decoded {
         models: &Models,
         work: &mut StreamRequest,
     ) -> Result<(), Error> {
-        let ids = &self.ids[row * self.tokens..][..self.tokens];
+        let first = row * self.tokens;
+        let heard = self.answered.heard(first, fires, &models.decoder.name)?;
         let parts = self.caches.iter().map(|cache| {
             let size = cache.len() / self.rows;
             &cache[row * size..][..size]
@@ -255,30 +248,14 @@ impl Decoded {
             )?;
         }
         let joiner = &mut work.stream.joiner;
-        paraformer::append(
-            heard(ids, fires),
-            &models.tokens.vocabulary,
-            joiner,
-            &mut work.delta,
-        )
-        .map_err(|error| Error::internal(error.to_string()))?;
+        paraformer::append(heard, &models.tokens.vocabulary, joiner, &mut work.delta)
+            .map_err(|error| Error::internal(error.to_string()))?;
         work.stream.caches.resize(self.caches.len(), Vec::new());
         for (own, part) in work.stream.caches.iter_mut().zip(parts) {
             own.clear();
             own.extend_from_slice(part);
         }
         Ok(())
-    }
-}
-
-/// An answer that is no numbers would be an empty text, or a wrong one from then on.
-fn check_finite(model: &str, name: impl Display, values: &[f32]) -> Result<(), Error> {
-    match not_finite(values) {
-        None => Ok(()),
-        Some(what) => Err(Error::internal(format!(
-            "model '{model}' answered {what} of '{name}': its file is broken or its numbers overflow, as those of exports in \
-             half precision may"
-        ))),
     }
 }
 

@@ -1,15 +1,17 @@
 //! What is the same for all streams of the model: front end, sizes, vocabulary, and the models to call.
 
 use asr_decode::cif::CifOptions;
-use triton_backend::{Error, ModelContext};
+use triton_backend::{Error, ModelContext, info};
 use wav_frontend::stream::StreamFrontend;
 use wav_frontend::windows::WindowSizes;
 
 use crate::pipelines::callee::Callee;
 use crate::pipelines::options::{self, calls_in_flight};
 use crate::steps::cif_search::{DECODER, cif_options};
+use crate::steps::decoded::DECODER_OUTPUTS;
 use crate::steps::paraformer_scoring::TokenDecoder;
 use crate::tensors::audio;
+use crate::tensors::form::Form;
 use crate::tensors::options::{Configured, ENCODER_OUTPUT_SIZE, config_value};
 use crate::tensors::parameters::{Count, Parameter, Table};
 
@@ -18,6 +20,7 @@ pub(crate) const PARAMETERS: Table = Table {
     name: "streaming_paraformer",
     lines: &[
         &DECODER,
+        &DECODER_OUTPUTS,
         &CALLS_IN_FLIGHT,
         &WINDOWS_PER_TURN,
         &TAIL_PADDING_MS,
@@ -71,6 +74,8 @@ pub(super) struct Models {
     pub(super) caches: CacheShape,
     pub(super) encoder: Callee,
     pub(super) decoder: Callee,
+    /// In which form the decoder answers.
+    pub(super) form: Form,
 }
 
 /// The decoder's caches: `count` tensors `[hidden, frames]`.
@@ -100,6 +105,9 @@ impl Models {
             .map_err(|error| Error::Config(error.to_string()))?;
         let cif = cif_options(context)?;
         let options = frontend.frontend().options();
+        let (decoder, form) = (DECODER.read(context)?, DECODER_OUTPUTS.read(context)?);
+        let asked = form.decoder_tensors();
+        info!("model '{}' asks '{decoder}' for {asked}", context.name);
         let tail_padding_ms = TAIL_PADDING_MS.read(context)?;
         Ok(Self {
             windows: WindowSizes::from(cif.chunk_size),
@@ -108,7 +116,8 @@ impl Models {
             most_rows: options::max_rows_per_call(context)?,
             caches: CacheShape::load(context)?,
             encoder: options::encoder(context)?,
-            decoder: Callee::new(context, DECODER.read(context)?),
+            decoder: Callee::new(context, decoder),
+            form,
             tokens: TokenDecoder::load(context)?,
             frontend,
             cif,

@@ -7,8 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use asr_decode::cif::DecoderCall;
-use triton_backend::{Call, Caller, CorrelationId, Error, ModelContext, Reply, Sequence, verbose};
+use triton_backend::{
+    Call, Caller, CorrelationId, Error, ModelContext, Reply, Sequence, info, verbose,
+};
 
+use crate::steps::decoded::DECODER_OUTPUTS;
+use crate::tensors::form::Form;
 use crate::tensors::layout::dim;
 use crate::tensors::parameters::{Parameter, Text};
 
@@ -19,6 +23,8 @@ pub(crate) const DECODER: Parameter<Text> =
 /// The model called.
 pub(super) struct Decoder {
     pub(super) model: String,
+    /// In which form it answers.
+    pub(super) form: Form,
     caller: Caller,
     /// Frames of a window.
     frames: usize,
@@ -42,8 +48,12 @@ pub(super) struct Session {
 
 impl Decoder {
     pub(super) fn load(context: &ModelContext, frames: usize) -> Result<Arc<Self>, Error> {
+        let (model, form) = (DECODER.read(context)?, DECODER_OUTPUTS.read(context)?);
+        let asked = form.decoder_tensors();
+        info!("model '{}' asks '{model}' for {asked}", context.name);
         Ok(Arc::new(Self {
-            model: DECODER.read(context)?,
+            model,
+            form,
             caller: Caller::new(context)?,
             frames,
         }))
@@ -68,12 +78,12 @@ impl Decoder {
     fn message(&self, window: EncoderOutput, embeddings: Vec<f32>, tokens: usize) -> Call {
         let (frames, hidden) = (dim(window.frames), dim(window.hidden));
         let count = i32::try_from(tokens).unwrap_or(i32::MAX);
-        Call::new(&self.model)
+        let call = Call::new(&self.model)
             .input("enc", &[1, frames, hidden], window.enc)
             .input("enc_len", &[1, 1], [window.enc_len])
             .input("acoustic_embeds", &[1, dim(tokens), hidden], embeddings)
-            .input("acoustic_embeds_len", &[1, 1], [count])
-            .output("sample_ids")
+            .input("acoustic_embeds_len", &[1, 1], [count]);
+        self.form.ask_decoder(call)
     }
 }
 

@@ -157,14 +157,28 @@ pub fn common_repository(layout: &Layout, kinds: &[Kind]) -> Result<PathBuf> {
     Ok(target)
 }
 
+/// The same with models that hand out scores, as they were exported.
+pub fn common_repository_of_scores(layout: &Layout, kinds: &[Kind]) -> Result<PathBuf> {
+    let target = layout.work_directory("demo")?.join("all_scores");
+    assemble_all(layout, kinds, &target, true)?;
+    Ok(target)
+}
+
 /// Assembles one repository of several of the demo's models, in place of what is there.
 pub fn assemble_common(layout: &Layout, kinds: &[Kind], target: &Path) -> Result<()> {
+    assemble_all(layout, kinds, target, false)
+}
+
+fn assemble_all(layout: &Layout, kinds: &[Kind], target: &Path, keep_logits: bool) -> Result<()> {
     repo::assemble_all(&repo::AllOptions {
         from: kinds
             .iter()
             .map(|&kind| (kind, layout.project.join(export(kind))))
             .collect(),
-        common: replacing(target),
+        common: repo::Common {
+            keep_logits,
+            ..replacing(target)
+        },
     })
     .map(drop)
 }

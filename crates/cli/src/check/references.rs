@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use asr_decode::sentencepiece::Tokenizer;
 use asr_decode::vocabulary::Vocabulary;
+use onnx_file::TOKEN_IDS;
 use wav_frontend::{Cmvn, FrontendOptions, yaml};
 
 use super::finding::Finding;
@@ -48,6 +49,7 @@ pub(super) fn of_config(
     if message.component().is_some() {
         findings.extend(files(model, config, message));
         findings.extend(callees(models, config, message));
+        findings.extend(forms(models, config, message));
     }
     findings
 }
@@ -91,6 +93,38 @@ fn callees(models: &[Model], config: &Config, message: &Message) -> Vec<Finding>
             )
         })
         .collect()
+}
+
+/// A caller that asks for another form than the called model has: ids, or scores as exported.
+fn forms(models: &[Model], config: &Config, message: &Message) -> Option<Finding> {
+    let (key, parameter) = match message.component()? {
+        "sensevoice" | "paraformer" => ("encoder", "encoder_outputs"),
+        "streaming_paraformer" | "cif_search" => ("decoder", "decoder_outputs"),
+        _ => return None,
+    };
+    let name = message.parameter(key).unwrap_or(key);
+    let callee = models.iter().find(|model| model.name == name)?;
+    let mut configs = callee.configs.iter();
+    let outputs = configs.find_map(|config| {
+        let outputs = config.content.as_ref().ok()?.messages("output");
+        let names: Vec<&str> = outputs.map(|output| output.text("name")).collect();
+        (!names.is_empty()).then_some(names)
+    })?;
+    let has = match outputs.contains(&TOKEN_IDS) {
+        true => "ids",
+        false => "scores",
+    };
+    let asked = message.parameter(parameter).unwrap_or("scores");
+    (asked != has).then(|| {
+        Finding::error(
+            &config.place,
+            format!(
+                "it asks '{name}' for {asked}, but that has the outputs {}",
+                outputs.join(", ")
+            ),
+            format!("write \"{has}\" for the parameter `{parameter}`"),
+        )
+    })
 }
 
 fn files(model: &Model, config: &Config, message: &Message) -> Vec<Finding> {

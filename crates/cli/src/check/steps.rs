@@ -10,6 +10,7 @@ const STEPS: &[Step] = &[
         component: "feature_extractor",
         inputs: &["wav", "wav_lens"],
         optional: &["language", "textnorm"],
+        or_inputs: &[],
         outputs: &["speech", "speech_lengths"],
         required: &["cmvn_path"],
         streams: false,
@@ -18,6 +19,7 @@ const STEPS: &[Step] = &[
         component: "online_feature_extractor",
         inputs: &["wav", "wav_lens"],
         optional: &[],
+        or_inputs: &[],
         outputs: &["speech"],
         required: &[],
         streams: true,
@@ -26,6 +28,7 @@ const STEPS: &[Step] = &[
         component: "ctc_scoring",
         inputs: &["ctc_logits", "encoder_out_lens"],
         optional: &[],
+        or_inputs: &["token_ids", "token_log_probs", "encoder_out_lens"],
         outputs: &["OUTPUT0"],
         required: &["tokenizer_path"],
         streams: false,
@@ -34,6 +37,7 @@ const STEPS: &[Step] = &[
         component: "paraformer_scoring",
         inputs: &["logits", "token_num"],
         optional: &[],
+        or_inputs: &["token_ids", "token_log_probs", "token_num"],
         outputs: &["OUTPUT0"],
         required: &["vocabulary"],
         streams: false,
@@ -42,6 +46,7 @@ const STEPS: &[Step] = &[
         component: "lfr_cmvn_pe",
         inputs: &["chunk_xs"],
         optional: &[],
+        or_inputs: &[],
         outputs: &["chunk_xs_out", "chunk_xs_out_len"],
         required: &[],
         streams: true,
@@ -50,6 +55,7 @@ const STEPS: &[Step] = &[
         component: "cif_search",
         inputs: &["enc", "enc_len", "alphas"],
         optional: &[],
+        or_inputs: &[],
         outputs: &["transcripts"],
         required: &["vocabulary"],
         streams: true,
@@ -68,6 +74,8 @@ struct Step {
     inputs: &'static [&'static str],
     /// Inputs that it may have besides.
     optional: &'static [&'static str],
+    /// Those that it may have in their place.
+    or_inputs: &'static [&'static str],
     outputs: &'static [&'static str],
     required: &'static [&'static str],
     streams: bool,
@@ -88,7 +96,7 @@ fn step_of(message: &Message) -> Option<&'static Step> {
     STEPS.iter().find(|step| {
         let mut needed = inputs.clone();
         needed.retain(|name| !step.optional.contains(name));
-        same(&needed, step.inputs)
+        (same(&needed, step.inputs) || !step.or_inputs.is_empty() && same(&inputs, step.or_inputs))
             && same(&outputs, step.outputs)
             && step.streams == message.has("sequence_batching")
     })
@@ -190,16 +198,17 @@ fn native(config: &Config, message: &Message) -> Vec<Finding> {
 
 /// Without it only requests of equal shapes share a batch.
 fn ragged(place: &str, component: &str, message: &Message) -> Option<Finding> {
-    let input = match component {
-        "feature_extractor" => "wav",
-        "sensevoice" | "paraformer" | "streaming_paraformer" => "WAV",
-        "ctc_scoring" => "ctc_logits",
-        "paraformer_scoring" => "logits",
+    let inputs: &[&str] = match component {
+        "feature_extractor" => &["wav"],
+        "sensevoice" | "paraformer" | "streaming_paraformer" => &["WAV"],
+        "ctc_scoring" => &["ctc_logits", "token_ids"],
+        "paraformer_scoring" => &["logits", "token_ids"],
         _ => return None,
     };
     let tensor = message
         .messages("input")
-        .find(|tensor| tensor.text("name") == input)?;
+        .find(|tensor| inputs.contains(&tensor.text("name")))?;
+    let input = tensor.text("name");
     let fits = tensor.text("allow_ragged_batch") == "true"
         || message.numbers("max_batch_size").last() == Some(&0);
     (!fits).then(|| {

@@ -8,6 +8,11 @@ use crate::repo::{self, AllOptions, Common, Kind};
 
 /// The demo's repository, changed.
 fn changed(change: impl FnOnce(&Path)) -> Vec<(Level, String, String)> {
+    changed_of(false, change)
+}
+
+/// The same with scores, as the models are exported, if they are to be kept.
+fn changed_of(keep_logits: bool, change: impl FnOnce(&Path)) -> Vec<(Level, String, String)> {
     let directory = tempfile::tempdir().unwrap();
     let repository = directory.path().join("repo");
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo");
@@ -17,7 +22,10 @@ fn changed(change: impl FnOnce(&Path)) -> Vec<(Level, String, String)> {
             (Kind::Paraformer, demo.join("paraformer")),
             (Kind::ParaformerOnline, demo.join("paraformer_online")),
         ],
-        common: Common::new(repository.clone()),
+        common: Common {
+            keep_logits,
+            ..Common::new(repository.clone())
+        },
     })
     .unwrap();
     change(&repository);
@@ -43,6 +51,7 @@ fn one(change: impl FnOnce(&Path)) -> (Level, String, String) {
 #[test]
 fn what_is_assembled_fits() {
     assert_eq!(changed(|_| ()), []);
+    assert_eq!(changed_of(true, |_| ()), []);
 }
 
 #[test]
@@ -90,10 +99,54 @@ fn missing_files_models_and_versions_are_told() {
 }
 
 #[test]
+fn another_form_than_the_called_model_has_is_told() {
+    let asks = |key: &str, form: &str| {
+        format!("key: \"{key}_outputs\"\n    value: {{ string_value: \"{form}\" }}")
+    };
+    for (config, key, callee, outputs) in [
+        (
+            "sensevoice/configs/pipeline.pbtxt",
+            "encoder",
+            "sensevoice_encoder",
+            "token_ids, token_log_probs, encoder_out_lens",
+        ),
+        (
+            "online_cif_search/config.pbtxt",
+            "decoder",
+            "online_decoder",
+            "token_ids, token_log_probs",
+        ),
+    ] {
+        let (level, place, what) = one(|repository| {
+            edit(repository, config, &asks(key, "ids"), &asks(key, "scores"));
+        });
+        assert_eq!((level, place.as_str()), (Level::Error, config));
+        assert_eq!(
+            what,
+            format!("it asks '{callee}' for scores, but that has the outputs {outputs}")
+        );
+    }
+    let config = "streaming_paraformer/configs/pipeline.pbtxt";
+    let found = changed_of(true, |repository| {
+        edit(
+            repository,
+            config,
+            &asks("decoder", "scores"),
+            &asks("decoder", "ids"),
+        );
+    });
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        found[0].2,
+        "it asks 'online_decoder' for ids, but that has the outputs logits, sample_ids"
+    );
+}
+
+#[test]
 fn dimensions_are_compared_as_nvidias_backend_does() {
     let config = "sensevoice_encoder/config.pbtxt";
     let of = |from: &'static str, to: &'static str| {
-        let found = changed(|repository| edit(repository, config, from, to));
+        let found = changed_of(true, |repository| edit(repository, config, from, to));
         found
             .into_iter()
             .filter(|(_, place, _)| place == config)
@@ -131,7 +184,7 @@ fn data_types_and_missing_inputs_are_told() {
         floats,
         [
             "input 'speech' is TYPE_FP16, the file has TYPE_FP32",
-            "output 'ctc_logits' is TYPE_FP16, the file has TYPE_FP32"
+            "output 'token_log_probs' is TYPE_FP16, the file has TYPE_FP32"
         ]
     );
     assert_eq!(

@@ -52,7 +52,7 @@ pub(super) fn ids(onnx: &Onnx, inputs: &[&str]) -> Result<Option<u64>> {
     Ok(fewest)
 }
 
-fn open(onnx: &Onnx) -> Result<(BufReader<File>, u64)> {
+pub(super) fn open(onnx: &Onnx) -> Result<(BufReader<File>, u64)> {
     let file = File::open(&onnx.path)?;
     let length = file.metadata()?.len();
     Ok((BufReader::new(file), length))

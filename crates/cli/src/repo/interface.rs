@@ -2,7 +2,7 @@
 
 use super::check::Mismatch;
 use super::search::Onnx;
-use onnx_file::{Element, Tensor};
+use onnx_file::{Element, TOKEN_IDS, TOKEN_LOG_PROBS, Tensor};
 
 /// What a caller fills and reads.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(super) struct Interface {
     owner: &'static str,
     inputs: &'static [Expected],
     outputs: &'static [Expected],
+    /// Outputs that are of no use to a file which hands out ids.
+    in_place_of_ids: &'static [&'static str],
     /// Besides, any number of inputs `in_cache_N` with outputs `out_cache_N`.
     caches: bool,
 }
@@ -57,6 +59,7 @@ pub(super) const SENSEVOICE: Interface = Interface {
         number("textnorm"),
     ],
     outputs: &[values("ctc_logits"), number("encoder_out_lens")],
+    in_place_of_ids: &["ctc_logits"],
     caches: false,
 };
 
@@ -65,6 +68,7 @@ pub(super) const PARAFORMER: Interface = Interface {
     owner: "Paraformer",
     inputs: &[values("speech"), number("speech_lengths")],
     outputs: &[values("logits"), number("token_num")],
+    in_place_of_ids: &["logits"],
     caches: false,
 };
 
@@ -81,6 +85,7 @@ pub(super) const STREAMING_ENCODER: Interface = Interface {
             rank: 2,
         },
     ],
+    in_place_of_ids: &[],
     caches: false,
 };
 
@@ -101,8 +106,23 @@ pub(super) const STREAMING_DECODER: Interface = Interface {
             rank: 2,
         },
     ],
+    in_place_of_ids: &["logits", "sample_ids"],
     caches: true,
 };
+
+/// What a file has in place of scores that hands out ids.
+const IDS: [Expected; 2] = [
+    Expected {
+        name: TOKEN_IDS,
+        element: Element::INT32,
+        rank: 2,
+    },
+    Expected {
+        name: TOKEN_LOG_PROBS,
+        element: Element::FP32,
+        rank: 2,
+    },
+];
 
 /// What of the interface the file has not, and what it has besides.
 pub(super) fn check(onnx: &Onnx, interface: &'static Interface) -> Vec<Mismatch> {
@@ -126,12 +146,14 @@ pub(super) fn check(onnx: &Onnx, interface: &'static Interface) -> Vec<Mismatch>
             });
         }
     }
-    problems.extend(missing(
-        &file,
-        "output",
-        interface.outputs,
-        &signature.outputs,
-    ));
+    let replaced = |output: &&Expected| interface.in_place_of_ids.contains(&output.name);
+    let (scores, others): (Vec<&Expected>, Vec<_>) = interface.outputs.iter().partition(replaced);
+    let found = match has_ids(signature) && !scores.is_empty() {
+        true => IDS.iter().collect(),
+        false => scores,
+    };
+    let outputs = found.into_iter().chain(others);
+    problems.extend(missing(&file, "output", outputs, &signature.outputs));
     problems
 }
 
@@ -139,11 +161,11 @@ pub(super) fn check(onnx: &Onnx, interface: &'static Interface) -> Vec<Mismatch>
 fn missing(
     file: &str,
     direction: &'static str,
-    expected: &'static [Expected],
+    expected: impl IntoIterator<Item = &'static Expected>,
     tensors: &[Tensor],
 ) -> Vec<Mismatch> {
     expected
-        .iter()
+        .into_iter()
         .filter_map(|expected| {
             let given = tensors.iter().find(|tensor| tensor.name == expected.name);
             match given {
@@ -157,6 +179,15 @@ fn missing(
             }
         })
         .collect()
+}
+
+/// Whether a file hands out ids.
+pub(super) fn has_ids(interface: &onnx_file::Interface) -> bool {
+    let has = |expected: &Expected| {
+        let mut outputs = interface.outputs.iter();
+        outputs.any(|output| output.name == expected.name)
+    };
+    IDS.iter().all(has)
 }
 
 fn kind(

@@ -6,6 +6,7 @@ mod caches;
 mod check;
 mod dims;
 mod graph;
+mod ids;
 mod interface;
 mod kind;
 mod options;
@@ -73,5 +74,7 @@ pub fn assemble(kind: Kind, options: &Options) -> Result<String> {
     Ok(assembly.facts)
 }
 
+#[cfg(test)]
+mod ids_tests;
 #[cfg(test)]
 mod tests;

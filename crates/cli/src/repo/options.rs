@@ -22,6 +22,9 @@ pub struct Common {
     /// Take the files named _quant.onnx (int8), as in model_quant.onnx instead of model.onnx
     #[arg(long)]
     pub quantized: bool,
+    /// Let the models hand out the scores of their whole vocabularies, as they were exported, in place of the best id of each frame
+    #[arg(long)]
+    pub keep_logits: bool,
     /// Replace a repository that is there already
     #[arg(long)]
     pub force: bool,
@@ -36,6 +39,7 @@ impl Common {
         Self {
             to,
             quantized: false,
+            keep_logits: false,
             force: false,
             copy: false,
         }

@@ -1,15 +1,24 @@
 //! A repository of Paraformer for whole recordings.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use asr_decode::vocabulary::Vocabulary;
 
 use super::assembly::{Assembly, feature_dims, parameter};
 use super::check::{self, Scores};
 use super::graph;
+use super::ids::{self, Written};
 use super::interface::{self, PARAFORMER};
 use super::kind::Kind;
 use super::options::Options;
 use super::search::{Piece, Search};
+
+/// What the template says of scores.
+const SCORES: Written = Written {
+    scores: "logits",
+    steps: "tokens",
+    vocabulary: "8404",
+    parameter: "encoder_outputs",
+};
 
 pub(super) fn plan(options: &Options) -> Result<Assembly> {
     let mut search = Search::new(Kind::Paraformer, options)?;
@@ -48,6 +57,15 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         ),
     ]);
     let guarded = graph::guard(&onnx)?;
+    let handed = ids::hand_out(&onnx, SCORES.scores, options)?;
+    let of_ids = match handed.ids {
+        true => SCORES.of_encoder(),
+        false => Vec::new(),
+    };
+    let edit = match (guarded.edit, handed.edit) {
+        (Some(guard), Some(ids)) => Some(guard.and(ids).with_context(|| onnx.name())?),
+        (guard, ids) => guard.or(ids),
+    };
     let serves = if guarded.serves_silence {
         "true"
     } else {
@@ -60,15 +78,12 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         ]
         .into_iter()
         .chain(vocabulary_names(&vocabulary))
+        .chain(of_ids)
         .collect(),
         files,
-        edits: guarded
-            .edit
-            .map(|edit| (onnx.path, edit))
-            .into_iter()
-            .collect(),
-        notes: guarded.note.into_iter().collect(),
-        interfaces: vec![("encoder", onnx.content)],
+        edits: edit.map(|edit| (onnx.path, edit)).into_iter().collect(),
+        notes: guarded.note.into_iter().chain(handed.note).collect(),
+        interfaces: vec![("encoder", handed.interface)],
         facts,
     })
 }
@@ -76,7 +91,7 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
 /// What a Paraformer's logits must score.
 pub(super) fn scores_of(vocabulary: &Piece<Vocabulary>) -> Scores {
     Scores {
-        output: "logits",
+        output: SCORES.scores,
         units: "tokens",
         vocabulary: vocabulary.name(),
         expected: vocabulary.content.len(),

@@ -1,19 +1,25 @@
 //! A repository of Paraformer for streams.
 
-use std::collections::HashMap;
-
 use anyhow::Result;
 use wav_frontend::online::OnlineFrontend;
 
 use super::assembly::{Assembly, feature_dims};
 use super::caches::{self, Cache};
 use super::check::{self, Hidden, Mismatch};
+use super::ids::{self, Written};
 use super::interface::{self, STREAMING_DECODER, STREAMING_ENCODER};
 use super::kind::Kind;
 use super::options::Options;
 use super::paraformer::{scores_of, vocabulary_names};
 use super::search::{ModelConfig, Piece, Search};
 
+/// What the template says of the decoder's scores.
+const SCORES: Written = Written {
+    scores: "logits",
+    steps: "tokens",
+    vocabulary: "8404",
+    parameter: "decoder_outputs",
+};
 /// What the template's feature_extractor has for `chunk_size_s`.
 const CHUNK_SECONDS: f64 = 0.6;
 /// Stacked frames of a chunk, as the template's cif_search has them in `chunk_size`.
@@ -87,6 +93,11 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
             format!("cif_search/{}", vocabulary.name()),
         ));
     }
+    let handed = ids::hand_out(&decoder, SCORES.scores, options)?;
+    let of_ids = match handed.ids {
+        true => SCORES.of_decoder(),
+        false => Vec::new(),
+    };
     Ok(Assembly {
         replacements: [
             feature_dims(feature_dim),
@@ -96,11 +107,16 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         .into_iter()
         .chain(vocabulary_names(&vocabulary))
         .chain(decoder_caches(&caches))
+        .chain(of_ids)
         .collect(),
         files,
-        edits: HashMap::new(),
-        notes: Vec::new(),
-        interfaces: vec![("encoder", encoder.content), ("decoder", decoder.content)],
+        edits: handed
+            .edit
+            .map(|edit| (decoder.path, edit))
+            .into_iter()
+            .collect(),
+        notes: handed.note.into_iter().collect(),
+        interfaces: vec![("encoder", encoder.content), ("decoder", handed.interface)],
         facts,
     })
 }

@@ -1,12 +1,11 @@
 //! A SenseVoice repository.
 
-use std::collections::HashMap;
-
 use anyhow::Result;
 
 use super::assembly::{Assembly, feature_dims, parameter};
 use super::check::{self, Scores};
 use super::graph;
+use super::ids::{self, Written};
 use super::interface::{self, SENSEVOICE};
 use super::kind::Kind;
 use super::options::Options;
@@ -14,6 +13,14 @@ use super::search::Search;
 
 /// The name the template's configuration gives the tokenizer.
 pub(super) const TOKENIZER: &str = "chn_jpn_yue_eng_ko_spectok.bpe.model";
+
+/// What the template says of scores.
+const SCORES: Written = Written {
+    scores: "ctc_logits",
+    steps: "frames",
+    vocabulary: "25055",
+    parameter: "encoder_outputs",
+};
 
 /// How many languages and ways to write numbers the published model has, as the template says.
 const PROMPT_IDS: &str = "16";
@@ -34,7 +41,7 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
             check::scores(
                 onnx,
                 &Scores {
-                    output: "ctc_logits",
+                    output: SCORES.scores,
                     units: "pieces",
                     vocabulary: format!("the tokenizer {}", tokenizer.name()),
                     expected: tokenizer.content.len(),
@@ -58,7 +65,11 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         (tokenizer.path, format!("scoring/{TOKENIZER}")),
     ]);
     let mut replacements = vec![feature_dims(feature_dim)];
-    let mut notes = Vec::new();
+    let handed = ids::hand_out(&onnx, SCORES.scores, options)?;
+    if handed.ids {
+        replacements.extend(SCORES.of_encoder());
+    }
+    let mut notes = Vec::from_iter(handed.note);
     match graph::ids(&onnx, &["language", "textnorm"])? {
         Some(ids) => replacements.push(parameter("prompt_ids", PROMPT_IDS, &ids.to_string())),
         None => notes.push(format!(
@@ -69,9 +80,13 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
     Ok(Assembly {
         replacements,
         files,
-        edits: HashMap::new(),
+        edits: handed
+            .edit
+            .map(|edit| (onnx.path, edit))
+            .into_iter()
+            .collect(),
         notes,
-        interfaces: vec![("encoder", onnx.content)],
+        interfaces: vec![("encoder", handed.interface)],
         facts,
     })
 }

@@ -1,5 +1,6 @@
 //! Assembling the demo's models, and exports that do not fit.
 
+use super::ids_tests::assert_hands_out_ids;
 use super::sensevoice::TOKENIZER;
 use super::*;
 use Kind::{Paraformer, ParaformerOnline, Sensevoice};
@@ -26,7 +27,7 @@ pub(super) fn configs(model: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// A copy of the demo's export, and a place for a repository.
-fn export(kind: Kind) -> (TempDir, Options) {
+pub(super) fn export(kind: Kind) -> (TempDir, Options) {
     let directory = tempfile::tempdir().unwrap();
     let from = directory.path().join("export");
     fs::create_dir(&from).unwrap();
@@ -60,7 +61,7 @@ fn problems(kind: Kind, options: &Options) -> Vec<String> {
 }
 
 /// The repository has the export's files at their places.
-fn assert_placed(options: &Options, places: &[(&str, &str)]) {
+pub(super) fn assert_placed(options: &Options, places: &[(&str, &str)]) {
     for (from, to) in places {
         assert_eq!(
             fs::read(options.from.join(from)).unwrap(),
@@ -71,7 +72,7 @@ fn assert_placed(options: &Options, places: &[(&str, &str)]) {
 }
 
 /// All of a model's configurations, one after the other.
-fn config(repository: &Path, model: &str) -> String {
+pub(super) fn config(repository: &Path, model: &str) -> String {
     let model = repository.join(model);
     configs(&model)
         .unwrap()
@@ -80,12 +81,12 @@ fn config(repository: &Path, model: &str) -> String {
         .collect()
 }
 
-fn template(kind: Kind) -> PathBuf {
+pub(super) fn template(kind: Kind) -> PathBuf {
     project().join(kind.template())
 }
 
 /// The repository's configurations are the template's, but for those of the models named.
-fn assert_configs_of_template(kind: Kind, options: &Options, but: &[&str]) {
+pub(super) fn assert_configs_of_template(kind: Kind, options: &Options, but: &[&str]) {
     for model in kind.models() {
         assert!(options.common.to.join(model).join("1").is_dir());
         let (ours, theirs) = (
@@ -115,14 +116,18 @@ fn the_sensevoice_demo_becomes_a_repository() {
     assert_placed(
         &options,
         &[
-            ("model.onnx", "encoder/1/model.onnx"),
             ("am.mvn", "feature_extractor/am.mvn"),
             ("config.yaml", "feature_extractor/config.yaml"),
             (TOKENIZER, "scoring/chn_jpn_yue_eng_ko_spectok.bpe.model"),
         ],
     );
-    assert_configs_of_template(Sensevoice, &options, &["encoder"]);
-    assert_dims(&options, "encoder", "ctc_logits", "-1, 178", 2);
+    assert_configs_of_template(Sensevoice, &options, &["sensevoice", "encoder", "scoring"]);
+    assert_hands_out_ids(
+        &options,
+        "encoder/1/model.onnx",
+        "sensevoice",
+        &["encoder", "scoring"],
+    );
     for model in ["sensevoice", "feature_extractor"] {
         assert_parameter(&options, model, "prompt_ids", "16");
     }
@@ -141,19 +146,30 @@ fn the_paraformer_demo_becomes_a_repository() {
             ("tokens.json", "scoring/tokens.json"),
         ],
     );
-    assert_configs_of_template(Paraformer, &options, &["infer_pipeline", "encoder"]);
+    let changed = ["infer_pipeline", "encoder", "scoring"];
+    assert_configs_of_template(Paraformer, &options, &changed);
+    assert_hands_out_ids(
+        &options,
+        "encoder/1/model.onnx",
+        "infer_pipeline",
+        &["encoder", "scoring"],
+    );
     assert_parameter(&options, "infer_pipeline", "encoder_serves_silence", "true");
-    // With the guard it is another file; with the guard taken as an export, it stays.
-    let guarded = options.common.to.join("encoder/1/model.onnx");
-    let bytes = fs::read(&guarded).unwrap();
+    // With guard and ids it is another file; taken as an export, it stays, and so do its configurations.
+    let edited = options.common.to.join("encoder/1/model.onnx");
+    let bytes = fs::read(&edited).unwrap();
     assert!(bytes.len() > fs::read(options.from.join("model.onnx")).unwrap().len());
-    fs::copy(guarded, options.from.join("model.onnx")).unwrap();
+    fs::copy(edited, options.from.join("model.onnx")).unwrap();
+    let before = changed.map(|model| config(&options.common.to, model));
     let mut options = options;
     options.common.force = true;
     assemble(Paraformer, &options).unwrap();
     assert_placed(&options, &[("model.onnx", "encoder/1/model.onnx")]);
     assert_parameter(&options, "infer_pipeline", "encoder_serves_silence", "true");
-    assert_dims(&options, "encoder", "logits", "-1, 124", 2);
+    assert_eq!(
+        changed.map(|model| config(&options.common.to, model)),
+        before
+    );
 }
 
 #[test]
@@ -168,7 +184,6 @@ fn the_streaming_demo_becomes_a_repository() {
         &options,
         &[
             ("model.onnx", "encoder/1/model.onnx"),
-            ("decoder.onnx", "decoder/1/decoder.onnx"),
             ("config.yaml", "feature_extractor/config.yaml"),
             ("am.mvn", "lfr_cmvn_pe/am.mvn"),
             ("config.yaml", "lfr_cmvn_pe/config.yaml"),
@@ -176,11 +191,19 @@ fn the_streaming_demo_becomes_a_repository() {
             ("tokens.json", "cif_search/tokens.json"),
         ],
     );
-    assert_configs_of_template(ParaformerOnline, &options, &["encoder", "decoder"]);
+    let changed = ["streaming_paraformer", "encoder", "cif_search", "decoder"];
+    assert_configs_of_template(ParaformerOnline, &options, &changed);
+    assert_hands_out_ids(
+        &options,
+        "decoder/1/decoder.onnx",
+        "streaming_paraformer",
+        &["decoder", "cif_search"],
+    );
     assert_dims(&options, "encoder", "enc", "-1, 128", 2);
     assert_dims(&options, "decoder", "enc", "-1, 128", 2);
     assert_dims(&options, "decoder", "acoustic_embeds", "-1, 128", 2);
-    assert_dims(&options, "decoder", "logits", "-1, 124", 1);
+    assert_dims(&options, "decoder", "token_ids", "-1", 2);
+    assert_dims(&options, "decoder", "token_log_probs", "-1", 2);
     assert_dims(&options, "decoder", "in_cache_3", "128, 10", 1);
     assert_dims(&options, "decoder", "out_cache_3", "128, -1", 1);
     let decoder = config(&options.common.to, "decoder");
@@ -194,6 +217,7 @@ fn the_streaming_demo_becomes_a_repository() {
 fn the_quantized_model_takes_the_place_of_the_other() {
     let (_directory, mut options) = export(Sensevoice);
     options.common.quantized = true;
+    options.common.keep_logits = true;
     assemble(Sensevoice, &options).unwrap();
     assert_eq!(
         fs::read(options.common.to.join("encoder/1/model.onnx")).unwrap(),
@@ -288,7 +312,7 @@ fn pieces_of_different_models_are_told() {
 }
 
 /// A configuration of the model has the parameter with this value, once.
-fn assert_parameter(options: &Options, model: &str, key: &str, value: &str) {
+pub(super) fn assert_parameter(options: &Options, model: &str, key: &str, value: &str) {
     let config = config(&options.common.to, model);
     let entry = format!("key: \"{key}\"\n    value: {{ string_value: \"{value}\" }}");
     assert_eq!(config.matches(&entry).count(), 1, "{config}");
@@ -311,7 +335,8 @@ fn rename_operator(options: &Options, from: &[u8; 6], to: &[u8; 6]) {
 
 #[test]
 fn a_paraformer_of_another_graph_is_taken_as_it_is() {
-    let (_directory, options) = export(Paraformer);
+    let (_directory, mut options) = export(Paraformer);
+    options.common.keep_logits = true;
     rename_operator(&options, b"CumSum", b"CumMax");
     let notes = plan(Paraformer, &options).unwrap().notes;
     assert_eq!(
@@ -350,17 +375,20 @@ fn a_sensevoice_whose_ids_are_not_seen_is_told() {
 }
 
 /// The configurations of a model give a tensor these dimensions, as often as they have it.
-fn assert_dims(options: &Options, model: &str, tensor: &str, dims: &str, count: usize) {
+pub(super) fn assert_dims(options: &Options, model: &str, tensor: &str, dims: &str, count: usize) {
     let config = config(&options.common.to, model);
-    let entry =
-        |dims: &str| format!("    name: \"{tensor}\"\n    data_type: TYPE_FP32\n    dims: [{dims}");
-    assert_eq!(config.matches(&entry(&format!(" {dims} ]"))).count(), count);
-    assert_eq!(config.matches(&entry("")).count(), count);
+    let name = format!("    name: \"{tensor}\"\n");
+    let wanted = format!("    dims: [ {dims} ]");
+    // Behind the name a tensor has a line with its type.
+    let of_tensor = config.split(&name).skip(1);
+    let given: Vec<&str> = of_tensor.filter_map(|rest| rest.lines().nth(1)).collect();
+    assert_eq!(given, vec![wanted.as_str(); count]);
 }
 
 /// The published models' interface: the demo's with their sizes.
 fn published(kind: Kind) -> Vec<(&'static str, Interface)> {
-    let (_directory, options) = export(kind);
+    let (_directory, mut options) = export(kind);
+    options.common.keep_logits = true;
     let (vocabulary, hidden) = match kind {
         Sensevoice => ((178, 25055), None),
         Paraformer => ((124, 8404), None),
@@ -470,7 +498,8 @@ fn the_templates_write_what_is_replaced_as_expected() {
             ],
         ),
     ] {
-        let (_directory, options) = export(kind);
+        let (_directory, mut options) = export(kind);
+        options.common.keep_logits = true;
         let assembly = plan(kind, &options).unwrap();
         assert_eq!(assembly.replacements.len(), counts.len());
         for ((from, _), counts) in assembly.replacements.iter().zip(&counts) {
