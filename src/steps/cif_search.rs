@@ -166,10 +166,7 @@ impl CifSearch {
         let Leased { lease, state, .. } = self.streams.lease(&request.sequence()?)?;
         if request.is_cancelled() {
             lease.cancel();
-            return Err(Error::new(
-                ErrorCode::Cancelled,
-                "the client cancelled the request",
-            ));
+            return Err(cancelled());
         }
         let window = match self.read_window(request) {
             Ok(window) => window,
@@ -235,6 +232,11 @@ impl CifSearch {
         call: DecoderCall,
         reply: Result<Reply, Error>,
     ) -> Result<Response, Error> {
+        if request.is_cancelled() {
+            // Whatever the answer: the client takes none, and the stream's place at the decoder is free for another.
+            lease.cancel();
+            return Err(cancelled());
+        }
         let mut delta = Transcript::default();
         match reply.and_then(|reply| self.read(&reply, &mut stream, call, &mut delta)) {
             Ok(()) => self.respond(request, lease, stream, delta),
@@ -295,6 +297,10 @@ impl CifSearch {
         }
         Ok(window)
     }
+}
+
+fn cancelled() -> Error {
+    Error::new(ErrorCode::Cancelled, "the client cancelled the request")
 }
 
 /// How far a request got without the decoder.

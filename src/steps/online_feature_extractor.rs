@@ -23,7 +23,7 @@ use crate::tensors::layout::check_tensor;
 use crate::tensors::layout::dim;
 use crate::tensors::options::frontend_options;
 use crate::tensors::parameters::{Parameter, Table};
-use crate::tensors::sequences::{Ends, Leased, Streams};
+use crate::tensors::sequences::{Ends, Leased, Streams, When};
 
 mod short_chunks;
 
@@ -94,7 +94,7 @@ impl OnlineFeatureExtractor {
 struct Extracted {
     outcome: Result<Response, Error>,
     /// The stream of that id is to be ended in the steps behind first.
-    end_behind: Option<CorrelationId>,
+    end_behind: Option<(CorrelationId, When)>,
 }
 
 impl OnlineInstance {
@@ -110,7 +110,7 @@ impl OnlineInstance {
     fn window(
         &mut self,
         request: &Request,
-        end_behind: &mut Option<CorrelationId>,
+        end_behind: &mut Option<(CorrelationId, When)>,
     ) -> Result<Response, Error> {
         let OnlineFeatureExtractor {
             frontend,
@@ -121,15 +121,20 @@ impl OnlineInstance {
         } = &*self.component;
         let sequence = request.sequence()?;
         // Until it is let through: an END that is not, is not heard of behind.
-        *end_behind = sequence.end.then(|| sequence.id.clone());
+        *end_behind = sequence.end.then(|| (sequence.id.clone(), When::Now));
         let Leased {
             lease,
             state,
             replaced,
         } = streams.lease(&sequence)?;
-        // The END of the stream before may have been lost behind this step.
-        let begins_on_live = (replaced || (sequence.start && streams.is_held_behind(&sequence.id)))
-            .then(|| sequence.id.clone());
+        // The END of the stream before may have been lost behind this step, or be on its way there.
+        let begins_on_live = match replaced {
+            true => Some(When::Now),
+            false => {
+                (sequence.start && streams.is_held_behind(&sequence.id)).then_some(When::Overdue)
+            }
+        }
+        .map(|when| (sequence.id.clone(), when));
         if sequence.start {
             end_behind.clone_from(&begins_on_live);
         }
@@ -191,10 +196,10 @@ impl Worker for OnlineInstance {
             } = extracted;
             match end_behind {
                 None => request.finish(outcome),
-                Some(id) => self
+                Some((id, when)) => self
                     .component
                     .streams
-                    .end_behind(&id, move || request.finish(outcome)),
+                    .end_behind(id, when, move || request.finish(outcome)),
             }
         }
     }

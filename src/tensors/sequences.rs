@@ -4,8 +4,11 @@
 //! the id held before is gone from then on, whatever becomes of the request, and a lease of an older generation puts nothing
 //! back.
 
+mod behind;
 mod endings;
+mod overdue;
 mod registry;
+mod sweeper;
 mod table;
 
 use std::sync::Arc;
@@ -13,7 +16,9 @@ use std::time::Duration;
 
 use triton_backend::{CorrelationId, Error, ModelContext, Sequence, warn};
 
-use self::endings::{Endings, Sweeper};
+use self::endings::Endings;
+use self::overdue::Overdue;
+use self::sweeper::Sweeper;
 use self::table::Table;
 pub(crate) use self::table::{Lease, Leased};
 
@@ -22,10 +27,17 @@ const QUEUE_MARGIN: Duration = Duration::from_secs(60);
 
 /// The streams of a model, and the states of those without a request under way.
 pub(crate) struct Streams<S: Send + 'static> {
-    /// Before the states: it ends first.
-    _sweeper: Sweeper,
     table: Arc<Table<S>>,
     endings: Arc<Endings>,
+    overdue: Arc<Overdue>,
+}
+
+/// When a stream is ended in the steps behind a model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum When {
+    Now,
+    /// When its own END, which this model has let through, came through them, too, or was lost: it has a second.
+    Overdue,
 }
 
 /// How a model's streams end when nobody ends them.
@@ -62,16 +74,18 @@ impl<S: Send + 'static> Streams<S> {
         let holds: Arc<dyn registry::Holds> = Arc::clone(&table) as _;
         registry::register(&context.name, Arc::downgrade(&holds));
         let endings = Arc::new(Endings::new(context, ends.first_step)?);
-        let keep = batching.max_idle() + QUEUE_MARGIN;
+        let overdue = Arc::<Overdue>::default();
+        context.keep(Sweeper::start(
+            Arc::clone(&table),
+            Arc::clone(&endings),
+            Arc::clone(&overdue),
+            batching.max_idle() + QUEUE_MARGIN,
+            ends.patience,
+        )?);
         Ok(Self {
-            _sweeper: Sweeper::start(
-                Arc::clone(&table),
-                Arc::clone(&endings),
-                keep,
-                ends.patience,
-            )?,
             table,
             endings,
+            overdue,
         })
     }
 
@@ -89,7 +103,15 @@ impl<S: Send + 'static> Streams<S> {
     }
 
     /// Ends a stream in the steps behind this model, then runs `done`. No request of the stream may be let through meanwhile.
-    pub(crate) fn end_behind(&self, id: &CorrelationId, done: impl FnOnce() + Send + 'static) {
-        self.endings.end_behind(id, Box::new(done));
+    pub(crate) fn end_behind(
+        &self,
+        id: CorrelationId,
+        when: When,
+        done: impl FnOnce() + Send + 'static,
+    ) {
+        match when {
+            When::Now => self.endings.end_behind(id, Box::new(done)),
+            When::Overdue => self.overdue.add(id, Box::new(done)),
+        }
     }
 }

@@ -187,10 +187,10 @@ ABANDONED_SECONDS = 2.2
 
 
 @contextmanager
-def online_server(repository, form):
+def online_server(repository, form, models=None):
     """A server with the streaming models alone, and a client."""
     path, _ = repository(form)
-    flags = ["--model-control-mode=explicit", *(f"--load-model={model}" for model in ONLINE[form])]
+    flags = ["--model-control-mode=explicit", *(f"--load-model={model}" for model in models or ONLINE[form])]
     with Server(path, *flags, *([PIPELINE] if form == "pipelines" else [])) as server:
         with closing(Client(server)) as client:
             yield server, client
@@ -223,6 +223,22 @@ def test_abandoned_streams_do_not_hold_it_up(repository, ids, form):
         took = time.monotonic() - told
         print(f"it ended after {took:.1f} s")
         assert took < 6
+
+
+def test_streams_of_an_ensemble_that_is_loaded_after_its_steps_do_not_hold_it_up(repository, ids):
+    """Its first step has looked for it in vain before, and knows the others all the same."""
+    steps = [f"online_{step}" for step in ("feature_extractor", "lfr_cmvn_pe", "encoder", "cif_search", "decoder")]
+    with online_server(repository, "ensembles", steps) as (server, client):
+        # It looks every second.
+        time.sleep(2.5)
+        client.grpc.load_model("streaming_paraformer")
+        abandon(client, ids)
+        time.sleep(ABANDONED_SECONDS)
+        client.close()
+        told = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert_gone(server, client)
+        assert time.monotonic() - told < 6
 
 
 def test_a_live_stream_ends_well_beside_abandoned_ones(repository, ids):

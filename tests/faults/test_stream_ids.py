@@ -7,12 +7,14 @@ import random
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import tritonclient.grpc as grpc
 
 from faults.repositories import SHORT_IDLE_SECONDS
+from faults.test_cancellation import future
 from paraformer.streaming import MODEL, Bidirectional, send, tensors
 from paraformer.texts import CHUNK, streams
 from support.client import GRPC, HTTP, InferenceServerException
@@ -282,6 +284,46 @@ def test_an_end_and_the_next_start_whose_calls_of_the_encoder_fail(faulty_ensemb
         caller.send(SILENCE, start=True)
     message = caller.refused(tensors(SILENCE))
     assert message.endswith("must specify the START flag on the first request of the sequence"), message
+
+
+def test_an_end_that_is_on_its_way_is_not_overtaken(faulty_ensembles, ids):
+    """By the END that a START on its id makes, since the steps behind have the old stream still: both have their whole text."""
+    client, gate, model = faulty_ensembles.client, faulty_ensembles.gate, "streaming_held_encoder"
+    for name in (next(ids), f"stream {next(ids)}"):
+        caller = Caller(faulty_ensembles, GRPC, name, model)
+        text = "".join(caller.send(chunk, at == 0) for at, chunk in enumerate(GOOD.chunks[:-1]))
+        with gate.held(), ThreadPoolExecutor(2) as threads:
+            end = threads.submit(caller.send, GOOD.chunks[-1], end=True)
+            client.wait_until(lambda: gate.waiting("online_encoder") == 1)
+            start = threads.submit(caller.send, GOOD.chunks[0], start=True)
+            # The START waits for a second at most.
+            time.sleep(0.2)
+            gate.open()
+            assert text + end.result() == GOOD.text
+            text = start.result()
+        last = len(GOOD.chunks) - 1
+        text += "".join(caller.send(chunk, end=at == last) for at, chunk in enumerate(GOOD.chunks) if at)
+        assert text == GOOD.text
+
+
+def test_a_stream_of_cif_search_that_is_cancelled_while_its_decoder_works(faulty_ensembles, ids):
+    """It is over, with whatever the decoder answers."""
+    client, gate, model = faulty_ensembles.client, faulty_ensembles.gate, "online_cif_search_held"
+    (hidden,) = {each.shape[-1] for each in client.grpc.get_model_metadata(model).inputs if each.name == "enc"}
+    enc = np.zeros((1, 20, hidden), np.float32)
+    tensors = {"enc": enc, "enc_len": np.int32([[20]]), "alphas": np.full((1, 20), 0.3, np.float32)}
+    stream = next(ids)
+    with gate.held():
+        call = future(client, model, tensors, sequence_id=stream, sequence_start=True, sequence_end=False)
+        client.wait_until(lambda: gate.waiting("online_decoder") == 1)
+        assert call.cancel()
+        # The client knows of it before the server does.
+        time.sleep(1)
+    with pytest.raises(InferenceServerException) as refused:
+        client.infer(model, tensors, ["transcripts"], GRPC, sequence_id=stream)
+    assert refused.value.message().endswith(
+        f"stream {stream} is not known here: a request of it was cancelled; begin it again with the START flag"
+    )
 
 
 def test_a_bad_start_that_follows_the_other_callers_chunks_without_a_pause(faulty, ids):

@@ -1,8 +1,11 @@
 //! What the server tells a backend, a model and an instance about themselves.
 
+use std::any::Any;
+use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int};
 use std::path::{Path, PathBuf};
 use std::ptr::{self, NonNull};
+use std::rc::Rc;
 
 use crate::error::{Error, check};
 use crate::{ModelConfig, sys};
@@ -100,7 +103,11 @@ pub struct ModelContext {
     pub config_json: serde_json::Value,
     /// For calls to other models.
     pub(crate) server: NonNull<sys::TRITONSERVER_Server>,
+    kept: Rc<RefCell<Kept>>,
 }
+
+/// What goes with a model.
+pub(crate) type Kept = Vec<Box<dyn Any + Send>>;
 
 impl ModelContext {
     /// # Safety
@@ -132,8 +139,21 @@ impl ModelContext {
                 config: ModelConfig::from_json(&config_json.to_string())?,
                 config_json,
                 server,
+                kept: Rc::default(),
             })
         }
+    }
+
+    /// Keeps a value until the server finalises the model, and drops it before the model: a thread that asks the server, and
+    /// that the drop ends. Whatever shares the model's parts may be dropped later, when the server is gone.
+    ///
+    /// Only while the model is loaded. If that fails, the value is dropped then.
+    pub fn keep(&self, value: impl Any + Send) {
+        self.kept.borrow_mut().push(Box::new(value));
+    }
+
+    pub(crate) fn take_kept(&self) -> Kept {
+        self.kept.take()
     }
 
     /// The directory of the version being loaded.

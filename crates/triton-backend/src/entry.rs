@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void};
 use std::ptr;
 use std::sync::Arc;
 
-use crate::context::{BackendContext, InstanceContext, ModelContext};
+use crate::context::{BackendContext, InstanceContext, Kept, ModelContext};
 use crate::error::{Error, check};
 use crate::factory::ResponseFactory;
 use crate::instances::Instances;
@@ -17,6 +17,8 @@ use crate::{Backend, Batch, Instance, Model, guard, instances, sys};
 const API: (u32, u32) = (1, 10);
 
 struct ModelState<M> {
+    /// Before the model: dropped first.
+    _kept: Kept,
     model: Arc<M>,
     instances: Arc<Instances>,
 }
@@ -134,8 +136,10 @@ pub unsafe fn model_initialize<B: Backend>(model: *mut sys::TRITONBACKEND_Model)
                 set_config(model, &config)?;
                 context = ModelContext::new(model)?;
             }
+            let made = Arc::new(B::Model::new(backend, &context)?);
             let state = Box::new(ModelState {
-                model: Arc::new(B::Model::new(backend, &context)?),
+                _kept: context.take_kept(),
+                model: made,
                 instances: Arc::default(),
             });
             check(sys::TRITONBACKEND_ModelSetState(

@@ -4,8 +4,8 @@
 
 mod fake_host;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use fake_host::{FakeInput, FakeRequest, Host, STOPPING};
 use triton_backend::{
@@ -78,4 +78,76 @@ fn a_model_can_ask_the_server() {
     assert_eq!(facts(), expected(false));
     STOPPING.store(true, Ordering::SeqCst);
     assert_eq!(facts(), expected(true));
+}
+
+/// A model that keeps something, and that something else has for longer than the server has the model.
+struct Keeping;
+struct KeepingModel;
+struct KeepingInstance;
+
+static DROPPED: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+static ELSEWHERE: Mutex<Option<Arc<KeepingModel>>> = Mutex::new(None);
+
+/// What is kept.
+struct Told;
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        DROPPED.lock().unwrap().push("what was kept");
+    }
+}
+
+impl Drop for KeepingModel {
+    fn drop(&mut self) {
+        DROPPED.lock().unwrap().push("the model");
+    }
+}
+
+impl Backend for Keeping {
+    type Model = KeepingModel;
+
+    fn new(_: &BackendContext) -> Result<Self, Error> {
+        Ok(Self)
+    }
+}
+
+impl Model for KeepingModel {
+    type Backend = Keeping;
+    type Instance = KeepingInstance;
+
+    fn new(_: &Keeping, context: &ModelContext) -> Result<Self, Error> {
+        context.keep(Told);
+        match context.config.parameters.text("load") {
+            Some("fail") => Err(Error::parameter("load", "wants to fail")),
+            _ => Ok(Self),
+        }
+    }
+}
+
+impl Instance for KeepingInstance {
+    type Model = KeepingModel;
+
+    fn new(model: &Arc<KeepingModel>, _: &InstanceContext) -> Result<Self, Error> {
+        *ELSEWHERE.lock().unwrap() = Some(Arc::clone(model));
+        Ok(Self)
+    }
+
+    fn execute(&mut self, _: Batch) {}
+}
+
+fn dropped() -> Vec<&'static str> {
+    std::mem::take(&mut DROPPED.lock().unwrap())
+}
+
+#[test]
+fn what_a_model_keeps_goes_when_the_server_finalises_it() {
+    let host = Host::<Keeping>::load("{}").unwrap();
+    assert!(dropped().is_empty());
+    drop(host);
+    assert_eq!(dropped(), ["what was kept"]);
+    *ELSEWHERE.lock().unwrap() = None;
+    assert_eq!(dropped(), ["the model"]);
+    let fails = r#"{"parameters": {"load": {"string_value": "fail"}}}"#;
+    assert!(Host::<Keeping>::load(fails).is_err());
+    assert_eq!(dropped(), ["what was kept"]);
 }

@@ -3,8 +3,9 @@
 //! A stream's sequence at the decoder has a number of its own, which no other stream of this process has at the same time:
 //! not another of its id, nor one of another model that calls the same decoder.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use asr_decode::cif::DecoderCall;
 use triton_backend::{
@@ -162,8 +163,13 @@ impl Drop for Session {
 /// A sequence's number. The server remembers each for as long as a sequence may be idle, so they are used again.
 struct Number(u64);
 
-/// Where no client's numbers are.
-static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
+/// Where no client's numbers are, and from one that a client of the decoder cannot guess: with a sequence's number it could take
+/// part in it.
+static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
+    let random = RandomState::new().hash_one(0);
+    // Room enough above it.
+    AtomicU64::new((1 << 63) | (random >> 2))
+});
 static FREE: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
 impl Number {
@@ -201,5 +207,13 @@ mod tests {
         let (third, fourth) = (Number::new(), Number::new());
         assert_eq!(third.0, numbers[1]);
         assert!(!numbers.contains(&fourth.0));
+    }
+
+    #[test]
+    fn numbers_are_above_those_of_clients_and_begin_anywhere() {
+        let Number(number) = Number::new();
+        let first = 1 << 63;
+        // One start in a billion fails this.
+        assert!(number > first + (1 << 32), "{number}");
     }
 }

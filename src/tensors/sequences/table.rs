@@ -133,6 +133,12 @@ impl<S> Table<S> {
         (swept.into_iter().map(|(id, _)| id).collect(), left)
     }
 
+    /// Drops all states.
+    pub(super) fn clear(&self) {
+        let entries = std::mem::take(&mut self.lock().entries);
+        drop(entries);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner<S>> {
         // Insertions and removals leave the map whole. No state is dropped under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

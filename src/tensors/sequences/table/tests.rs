@@ -214,3 +214,16 @@ fn only_what_was_idle_for_too_long_is_swept_away() {
     busy.lease.put_back(busy.state.unwrap());
     assert_eq!(streams.lease(&next(9)).state.as_ref().unwrap().0, "busy");
 }
+
+#[test]
+fn all_states_go_when_the_table_is_cleared() {
+    let streams = Streams::new();
+    streams.begin(7, "idle");
+    streams.begin(8, "busy");
+    let busy = streams.lease(&next(8));
+    streams.table.clear();
+    assert_eq!(streams.dropped(), ["idle"]);
+    // What comes back later stays nowhere.
+    busy.lease.put_back(busy.state.unwrap());
+    assert_eq!(streams.dropped(), ["idle", "busy"]);
+}
