@@ -309,7 +309,7 @@ def test_an_end_that_is_on_its_way_is_not_overtaken(faulty_ensembles, ids):
 def test_a_stream_of_cif_search_that_is_cancelled_while_its_decoder_works(faulty_ensembles, ids):
     """It is over, with whatever the decoder answers."""
     client, gate, model = faulty_ensembles.client, faulty_ensembles.gate, "online_cif_search_held"
-    (hidden,) = {each.shape[-1] for each in client.grpc.get_model_metadata(model).inputs if each.name == "enc"}
+    (hidden,) = {each.shape[-1] for each in client.grpc.get_model_metadata("online_encoder").outputs if each.name == "enc"}
     enc = np.zeros((1, 20, hidden), np.float32)
     tensors = {"enc": enc, "enc_len": np.int32([[20]]), "alphas": np.full((1, 20), 0.3, np.float32)}
     stream = next(ids)

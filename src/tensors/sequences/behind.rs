@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use triton_backend::{
-    Call, CorrelationId, DataType, Error, ModelConfig, ModelContext, Sequence, Server, verbose,
+    Call, CorrelationId, DataType, Error, ErrorCode, ModelConfig, ModelContext, Sequence, Server,
+    verbose,
 };
 
 /// How long a look holds that found ensembles and missed nothing. What comes after another one is looked at again next time.
@@ -62,7 +63,8 @@ impl Behind {
     }
 
     /// Asks the server, if it is time to. That reads directories, which may be on another machine: not where requests wait.
-    pub(super) fn refresh(&self) {
+    /// False if it could not tell, as while it starts.
+    pub(super) fn refresh(&self) -> bool {
         let refreshed = self.known.refresh(Instant::now(), || {
             let config_of =
                 |model: &str| ModelConfig::from_json(&self.server.model_config(model)?.to_string());
@@ -72,12 +74,15 @@ impl Behind {
                 config_of,
             ))
         });
-        if let Err(error) = refreshed {
+        if let Err(error) = &refreshed
+            && error.code() != ErrorCode::Unavailable
+        {
             verbose!(
                 "model '{}': which ensembles there are is not known: {error}",
                 self.model
             );
         }
+        refreshed.is_ok()
     }
 }
 

@@ -21,6 +21,15 @@ pub(super) struct Endings {
     behind: Option<Behind>,
 }
 
+/// What a server is seen to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Seen {
+    /// It does not tell of its models yet.
+    Starting,
+    Ready,
+    Stopping,
+}
+
 impl Endings {
     pub(super) fn new(context: &ModelContext, first_step: bool) -> Result<Self, Error> {
         Ok(Self {
@@ -36,13 +45,15 @@ impl Endings {
         &self.own.name
     }
 
-    /// Whether the server was told to stop. If not, it is asked for the steps behind, so that they are known then.
-    pub(super) fn look(&self) -> bool {
-        let stopping = self.server.is_stopping();
-        if let (false, Some(behind)) = (stopping, &self.behind) {
-            behind.refresh();
+    /// Asks the server for the steps behind, so that they are known when it stops.
+    pub(super) fn look(&self) -> Seen {
+        if self.server.is_stopping() {
+            return Seen::Stopping;
         }
-        stopping
+        match self.behind.as_ref().is_none_or(Behind::refresh) {
+            true => Seen::Ready,
+            false => Seen::Starting,
+        }
     }
 
     /// Whether a step behind this one that is of this library has a stream of that id.

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use triton_backend::{Error, guard, verbose, warn};
 
-use super::endings::Endings;
+use super::endings::{Endings, Seen};
 use super::overdue::{Overdue, Stream};
 use super::table::Table;
 
 /// How often idle streams are looked for. A server that stops does not say it.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often a server that starts is looked at: the steps behind are to be known when the first streams come.
+const STARTS_WITHIN: Duration = Duration::from_millis(20);
 
 /// A thread that looks for idle streams until this is dropped, which is when the server finalises the model: it asks the
 /// server, which may be gone later, whatever still holds the streams then.
@@ -40,7 +42,9 @@ impl Sweeper {
                         end_overdue(&waited_for, &endings);
                         if Instant::now() >= due {
                             due = Instant::now() + SWEEP_EVERY;
-                            sweep(&table, &endings, keep, patience);
+                            if sweep(&table, &endings, keep, patience) == Seen::Starting {
+                                due = Instant::now() + STARTS_WITHIN;
+                            }
                         }
                         Ok(())
                     });
@@ -73,21 +77,22 @@ fn end_overdue(overdue: &Overdue, endings: &Arc<Endings>) {
     }
 }
 
-fn sweep<S>(table: &Table<S>, endings: &Arc<Endings>, keep: Duration, patience: Duration) {
-    let stopping = endings.look();
+fn sweep<S>(table: &Table<S>, endings: &Arc<Endings>, keep: Duration, patience: Duration) -> Seen {
+    let seen = endings.look();
+    let stopping = seen == Seen::Stopping;
     let (swept, left) = table.sweep(if stopping { patience } else { keep });
-    if swept.is_empty() {
-        return;
+    if !swept.is_empty() {
+        verbose!(
+            "freed the state of {} idle streams; {left} are left",
+            swept.len()
+        );
     }
-    verbose!(
-        "freed the state of {} idle streams; {left} are left",
-        swept.len()
-    );
     if stopping {
         for id in swept {
             endings.end_everywhere(id);
         }
     }
+    seen
 }
 
 impl Drop for Sweeper {
