@@ -244,7 +244,7 @@ mod tests {
         let config = "# max_candidate_sequences: 7\n  max_sequence_idle_microseconds: 15000000\n    max_candidate_sequences: 1024\n";
         assert_eq!(
             with_room(config, 2000),
-            "# max_candidate_sequences: 7\n  max_sequence_idle_microseconds: 600000000\n    max_candidate_sequences: 2024\n"
+            "# max_candidate_sequences: 7\n  max_sequence_idle_microseconds: 240000000\n    max_candidate_sequences: 2024\n"
         );
         let roomy = "max_sequence_idle_microseconds: 3600000000\nmax_candidate_sequences: 4096\n";
         assert_eq!(with_room(roomy, 2000), roomy);
