@@ -24,7 +24,7 @@ impl Layout {
         // `cargo run` says where the package is now; where it was built may have moved, or be another clone's.
         let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
         let package = package.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
-        let manifest = package.join("../Cargo.toml");
+        let manifest = package.join("Cargo.toml");
         let text = process::output_of(
             cargo()
                 .args([
