@@ -17,9 +17,7 @@ use asr_decode::Transcript;
 use asr_decode::cif::{Cif, CifOptions, DecoderCall};
 use asr_decode::paraformer;
 use asr_decode::words::Joiner;
-use triton_backend::{
-    Batch, DataType, Error, ErrorCode, ModelContext, Reply, Request, Response, guard,
-};
+use triton_backend::{Batch, DataType, Error, ModelContext, Reply, Request, Response, guard};
 
 pub(crate) use self::decoder::DECODER;
 use self::decoder::{Decoder, EncoderOutput, Session};
@@ -166,7 +164,7 @@ impl CifSearch {
         let Leased { lease, state, .. } = self.streams.lease(&request.sequence()?)?;
         if request.is_cancelled() {
             lease.cancel();
-            return Err(cancelled());
+            return Err(Error::cancelled());
         }
         let window = match self.read_window(request) {
             Ok(window) => window,
@@ -235,7 +233,7 @@ impl CifSearch {
         if request.is_cancelled() {
             // Whatever the answer: the client takes none, and the stream's place at the decoder is free for another.
             lease.cancel();
-            return Err(cancelled());
+            return Err(Error::cancelled());
         }
         let mut delta = Transcript::default();
         match reply.and_then(|reply| self.read(&reply, &mut stream, call, &mut delta)) {
@@ -297,10 +295,6 @@ impl CifSearch {
         }
         Ok(window)
     }
-}
-
-fn cancelled() -> Error {
-    Error::new(ErrorCode::Cancelled, "the client cancelled the request")
 }
 
 /// How far a request got without the decoder.

@@ -62,7 +62,7 @@ struct Bench {
     /// Measure these parts alone
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     only: Vec<Part>,
-    /// Fewer lengths and rounds: minutes instead of a quarter of an hour
+    /// Fewer lengths and rounds: minutes instead of half an hour
     #[arg(long)]
     quick: bool,
     /// A quick run that fails when a ratio fell far below the committed one
@@ -77,7 +77,7 @@ Examples:
   cargo xtask bench --quick
   cargo xtask bench --check
 
-A whole run takes a quarter of an hour on two processors that have nothing else to do. Parts of it and quick ones write their
+A whole run takes up to half an hour on two processors that have nothing else to do. Parts of it and quick ones write their
 document under target/xtask/bench. --check fails when a ratio fell far below the one in benches/ratios.json.";
 
 fn main() -> ExitCode {

@@ -146,6 +146,11 @@ impl Error {
         Self::new(ErrorCode::Internal, message)
     }
 
+    /// What a request is told that its client took back.
+    pub fn cancelled() -> Self {
+        Self::new(ErrorCode::Cancelled, "the client cancelled the request")
+    }
+
     /// An input whose values or bytes do not fit.
     pub fn input(name: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Input {

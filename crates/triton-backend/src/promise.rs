@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::execution::End;
 use crate::factory::ResponseFactory;
-use crate::request::{cancelled, unanswered};
+use crate::request::unanswered;
 use crate::{Request, Response, guard};
 
 /// An answer that is owed, exactly once, as by the [`Request`] that it came from.
@@ -131,7 +131,7 @@ impl Released {
             // with the answer.
             true => {
                 drop(outcome);
-                Err(cancelled())
+                Err(Error::cancelled())
             }
             false => outcome,
         };

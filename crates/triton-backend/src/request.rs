@@ -3,12 +3,12 @@
 use std::ffi::CStr;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, check};
 use crate::execution::{End, Execution};
 use crate::phases::{Marks, now};
-use crate::{ErrorCode, Input, Response, guard, optional, sys};
+use crate::{Input, Response, guard, optional, sys};
 
 /// An inference request, owned.
 ///
@@ -154,14 +154,16 @@ impl Request {
         unsafe { check(is_cancelled(self.raw.as_ptr(), &mut cancelled)).is_ok() && cancelled }
     }
 
-    /// How long the client lets the request wait, if it said so (never on servers that do not tell a backend).
-    pub fn timeout(&self) -> Option<Duration> {
+    /// When the client stops waiting for the request, if it said so (never on servers that do not tell a backend). The time
+    /// counts from now: ask when the request comes.
+    pub fn deadline(&self) -> Option<Instant> {
         let timeout = optional::request_timeout()?;
         let mut microseconds = 0;
         // SAFETY: a live request and a valid out pointer.
         let told = unsafe { check(timeout(self.raw.as_ptr(), &mut microseconds)) };
         // 0 is what the server has for none.
-        (told.is_ok() && microseconds > 0).then(|| Duration::from_micros(microseconds))
+        let given = told.is_ok() && microseconds > 0;
+        Instant::now().checked_add(given.then(|| Duration::from_micros(microseconds))?)
     }
 
     /// Starts the response.
@@ -201,7 +203,7 @@ impl Request {
         if self.is_cancelled() {
             // Before the answer: deleting a response calls the allocator of whoever asked, who may delete that with the answer.
             drop(outcome);
-            Response::send_outcome(Err(cancelled()), || self.response());
+            Response::send_outcome(Err(Error::cancelled()), || self.response());
             self.hand_back(End::Cancelled);
             return;
         }
@@ -235,11 +237,6 @@ impl Drop for Request {
             self.end(Err(unanswered()));
         }
     }
-}
-
-/// What a request is told that its client took back.
-pub(crate) fn cancelled() -> Error {
-    Error::new(ErrorCode::Cancelled, "the client cancelled the request")
 }
 
 /// What a request is told that nobody answered.

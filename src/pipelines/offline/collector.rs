@@ -32,7 +32,7 @@ impl Collector {
         rows: usize,
         outputs: Arc<Outputs>,
     ) -> Arc<Self> {
-        let timeout = request.timeout();
+        let deadline = request.deadline();
         let open = Open {
             request,
             heard: vec![None; rows],
@@ -41,7 +41,7 @@ impl Collector {
         Arc::new(Self {
             open: Mutex::new(Some(open)),
             outputs,
-            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            deadline,
         })
     }
 

@@ -14,9 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use asr_decode::Transcript;
-use triton_backend::{
-    Batch, Call, Caller, Error, ErrorCode, ModelContext, Reply, Request, guard, info,
-};
+use triton_backend::{Batch, Call, Caller, Error, ModelContext, Reply, Request, guard, info};
 use wav_frontend::{Frontend, Row as FeatureRow};
 
 use self::collector::Collector;
@@ -241,7 +239,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
     /// Checks a request and, if there is room for it, computes its features.
     fn inputs(&self, request: &Request) -> Result<Admitted<R::Extra>, Error> {
         if request.is_cancelled() {
-            return Err(cancelled());
+            return Err(Error::cancelled());
         }
         let dim = self.frontend.feature_dim();
         let sizes = self.reader.sizes(request)?;
@@ -289,7 +287,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
                 self.send(group);
             }
             // Where the request has its answer already, these are no second ones.
-            fail(taken.over, &cancelled());
+            fail(taken.over, &Error::cancelled());
             fail(taken.late, &late());
         }
     }
@@ -396,10 +394,6 @@ fn fail<E>(rows: Vec<Row<E>>, error: &Error) {
     for row in rows {
         row.collector.deliver(row.place, Err(error.clone()));
     }
-}
-
-fn cancelled() -> Error {
-    Error::new(ErrorCode::Cancelled, "the client cancelled the request")
 }
 
 impl<R: Recogniser> Warm for OfflinePipeline<R> {

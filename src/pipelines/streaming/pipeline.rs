@@ -1,10 +1,10 @@
 //! The way of a request through the streaming pipeline.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use triton_backend::{
-    Batch, Call, Caller, Error, ErrorCode, ModelContext, Promise, Reply, Request, Response, guard,
+    Batch, Call, Caller, Error, ModelContext, Promise, Reply, Request, Response, guard,
 };
 use wav_frontend::Workspace;
 
@@ -88,8 +88,7 @@ impl StreamingPipeline {
                 permit,
                 long,
             }) => {
-                let timeout = request.timeout();
-                let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+                let deadline = request.deadline();
                 // The server would hold the first request of the next stream back until this one is released.
                 let promise = if lease.ends() && long {
                     request.release_early()
@@ -111,7 +110,7 @@ impl StreamingPipeline {
         let Leased { lease, state, .. } = self.streams.lease(&request.sequence()?)?;
         if request.is_cancelled() {
             lease.cancel();
-            return Err(cancelled());
+            return Err(Error::cancelled());
         }
         let admitted = self.reader.chunk_sizes(request).and_then(|sizes| {
             // Its samples are held twice, by the server and by the stream; their frames come a few at a time.
@@ -192,7 +191,7 @@ impl StreamingPipeline {
         } = work;
         lease.cancel();
         drop(permit);
-        promise.fail(cancelled());
+        promise.fail(Error::cancelled());
     }
 
     /// Fails a request; its stream goes on without what this request should have added, unless a panic left it half way or the
@@ -339,10 +338,6 @@ impl StreamingPipeline {
             Settled::Repeated => None,
         }
     }
-}
-
-fn cancelled() -> Error {
-    Error::new(ErrorCode::Cancelled, "the client cancelled the request")
 }
 
 impl Component for StreamingPipeline {
