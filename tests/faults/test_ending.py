@@ -211,18 +211,23 @@ def abandon(client, ids):
             send(client, np.full_like(RECORDING.chunks[0], np.nan), name, start=True)
 
 
+def assert_ends_soon_beside_abandoned_streams(server, client, ids):
+    """Clients leave streams open and go; a while later the server is told to end."""
+    abandon(client, ids)
+    time.sleep(ABANDONED_SECONDS)
+    client.close()
+    told = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    assert_gone(server, client)
+    took = time.monotonic() - told
+    print(f"it ended after {took:.1f} s")
+    assert took < 6
+
+
 @pytest.mark.parametrize("form", ["ensembles", "pipelines"])
 def test_abandoned_streams_do_not_hold_it_up(repository, ids, form):
     with online_server(repository, form) as (server, client):
-        abandon(client, ids)
-        time.sleep(ABANDONED_SECONDS)
-        client.close()
-        told = time.monotonic()
-        server.process.send_signal(signal.SIGTERM)
-        assert_gone(server, client)
-        took = time.monotonic() - told
-        print(f"it ended after {took:.1f} s")
-        assert took < 6
+        assert_ends_soon_beside_abandoned_streams(server, client, ids)
 
 
 def test_streams_of_an_ensemble_that_is_loaded_after_its_steps_do_not_hold_it_up(repository, ids):
@@ -232,13 +237,7 @@ def test_streams_of_an_ensemble_that_is_loaded_after_its_steps_do_not_hold_it_up
         # It looks every second.
         time.sleep(2.5)
         client.grpc.load_model("streaming_paraformer")
-        abandon(client, ids)
-        time.sleep(ABANDONED_SECONDS)
-        client.close()
-        told = time.monotonic()
-        server.process.send_signal(signal.SIGTERM)
-        assert_gone(server, client)
-        assert time.monotonic() - told < 6
+        assert_ends_soon_beside_abandoned_streams(server, client, ids)
 
 
 def test_a_live_stream_ends_well_beside_abandoned_ones(repository, ids):
