@@ -5,7 +5,8 @@ use std::process::Command;
 fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libtriton_funasr.so");
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=.git/HEAD");
+    // Every commit and every checkout adds a line to it; HEAD itself stays the same on a branch.
+    println!("cargo::rerun-if-changed=.git/logs/HEAD");
     // A source archive has no history; the version alone is then the stamp.
     let commit = Command::new("git")
         .args(["rev-parse", "--short=12", "HEAD"])

@@ -11,8 +11,9 @@ from load.traffic import CONNECTIONS, MODELS
 PERCENTILES = (50, 95, 99)
 # What the slopes are given for.
 REQUESTS = 10_000
-# How much of a run is warm-up: at most so long.
-WARM_UP_SECONDS, WARM_UP_PART = 300, 1 / 3
+# How much of a run is warm-up: at most so long. The longer a run, the rarer are moments in which more is under way than ever before, for which
+# the allocator's pools grow: with a thousand streams they are nearly done after ten minutes.
+WARM_UP_SECONDS, WARM_UP_PART = 600, 1 / 2
 
 MAX_MB_PER_10_000 = 1
 # In a short run a few MB are the allocator's own ups and downs, whatever slope they make.
