@@ -24,10 +24,11 @@ use self::decoder::{Decoder, EncoderOutput, Session};
 use crate::component::{Component, Worker};
 use crate::steps::decoded::{DECODER_OUTPUTS, Decoded};
 use crate::steps::paraformer_scoring::TokenDecoder;
+use crate::steps::stream_clock::StreamClock;
 use crate::tensors::layout::{Layout, not_finite};
 use crate::tensors::layout::{check_tensor, check_type};
 use crate::tensors::options::{CONFIG_PATH, Configured};
-use crate::tensors::outputs::Outputs;
+use crate::tensors::outputs::{Outputs, StreamText};
 use crate::tensors::parameters::{Parameter, Table, Written};
 use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
 
@@ -104,6 +105,7 @@ pub(crate) struct CifSearch {
 struct CifStream {
     cif: Cif,
     joiner: Joiner,
+    text: StreamText,
     session: Session,
 }
 
@@ -145,6 +147,7 @@ impl CifSearch {
         Ok(CifStream {
             cif,
             joiner: self.tokens.vocabulary.joiner(self.tokens.join),
+            text: StreamText::default(),
             session: Session::new(&self.decoder, hidden),
         })
     }
@@ -257,9 +260,10 @@ impl CifSearch {
         if call.discard {
             return Ok(());
         }
-        let Decoder { model, form, .. } = &*self.decoder;
-        let decoded = Decoded::read(reply, *form, model, (1, call.tokens))?;
-        let heard = decoded.heard(0, stream.cif.fires(), model)?;
+        let Decoder { model, asked, .. } = &*self.decoder;
+        let decoded = Decoded::read(reply, *asked, model, (1, call.tokens))?;
+        let clock = StreamClock::of(self.options.chunk_size);
+        let heard = decoded.heard(0, stream.cif.fires(), clock, model)?;
         paraformer::append(heard, &self.tokens.vocabulary, &mut stream.joiner, delta)
             .map_err(|error| Error::internal(error.to_string()))
     }
@@ -272,13 +276,17 @@ impl CifSearch {
         mut stream: CifStream,
         mut delta: Transcript,
     ) -> Result<Response, Error> {
-        if lease.ends() {
+        let ends = lease.ends();
+        if ends {
             stream.joiner.finish(&mut delta.raw);
         }
-        lease.put_back(stream);
+        let told = stream.text.tell(&delta, ends, self.outputs.needs());
         let mut response = request.response()?;
-        self.outputs
-            .write(&mut response, |name| request.wants(name), &[delta])?;
+        let written = self
+            .outputs
+            .write(&mut response, |name| request.wants(name), &[told]);
+        lease.put_back(stream);
+        written?;
         Ok(response)
     }
 

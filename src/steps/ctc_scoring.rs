@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use asr_decode::sentencepiece::Tokenizer;
-use asr_decode::{Best, Probabilities, Transcript, ctc};
+use asr_decode::{Probabilities, Transcript, ctc, ctc_times};
 use triton_backend::{Error, ModelContext};
 
 use crate::component::Component;
-use crate::steps::found::Names;
+use crate::steps::found::{Names, Row, Units};
 use crate::steps::scoring::{Decoder, Scoring};
+use crate::tensors::outputs::Outputs;
 use crate::tensors::parameters::{File, Parameter, Table};
 
 /// SenseVoice's encoder puts four frames in front of the audio's: language, emotion, event, text normalisation.
@@ -47,6 +48,8 @@ pub(crate) struct CtcDecoder {
     blank: u32,
     /// Leading frames that hold no audio: a row with no frames beyond them is empty.
     prompt_frames: usize,
+    /// Whether an output has probabilities of tokens.
+    probabilities: Probabilities,
 }
 
 impl CtcDecoder {
@@ -61,6 +64,7 @@ impl CtcDecoder {
         };
         Ok(Self {
             blank: BLANK_ID.read(context)?,
+            probabilities: Outputs::of(&context.config)?.needs().probabilities(),
             prompt_frames: PROMPT_FRAMES.find(context)?.unwrap_or(prompt),
             tokenizer,
         })
@@ -73,36 +77,27 @@ impl Decoder for CtcDecoder {
         counts: "encoder_out_lens",
         steps: "frames",
         units: "pieces of the tokenizer",
+        // The frames that a unit is the best of tell when it was said.
+        times: &[],
+        frames: None,
     };
 
     fn width(&self) -> usize {
         self.tokenizer.len()
     }
 
-    fn of_scores(
-        &self,
-        scores: &[f32],
-        frames: usize,
-    ) -> Result<Transcript, Box<dyn std::error::Error>> {
-        if frames <= self.prompt_frames {
+    fn heard(&self, row: &Row<'_>) -> Result<Transcript, Box<dyn std::error::Error>> {
+        if row.steps <= self.prompt_frames {
             return Ok(Transcript::default());
         }
-        Ok(ctc::transcript(
-            scores,
-            self.blank,
-            &self.tokenizer,
-            Probabilities::Absent,
-        )?)
-    }
-
-    fn of_best(
-        &self,
-        best: &Best<'_>,
-        frames: usize,
-    ) -> Result<Transcript, Box<dyn std::error::Error>> {
-        if frames <= self.prompt_frames {
-            return Ok(Transcript::default());
+        let (blank, tokenizer) = (self.blank, &self.tokenizer);
+        let mut heard = match &row.units {
+            Units::Scores(scores) => ctc::transcript(scores, blank, tokenizer, self.probabilities)?,
+            Units::Best(best) => ctc::transcript_of_best(best, blank, tokenizer)?,
+        };
+        if row.timing.is_some() {
+            ctc_times::set_times(&mut heard, self.prompt_frames);
         }
-        Ok(ctc::transcript_of_best(best, self.blank, &self.tokenizer)?)
+        Ok(heard)
     }
 }

@@ -9,3 +9,4 @@ pub(crate) mod lfr_cmvn_pe;
 pub(crate) mod online_feature_extractor;
 pub(crate) mod paraformer_scoring;
 pub(crate) mod scoring;
+pub(crate) mod stream_clock;

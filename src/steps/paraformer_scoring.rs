@@ -7,13 +7,22 @@ use std::sync::Arc;
 
 use asr_decode::vocabulary::Vocabulary;
 use asr_decode::words::Join;
-use asr_decode::{Best, Probabilities, Transcript, paraformer};
+use asr_decode::{Probabilities, Transcript, paraformer, paraformer_times};
 use triton_backend::{Error, ModelContext, info};
 
 use crate::component::Component;
-use crate::steps::found::Names;
+use crate::steps::found::{Names, Row, Units};
 use crate::steps::scoring::{Decoder, Scoring};
+use crate::tensors::outputs::Outputs;
 use crate::tensors::parameters::{File, Parameter, Table};
+
+/// The weights of audio, three for each frame of the encoder, and where they add up to a token, as models that tell times hand them out.
+pub(crate) const ALPHAS: &str = "us_alphas";
+pub(crate) const PEAKS: &str = "us_cif_peak";
+/// How many of them a frame has. What a longer row of the same batch needs is behind a row's own.
+const WEIGHTS_PER_FRAME: usize = 3;
+/// The frames of audio of each row.
+const SPEECH_LENGTHS: &str = "speech_lengths";
 
 /// The parameters that [`TokenDecoder`] reads.
 pub(crate) const PARAMETERS: Table = Table {
@@ -41,6 +50,8 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
 pub(crate) struct TokenDecoder {
     pub(crate) vocabulary: Vocabulary,
     pub(crate) join: Join,
+    /// Whether an output has probabilities of tokens.
+    pub(crate) probabilities: Probabilities,
 }
 
 impl TokenDecoder {
@@ -60,7 +71,11 @@ impl TokenDecoder {
         } else {
             Join::Words
         };
-        Ok(Self { vocabulary, join })
+        Ok(Self {
+            vocabulary,
+            join,
+            probabilities: Outputs::of(&context.config)?.needs().probabilities(),
+        })
     }
 }
 
@@ -70,31 +85,33 @@ impl Decoder for TokenDecoder {
         counts: "token_num",
         steps: "tokens",
         units: "entries of the vocabulary",
+        times: &[ALPHAS, PEAKS],
+        frames: Some(SPEECH_LENGTHS),
     };
 
     fn width(&self) -> usize {
         self.vocabulary.len()
     }
 
-    fn of_scores(
-        &self,
-        scores: &[f32],
-        tokens: usize,
-    ) -> Result<Transcript, Box<dyn std::error::Error>> {
-        Ok(paraformer::transcript(
-            scores,
-            tokens,
-            &self.vocabulary,
-            self.join,
-            Probabilities::Absent,
-        )?)
-    }
-
-    fn of_best(&self, best: &Best<'_>, _: usize) -> Result<Transcript, Box<dyn std::error::Error>> {
-        Ok(paraformer::transcript_of_best(
-            best,
-            &self.vocabulary,
-            self.join,
-        )?)
+    fn heard(&self, row: &Row<'_>) -> Result<Transcript, Box<dyn std::error::Error>> {
+        let (vocabulary, join) = (&self.vocabulary, self.join);
+        let mut heard = match &row.units {
+            Units::Scores(scores) => {
+                paraformer::transcript(scores, row.steps, vocabulary, join, self.probabilities)?
+            }
+            Units::Best(best) => paraformer::transcript_of_best(best, vocabulary, join)?,
+        };
+        if let Some(timing) = &row.timing {
+            let own = |values: &[f32]| {
+                values
+                    .len()
+                    .min(timing.frames.saturating_mul(WEIGHTS_PER_FRAME))
+            };
+            if let [alphas, peaks] = timing.tensors[..] {
+                let (alphas, peaks) = (&alphas[..own(alphas)], &peaks[..own(peaks)]);
+                paraformer_times::set_times(&mut heard, alphas, peaks)?;
+            }
+        }
+        Ok(heard)
     }
 }

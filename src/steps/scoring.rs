@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use asr_decode::{Best, Transcript};
+use asr_decode::Transcript;
 use triton_backend::{Batch, DataType, Error, ModelContext, Reply, Request, Response, guard, info};
 
 use crate::component::{Component, Worker};
-use crate::steps::found::{Found, Names, Row, as_fault_of};
+use crate::steps::found::{Found, Names, Row, Units, Wanted, as_fault_of};
 use crate::tensors::form::{Form, TOKEN_IDS};
 use crate::tensors::layout::Layout;
 use crate::tensors::layout::{check_tensor, check_type};
-use crate::tensors::outputs::Outputs;
+use crate::tensors::outputs::{Outputs, Told};
 
 /// What makes text of what was found in one row.
 pub(crate) trait Decoder: Send + Sync + 'static {
@@ -20,43 +20,35 @@ pub(crate) trait Decoder: Send + Sync + 'static {
     /// Scores of a step: one for each unit.
     fn width(&self) -> usize;
 
-    /// What was heard in the steps that count, by their scores `[steps, width]`.
-    fn of_scores(
-        &self,
-        scores: &[f32],
-        steps: usize,
-    ) -> Result<Transcript, Box<dyn std::error::Error>>;
-
-    /// What was heard in the steps that count, by the best unit of each.
-    fn of_best(
-        &self,
-        best: &Best<'_>,
-        steps: usize,
-    ) -> Result<Transcript, Box<dyn std::error::Error>>;
+    /// What was heard in a row.
+    fn heard(&self, row: &Row<'_>) -> Result<Transcript, Box<dyn std::error::Error>>;
 
     /// What was heard in each row, or what is wrong with it.
     fn transcripts(&self, found: &Found<'_>) -> Result<Vec<Result<Transcript, Error>>, Error> {
         let width = self.width();
         found.check_width(width, &Self::NAMES)?;
         let heard = |row| {
-            let (own, steps) = found.row(row, width)?;
-            let (name, heard) = match &own {
-                Row::Scores(scores) => (Self::NAMES.scores, self.of_scores(scores, steps)),
-                Row::Best(best) => (TOKEN_IDS, self.of_best(best, steps)),
-            };
-            heard.map_err(|error| found.wrong(name, row, &error))
+            let own = found.row(row, width)?;
+            self.heard(&own).map_err(|error| {
+                let name = match own.units {
+                    Units::Scores(_) => Self::NAMES.scores,
+                    Units::Best(_) => TOKEN_IDS,
+                };
+                found.wrong(name, row, &error)
+            })
         };
         Ok((0..found.rows()).map(heard).collect())
     }
 
-    /// The same for what the model called `encoder` answered. What does not fit is that model's fault and no client's.
+    /// The same for what the model called `encoder` answered for rows of so many frames. What does not fit is that model's fault and no client's.
     fn transcripts_of_reply(
         &self,
         reply: &Reply,
-        form: Form,
+        wanted: Wanted,
+        frames: &[usize],
         encoder: &str,
     ) -> Result<Vec<Result<Transcript, Error>>, Error> {
-        let found = Found::of_reply(reply, form, &Self::NAMES, encoder);
+        let found = Found::of_reply(reply, wanted, &Self::NAMES, frames, encoder);
         let heard = found.and_then(|found| self.transcripts(&found));
         heard.map_err(|error| as_fault_of(encoder, error))
     }
@@ -67,7 +59,7 @@ pub(crate) struct Scoring<D> {
     /// The model's name.
     model: String,
     decoder: D,
-    form: Form,
+    wanted: Wanted,
     layout: Layout,
     outputs: Outputs,
 }
@@ -87,30 +79,42 @@ impl<D: Decoder> Scoring<D> {
             .map_err(|error| error.context(format_args!("there are {width} {}", names.units)))?;
         }
         check_type(config.input(names.counts)?, DataType::Int32)?;
+        let outputs = Outputs::of(config)?.of_recordings()?;
+        let listed = |name: &str| config.input.iter().any(|input| input.name == name);
+        let times = names.tell_times(outputs.needs().times, |tensor| match listed(tensor) {
+            true => None,
+            false => Some(format!(
+                "'{tensor}', which the config does not list as an input"
+            )),
+        })?;
+        let tells = if times { ", and when it was said" } else { "" };
         info!(
-            "model '{}' takes {}",
+            "model '{}' takes {}{tells}",
             context.name,
             form.tensors(names.scores)
         );
         Ok(Arc::new(Self {
             model: context.name.clone(),
-            form,
+            wanted: Wanted { form, times },
             layout: Layout {
                 batched: config.batches(),
             },
-            outputs: Outputs::of(config)?,
+            outputs,
             decoder,
         }))
     }
 
     fn score(&self, request: &Request) -> Result<Response, Error> {
-        let found = Found::of_request(request, self.form, &D::NAMES, self.layout, &self.model)?;
+        let found = Found::of_request(request, self.wanted, &D::NAMES, self.layout, &self.model)?;
         // Texts are copied into the response once: the server gives memory for them when their size is known.
         let heard = self.decoder.transcripts(&found)?;
         let heard: Vec<Transcript> = heard.into_iter().collect::<Result<_, _>>()?;
+        let needs = self.outputs.needs();
+        let told = |heard| Told::of_recording(heard, needs);
+        let told: Vec<Told<'_>> = heard.iter().map(told).collect();
         let mut response = request.response()?;
         self.outputs
-            .write(&mut response, |name| request.wants(name), &heard)?;
+            .write(&mut response, |name| request.wants(name), &told)?;
         Ok(response)
     }
 }

@@ -7,6 +7,7 @@ use crate::probability::{Probabilities, probability};
 use crate::sentencepiece::{Tokenizer, UnknownId};
 use crate::tags::Tags;
 use crate::transcript::{Frames, Token, Transcript};
+use crate::words::Subwords;
 
 /// Scores that cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -257,6 +258,7 @@ impl Transcript {
                 first: run.first as u64,
                 last: run.last as u64,
             }),
+            time: None,
             probability: None,
         };
         let raw = tokenizer.decode(&ids)?;
@@ -264,6 +266,7 @@ impl Transcript {
         Ok(Self {
             raw,
             tags: Tags::of(tokens.iter().map(|token| &*token.piece)),
+            subwords: (!tokens.is_empty()).then_some(Subwords::Started),
             tokens,
         })
     }

@@ -4,9 +4,9 @@ use crate::argmax::each_argmax;
 use crate::best::Best;
 use crate::probability::Probabilities;
 use crate::tags::Tags;
-use crate::transcript::{Frames, Token, Transcript};
+use crate::transcript::{Frames, Span, Token, Transcript};
 use crate::vocabulary::Vocabulary;
-use crate::words::{Join, Joiner};
+use crate::words::{Join, Joiner, Subwords};
 
 /// Ids up to this one (`<blank>`, `<s>`, `</s>`) are not text.
 const LAST_SPECIAL: u32 = 2;
@@ -116,6 +116,7 @@ pub fn transcript(
     let heard = heard.into_iter().map(|(row, id)| Heard {
         id: id.into(),
         frames: None,
+        time: None,
         probability: probabilities.of(&scores[row * vocab..][..vocab], id as usize),
     });
     Ok(whole(heard, vocabulary, join)?)
@@ -241,6 +242,8 @@ pub struct Heard {
     pub id: i64,
     /// The frames it was heard in.
     pub frames: Option<Frames>,
+    /// When it was spoken.
+    pub time: Option<Span>,
     /// How probable it is.
     pub probability: Option<f32>,
 }
@@ -261,6 +264,7 @@ impl<I: Into<i64>> From<I> for Heard {
         Self {
             id: id.into(),
             frames: None,
+            time: None,
             probability: None,
         }
     }
@@ -294,8 +298,10 @@ pub fn append<H: Into<Heard>>(
                 id,
                 piece: piece.into(),
                 frames: heard.frames,
+                time: heard.time,
                 probability: heard.probability,
             });
+            transcript.subwords = Some(vocabulary.subwords().unwrap_or(Subwords::Continued));
         }
     }
     Ok(())

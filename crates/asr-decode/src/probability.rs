@@ -39,13 +39,33 @@ impl Probabilities {
 /// ```
 #[must_use]
 pub fn probability(scores: &[f32], unit: usize) -> Option<f32> {
-    let score = *scores.get(unit)?;
-    let largest = *scores.get(argmax(scores)?)?;
-    if !score.is_finite() || !largest.is_finite() {
-        return None;
+    Softmax::of(scores)?.probability(*scores.get(unit)?)
+}
+
+/// What the softmax of a frame's scores takes of all of them, so that each unit's share is cheap.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Softmax {
+    largest: f32,
+    sum: f32,
+}
+
+impl Softmax {
+    /// `None` if the largest score is not a finite number.
+    pub(crate) fn of(scores: &[f32]) -> Option<Self> {
+        let largest = *scores.get(argmax(scores)?)?;
+        let finite = largest.is_finite();
+        let sum = || Arch::new().dispatch(SumOfExp { scores, largest });
+        finite.then(|| Self {
+            largest,
+            sum: sum(),
+        })
     }
-    let sum = Arch::new().dispatch(SumOfExp { scores, largest });
-    Some((score - largest).exp() / sum)
+
+    /// The probability of a unit with one of the scores; `None` if that is not a finite number.
+    pub(crate) fn probability(self, score: f32) -> Option<f32> {
+        let finite = score.is_finite();
+        finite.then(|| (score - self.largest).exp() / self.sum)
+    }
 }
 
 /// Scores that are summed up side by side, so that no sum waits for the one before.

@@ -1,6 +1,7 @@
 //! What a decoder heard: the text, the tokens it is made of, and what the model says about the whole.
 
 use crate::tags::{Tags, tag};
+use crate::words::Subwords;
 
 /// What was heard of a row, or of what a stream's request added.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -12,6 +13,8 @@ pub struct Transcript {
     pub tokens: Vec<Token>,
     /// What the tags in front of the text say.
     pub tags: Tags,
+    /// How the vocabulary of the tokens marks the parts of words, for [`words`](Self::words); `None` without tokens.
+    pub(crate) subwords: Option<Subwords>,
 }
 
 /// A token.
@@ -24,6 +27,8 @@ pub struct Token {
     pub piece: Box<str>,
     /// The encoder's frames that it was heard in, where the decoder knows them.
     pub frames: Option<Frames>,
+    /// When it was spoken, where that is asked for. Tags have none.
+    pub time: Option<Span>,
     /// How probable it is, 0 to 1, where the model says so.
     pub probability: Option<f32>,
 }
@@ -35,6 +40,23 @@ pub struct Frames {
     pub first: u64,
     /// The last.
     pub last: u64,
+}
+
+/// A piece of the audio, in milliseconds from its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Where it begins.
+    pub start_ms: u64,
+    /// Where it ends; that is no part of it.
+    pub end_ms: u64,
+}
+
+impl Token {
+    /// Whether it is one of the tags that say something of the whole, like `<|zh|>`.
+    #[must_use]
+    pub fn is_tag(&self) -> bool {
+        tag(&self.piece).is_some()
+    }
 }
 
 impl Transcript {
@@ -57,8 +79,8 @@ impl Transcript {
     pub fn text(&self) -> String {
         let mut text = String::with_capacity(self.raw.len());
         let mut rest = self.raw.as_str();
-        let pieces = self.tokens.iter().map(|token| &*token.piece);
-        for piece in pieces.filter(|piece| tag(piece).is_some()) {
+        let tags = self.tokens.iter().filter(|token| token.is_tag());
+        for piece in tags.map(|token| &*token.piece) {
             // Control pieces are tokens, but silent.
             let Some((before, after)) = rest.split_once(piece) else {
                 continue;
@@ -86,6 +108,7 @@ mod tests {
             id: 0,
             piece: piece.into(),
             frames: None,
+            time: None,
             probability: None,
         }
     }
@@ -97,6 +120,7 @@ mod tests {
             raw: pieces.concat(),
             tags: Tags::of(pieces.iter().copied()),
             tokens,
+            subwords: Some(Subwords::Started),
         }
     }
 

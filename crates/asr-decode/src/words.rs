@@ -246,21 +246,28 @@ impl Tail {
     }
 }
 
-const SPACE: &str = "<space>";
-const SILENT: [&str; 6] = ["", "<blank>", "<s>", "</s>", "<unk>", "<OOV>"];
+pub(crate) const SPACE: &str = "<space>";
+/// Tokens that are no text.
+pub(crate) const SILENT: [&str; 6] = ["", "<blank>", "<s>", "</s>", "<unk>", "<OOV>"];
 
-fn is_blank(token: &str) -> bool {
+pub(crate) fn is_blank(token: &str) -> bool {
     token.chars().all(char::is_whitespace)
 }
 
-fn is_stop(c: char) -> bool {
+/// A sign that a space follows between words.
+pub(crate) fn is_stop(c: char) -> bool {
     matches!(c, ',' | ';' | ':' | '!' | '?')
 }
 
-fn single_letter(text: &str) -> Option<char> {
+pub(crate) fn single_letter(text: &str) -> Option<char> {
     let mut chars = text.chars();
     let letter = chars.next().filter(char::is_ascii_alphabetic)?;
     chars.next().is_none().then_some(letter)
+}
+
+/// Whether this is a letter of a script that writes spaces between words.
+pub(crate) fn is_spaced_letter(c: char) -> bool {
+    script(c) == Some(Tail::Word)
 }
 
 /// `Word` or `Close` for a letter, by whether its script writes spaces; nothing for digits and symbols.

@@ -7,7 +7,7 @@ use asr_decode::Transcript;
 use triton_backend::{Error, Request, Response};
 
 use crate::pipelines::options::Permit;
-use crate::tensors::outputs::Outputs;
+use crate::tensors::outputs::{Outputs, Told};
 
 /// Collects what was heard in a request's rows; the last one, or the first error, ends the request.
 pub(crate) struct Collector {
@@ -102,9 +102,12 @@ impl Collector {
     }
 
     fn respond(&self, request: &Request, heard: &[Transcript]) -> Result<Response, Error> {
+        let needs = self.outputs.needs();
+        let told = |heard| Told::of_recording(heard, needs);
+        let told: Vec<Told<'_>> = heard.iter().map(told).collect();
         let mut response = request.response()?;
         self.outputs
-            .write(&mut response, |name| request.wants(name), heard)?;
+            .write(&mut response, |name| request.wants(name), &told)?;
         Ok(response)
     }
 

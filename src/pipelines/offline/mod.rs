@@ -26,6 +26,7 @@ use crate::pipelines::scheduler::pool::Pool;
 use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault, late};
 use crate::pipelines::scheduler::waiting::Item;
 use crate::pipelines::warmup::{self, Rehearsal, Shape, Warm};
+use crate::steps::found::Wanted;
 use crate::steps::scoring::Decoder;
 use crate::tensors::audio::{self, AudioReader};
 use crate::tensors::form::Form;
@@ -100,6 +101,11 @@ pub(crate) trait Recogniser: Send + Sync + Sized + 'static {
     /// What makes text of what the encoder found.
     fn decoder(&self) -> &Self::Decoder;
 
+    /// What is wrong with a tensor of the encoder that tells when words were said, if something is.
+    fn lacks(&self, _: &str) -> Option<String> {
+        None
+    }
+
     /// Whether every row has a call of the encoder to itself.
     fn rows_go_alone(&self) -> bool {
         false
@@ -162,7 +168,7 @@ pub(crate) struct OfflinePipeline<R: Recogniser> {
     calls: CallsInFlight,
     threads: NonZeroUsize,
     encoder: Callee,
-    form: Form,
+    wanted: Wanted,
     caller: Caller,
     pool: Pool,
     queue: Queue<Row<R::Extra>>,
@@ -185,6 +191,12 @@ impl<R: Recogniser> OfflinePipeline<R> {
         let shapes = warmup::shapes(context, limits.rows)?;
         let sample_rate = frontend.options().sample_rate;
         let (encoder, form) = (options::encoder(context)?, ENCODER_OUTPUTS.read(context)?);
+        let outputs = Outputs::of(config)?.of_recordings()?;
+        let wanted = Wanted {
+            form,
+            times: R::Decoder::NAMES
+                .tell_times(outputs.needs().times, |tensor| recogniser.lacks(tensor))?,
+        };
         let asked = form.tensors(R::Decoder::NAMES.scores);
         info!(
             "model '{}' asks '{}' for {asked}",
@@ -193,11 +205,11 @@ impl<R: Recogniser> OfflinePipeline<R> {
         let pipeline = Arc::new(Self {
             reader: AudioReader::new(context, sample_rate, "WAV", "WAV_LENS")?,
             door: Door::load(context, sample_rate)?,
-            outputs: Arc::new(Outputs::of(config)?),
+            outputs: Arc::new(outputs),
             limits,
             threads,
             encoder,
-            form,
+            wanted,
             caller: Caller::new(context)?,
             pool: Pool::new(threads.get())?,
             calls: CallsInFlight::load(context, &CALLS_IN_FLIGHT, LEAST_CALLS_IN_FLIGHT)?,
@@ -342,7 +354,14 @@ impl<R: Recogniser> OfflinePipeline<R> {
             .input("speech_lengths", &batch.shape(inputs.len(), &[1]), lengths);
         let names = R::Decoder::NAMES;
         let call = self.recogniser.complete(call, &extras);
-        Ok(self.form.ask(call, names.scores).output(names.counts))
+        let call = self
+            .wanted
+            .form
+            .ask(call, names.scores)
+            .output(names.counts);
+        let times = self.wanted.times.then_some(names.times);
+        let times = times.into_iter().flatten();
+        Ok(times.fold(call, |call, name| call.output(*name)))
     }
 
     /// Hands out what came of a call.
@@ -358,7 +377,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
         self.pump();
         match settled {
             Settled::Repeated => {}
-            Settled::Answered(rows, reply) => match guard(|| self.heard(&reply, rows.len())) {
+            Settled::Answered(rows, reply) => match guard(|| self.heard(&reply, &rows)) {
                 Ok(heard) => {
                     for (row, heard) in rows.into_iter().zip(heard) {
                         row.collector.deliver(row.place, heard);
@@ -376,14 +395,19 @@ impl<R: Recogniser> OfflinePipeline<R> {
         }
     }
 
-    fn heard(&self, reply: &Reply, rows: usize) -> Result<Vec<Result<Transcript, Error>>, Error> {
+    fn heard(
+        &self,
+        reply: &Reply,
+        rows: &[Row<R::Extra>],
+    ) -> Result<Vec<Result<Transcript, Error>>, Error> {
         let encoder = &self.encoder.name;
         let decoder = self.recogniser.decoder();
-        let heard = decoder.transcripts_of_reply(reply, self.form, encoder)?;
-        if heard.len() == rows {
+        let frames: Vec<usize> = rows.iter().map(|row| row.input.frames).collect();
+        let heard = decoder.transcripts_of_reply(reply, self.wanted, &frames, encoder)?;
+        if heard.len() == rows.len() {
             return Ok(heard);
         }
-        let answered = heard.len();
+        let (answered, rows) = (heard.len(), rows.len());
         Err(Error::internal(format!(
             "model '{encoder}' answered {answered} rows of {rows}"
         )))

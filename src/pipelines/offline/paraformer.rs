@@ -9,18 +9,30 @@ use triton_backend::{Error, ModelContext, Request, info};
 use crate::component::Component;
 use crate::pipelines::offline::{OfflinePipeline, Recogniser, max_padding_percent};
 use crate::steps::paraformer_scoring::TokenDecoder;
+use crate::steps::scoring::Decoder;
 use crate::tensors::parameters::{Parameter, Table};
 
 /// The parameters of this component alone.
 pub(crate) const PARAMETERS: Table = Table {
     name: "paraformer",
-    lines: &[&Paraformer::MAX_PADDING_PERCENT, &SERVES_SILENCE],
+    lines: &[
+        &Paraformer::MAX_PADDING_PERCENT,
+        &SERVES_SILENCE,
+        &ENCODER_TIMES,
+    ],
 };
 
 const SERVES_SILENCE: Parameter<bool> = Parameter::new(
     "encoder_serves_silence",
     "true: the encoder answers a row in which it finds no token, alone and beside others, with a `token_num` of 0. \
      `triton-funasr repo` makes the encoder so and sets it",
+)
+.default(false);
+
+const ENCODER_TIMES: Parameter<bool> = Parameter::new(
+    "encoder_times",
+    "true: the encoder has the outputs `us_alphas` and `us_cif_peak`, which tell when words were said. `triton-funasr repo --outputs` \
+     sets it where the export has them",
 )
 .default(false);
 
@@ -42,6 +54,7 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
         Paraformer {
             decoder: TokenDecoder::load(context)?,
             serves_silence,
+            times: ENCODER_TIMES.read(context)?,
         },
     )
 }
@@ -49,6 +62,8 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
 struct Paraformer {
     decoder: TokenDecoder,
     serves_silence: bool,
+    /// The encoder tells when words were said.
+    times: bool,
 }
 
 impl Recogniser for Paraformer {
@@ -63,6 +78,14 @@ impl Recogniser for Paraformer {
 
     fn decoder(&self) -> &TokenDecoder {
         &self.decoder
+    }
+
+    fn lacks(&self, tensor: &str) -> Option<String> {
+        let told = self.times || !TokenDecoder::NAMES.times.contains(&tensor);
+        (!told).then(|| {
+            let parameter = ENCODER_TIMES.name();
+            format!("the encoder's output '{tensor}', but parameter '{parameter}' is not true")
+        })
     }
 
     fn rows_go_alone(&self) -> bool {

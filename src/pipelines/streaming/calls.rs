@@ -106,7 +106,7 @@ impl Models {
                 &[dim(rows), 1],
                 vec![length(tokens); rows],
             );
-        let call = self.form.ask_decoder(call);
+        let call = self.asked.ask(call);
         (0..self.caches.count).fold(call, |call, index| {
             call.input(
                 format!("in_cache_{index}"),
@@ -205,8 +205,8 @@ impl Decoded {
     ) -> Result<Self, Error> {
         let rows = queued.len();
         let tokens = queued.first().map_or(0, |item| item.needs.count);
-        let (form, decoder) = (models.form, &models.decoder.name);
-        let answered = decoded::Decoded::read(reply, form, decoder, (rows, tokens))?;
+        let (asked, decoder) = (models.asked, &models.decoder.name);
+        let answered = decoded::Decoded::read(reply, asked, decoder, (rows, tokens))?;
         let cache = |index: usize| {
             let output = reply.output(&format!("out_cache_{index}"))?;
             let values: Cow<'_, [f32]> = output.read()?;
@@ -235,7 +235,8 @@ impl Decoded {
         work: &mut StreamRequest,
     ) -> Result<(), Error> {
         let first = row * self.tokens;
-        let heard = self.answered.heard(first, fires, &models.decoder.name)?;
+        let decoder = &models.decoder.name;
+        let heard = self.answered.heard(first, fires, models.clock, decoder)?;
         let parts = self.caches.iter().map(|cache| {
             let size = cache.len() / self.rows;
             &cache[row * size..][..size]

@@ -8,11 +8,12 @@ use wav_frontend::windows::WindowSizes;
 use crate::pipelines::callee::Callee;
 use crate::pipelines::options::{self, calls_in_flight};
 use crate::steps::cif_search::{DECODER, cif_options};
-use crate::steps::decoded::DECODER_OUTPUTS;
+use crate::steps::decoded::{Asked, DECODER_OUTPUTS};
 use crate::steps::paraformer_scoring::TokenDecoder;
+use crate::steps::stream_clock::StreamClock;
 use crate::tensors::audio;
-use crate::tensors::form::Form;
 use crate::tensors::options::{Configured, ENCODER_OUTPUT_SIZE, config_value};
+use crate::tensors::outputs::Outputs;
 use crate::tensors::parameters::{Count, Parameter, Table};
 
 /// The parameters of this component alone.
@@ -74,8 +75,10 @@ pub(super) struct Models {
     pub(super) caches: CacheShape,
     pub(super) encoder: Callee,
     pub(super) decoder: Callee,
-    /// In which form the decoder answers.
-    pub(super) form: Form,
+    /// What the decoder is asked for.
+    pub(super) asked: Asked,
+    /// When a stream's frames are.
+    pub(super) clock: StreamClock,
 }
 
 /// The decoder's caches: `count` tensors `[hidden, frames]`.
@@ -105,9 +108,10 @@ impl Models {
             .map_err(|error| Error::Config(error.to_string()))?;
         let cif = cif_options(context)?;
         let options = frontend.frontend().options();
-        let (decoder, form) = (DECODER.read(context)?, DECODER_OUTPUTS.read(context)?);
-        let asked = form.decoder_tensors();
-        info!("model '{}' asks '{decoder}' for {asked}", context.name);
+        let needs = Outputs::of(&context.config)?.needs();
+        let (decoder, asked) = (DECODER.read(context)?, Asked::load(context, needs)?);
+        let tensors = asked.tensors();
+        info!("model '{}' asks '{decoder}' for {tensors}", context.name);
         let tail_padding_ms = TAIL_PADDING_MS.read(context)?;
         Ok(Self {
             windows: WindowSizes::from(cif.chunk_size),
@@ -117,7 +121,8 @@ impl Models {
             caches: CacheShape::load(context)?,
             encoder: options::encoder(context)?,
             decoder: Callee::new(context, decoder),
-            form,
+            asked,
+            clock: StreamClock::of(cif.chunk_size),
             tokens: TokenDecoder::load(context)?,
             frontend,
             cif,

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use triton_backend::{
-    Batch, Call, Caller, Error, ModelContext, Promise, Reply, Request, Response, guard,
-};
+use triton_backend::{Batch, Call, Caller, Error, ModelContext, Reply, Request, Response, guard};
 use wav_frontend::Workspace;
 
 use super::calls;
@@ -168,17 +166,20 @@ impl StreamingPipeline {
             mut delta,
             ..
         } = work;
-        if lease.ends() {
+        let ends = lease.ends();
+        if ends {
             stream.joiner.finish(&mut delta.raw);
         }
-        lease.put_back(stream);
-        drop(permit);
-        promise.answer(|promise: &Promise| {
+        let response = guard(|| {
+            let told = stream.text.tell(&delta, ends, self.outputs.needs());
             let mut response: Response = promise.response()?;
             self.outputs
-                .write(&mut response, |name| promise.wants(name), &[delta])?;
+                .write(&mut response, |name| promise.wants(name), &[told])?;
             Ok(response)
         });
+        lease.put_back(stream);
+        drop(permit);
+        promise.finish(response);
     }
 
     /// Ends a request that its client took back, and with it its stream.

@@ -17,6 +17,7 @@ use crate::pipelines::options::Permit;
 use crate::pipelines::scheduler::batch::Size;
 use crate::pipelines::scheduler::waiting::Item;
 use crate::tensors::memory::missing;
+use crate::tensors::outputs::StreamText;
 use crate::tensors::sequences::Lease;
 
 /// The state of a stream between its requests.
@@ -26,6 +27,7 @@ pub(super) struct Stream {
     /// Made when the encoder's first answer tells the size of a frame.
     cif: Option<Cif>,
     pub(super) joiner: Joiner,
+    pub(super) text: StreamText,
     /// The decoder's caches, `[hidden, cache_frames]` each; none before its first call.
     pub(super) caches: Vec<Vec<f32>>,
     /// The encoder's output for the last window, `[frames, hidden]`: what the tail's token is decoded with.
@@ -155,6 +157,7 @@ impl Stream {
             windows,
             cif: None,
             joiner: models.tokens.vocabulary.joiner(models.tokens.join),
+            text: StreamText::default(),
             caches: Vec::new(),
             last_enc: Vec::new(),
         })

@@ -12,9 +12,9 @@ use triton_backend::{
     Call, Caller, CorrelationId, Error, ModelContext, Reply, Sequence, info, verbose,
 };
 
-use crate::steps::decoded::DECODER_OUTPUTS;
-use crate::tensors::form::Form;
+use crate::steps::decoded::Asked;
 use crate::tensors::layout::dim;
+use crate::tensors::outputs::Outputs;
 use crate::tensors::parameters::{Parameter, Text};
 
 /// The parameter that names it.
@@ -24,8 +24,8 @@ pub(crate) const DECODER: Parameter<Text> =
 /// The model called.
 pub(super) struct Decoder {
     pub(super) model: String,
-    /// In which form it answers.
-    pub(super) form: Form,
+    /// What it is asked for.
+    pub(super) asked: Asked,
     caller: Caller,
     /// Frames of a window.
     frames: usize,
@@ -49,12 +49,13 @@ pub(super) struct Session {
 
 impl Decoder {
     pub(super) fn load(context: &ModelContext, frames: usize) -> Result<Arc<Self>, Error> {
-        let (model, form) = (DECODER.read(context)?, DECODER_OUTPUTS.read(context)?);
-        let asked = form.decoder_tensors();
-        info!("model '{}' asks '{model}' for {asked}", context.name);
+        let needs = Outputs::of(&context.config)?.needs();
+        let (model, asked) = (DECODER.read(context)?, Asked::load(context, needs)?);
+        let tensors = asked.tensors();
+        info!("model '{}' asks '{model}' for {tensors}", context.name);
         Ok(Arc::new(Self {
             model,
-            form,
+            asked,
             caller: Caller::new(context)?,
             frames,
         }))
@@ -84,7 +85,7 @@ impl Decoder {
             .input("enc_len", &[1, 1], [window.enc_len])
             .input("acoustic_embeds", &[1, dim(tokens), hidden], embeddings)
             .input("acoustic_embeds_len", &[1, 1], [count]);
-        self.form.ask_decoder(call)
+        self.asked.ask(call)
     }
 }
 

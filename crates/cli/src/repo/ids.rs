@@ -57,6 +57,9 @@ pub(super) fn hand_out(onnx: &Onnx, scores: &str, options: &Options) -> Result<H
     })
 }
 
+/// The ids of a decoder for streams, as its templates write them, from the name on.
+const SAMPLE_IDS: &str = "    name: \"sample_ids\"\n    data_type: TYPE_INT64\n    dims: [ -1 ]\n";
+
 /// What the templates of a kind say of scores.
 pub(super) struct Written {
     /// The tensor's name.
@@ -109,22 +112,36 @@ impl Written {
 
     /// The same of a decoder for streams.
     pub(super) fn of_decoder(&self) -> Vec<(String, String)> {
+        vec![
+            (self.scores_of_decoder() + ",\n", String::new()),
+            (SAMPLE_IDS.to_owned(), self.tensors("")),
+            self.told(),
+        ]
+    }
+
+    /// How the templates of a decoder for streams write its ids, and how they are to write them and its scores, which tell how probable a
+    /// token is.
+    pub(super) fn scores_in_both_forms(&self) -> [(String, String); 2] {
+        let scores = self.scores_of_decoder();
+        let both = format!("{SAMPLE_IDS}  }},\n{}", scores.trim_end_matches("  }"));
+        [
+            (scores + ",\n", String::new()),
+            (SAMPLE_IDS.to_owned(), both),
+        ]
+    }
+
+    /// A decoder's scores, as the template has them for ensembles.
+    fn scores_of_decoder(&self) -> String {
         let Self {
             scores,
             steps,
             vocabulary,
             ..
         } = self;
-        let output = format!(
+        format!(
             "  {{\n    # [{steps}, vocabulary], as the file has it: {vocabulary} in the published model\n    name: \"{scores}\"\n    \
-             data_type: TYPE_FP32\n    dims: [ -1, {vocabulary} ]\n  }},\n"
-        );
-        let ids = "    name: \"sample_ids\"\n    data_type: TYPE_INT64\n    dims: [ -1 ]\n";
-        vec![
-            (output, String::new()),
-            (ids.to_owned(), self.tensors("")),
-            self.told(),
-        ]
+             data_type: TYPE_FP32\n    dims: [ -1, {vocabulary} ]\n  }}"
+        )
     }
 
     fn told(&self) -> (String, String) {

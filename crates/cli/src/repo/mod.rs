@@ -10,6 +10,7 @@ mod ids;
 mod interface;
 mod kind;
 mod options;
+mod outputs;
 mod paraformer;
 mod paraformer_online;
 mod place;
@@ -18,6 +19,7 @@ mod search;
 mod sensevoice;
 mod target;
 mod templates;
+mod times;
 
 use anyhow::Result;
 
@@ -76,5 +78,7 @@ pub fn assemble(kind: Kind, options: &Options) -> Result<String> {
 
 #[cfg(test)]
 mod ids_tests;
+#[cfg(test)]
+mod outputs_tests;
 #[cfg(test)]
 mod tests;

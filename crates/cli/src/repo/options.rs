@@ -25,6 +25,9 @@ pub struct Common {
     /// Let the models hand out the scores of their whole vocabularies, as they were exported, in place of the best id of each frame
     #[arg(long)]
     pub keep_logits: bool,
+    /// What the models tell beside the text: all that they can, or names as in TEXT,WORDS,WORD_START_MS (docs/results.md has them)
+    #[arg(long, value_name = "all|LIST", value_delimiter = ',')]
+    pub outputs: Vec<String>,
     /// Replace a repository that is there already
     #[arg(long)]
     pub force: bool,
@@ -40,6 +43,7 @@ impl Common {
             to,
             quantized: false,
             keep_logits: false,
+            outputs: Vec::new(),
             force: false,
             copy: false,
         }

@@ -10,7 +10,9 @@ use super::ids::{self, Written};
 use super::interface::{self, PARAFORMER};
 use super::kind::Kind;
 use super::options::Options;
+use super::outputs::{Listed, Tells};
 use super::search::{Piece, Search};
+use super::times;
 
 /// What the template says of scores.
 const SCORES: Written = Written {
@@ -57,6 +59,17 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         ),
     ]);
     let guarded = graph::guard(&onnx)?;
+    let no_times = times::missing(&onnx);
+    let tells = Tells {
+        tags: false,
+        streams: false,
+        no_times: no_times.as_deref(),
+    };
+    let listed = Listed::of(options, tells)?;
+    let of_times = match listed.times(tells) {
+        true => times::replacements(),
+        false => Vec::new(),
+    };
     let handed = ids::hand_out(&onnx, SCORES.scores, options)?;
     let of_ids = match handed.ids {
         true => SCORES.of_encoder(),
@@ -79,6 +92,8 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         .into_iter()
         .chain(vocabulary_names(&vocabulary))
         .chain(of_ids)
+        .chain(of_times)
+        .chain(listed.replacements())
         .collect(),
         files,
         edits: edit.map(|edit| (onnx.path, edit)).into_iter().collect(),

@@ -10,6 +10,7 @@ use super::ids::{self, Written};
 use super::interface::{self, STREAMING_DECODER, STREAMING_ENCODER};
 use super::kind::Kind;
 use super::options::Options;
+use super::outputs::{Listed, Tells};
 use super::paraformer::{scores_of, vocabulary_names};
 use super::search::{ModelConfig, Piece, Search};
 
@@ -19,6 +20,12 @@ const SCORES: Written = Written {
     steps: "tokens",
     vocabulary: "8404",
     parameter: "decoder_outputs",
+};
+/// What it can tell.
+const TELLS: Tells<'_> = Tells {
+    tags: false,
+    streams: true,
+    no_times: None,
 };
 /// What the template's feature_extractor has for `chunk_size_s`.
 const CHUNK_SECONDS: f64 = 0.6;
@@ -93,9 +100,11 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
             format!("cif_search/{}", vocabulary.name()),
         ));
     }
+    let listed = Listed::of(options, TELLS)?;
     let handed = ids::hand_out(&decoder, SCORES.scores, options)?;
     let of_ids = match handed.ids {
         true => SCORES.of_decoder(),
+        false if listed.probabilities() => SCORES.scores_in_both_forms().to_vec(),
         false => Vec::new(),
     };
     Ok(Assembly {
@@ -108,6 +117,7 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         .chain(vocabulary_names(&vocabulary))
         .chain(decoder_caches(&caches))
         .chain(of_ids)
+        .chain(listed.replacements())
         .collect(),
         files,
         edits: handed

@@ -9,6 +9,7 @@ use super::ids::{self, Written};
 use super::interface::{self, SENSEVOICE};
 use super::kind::Kind;
 use super::options::Options;
+use super::outputs::{Listed, Tells};
 use super::search::Search;
 
 /// The name the template's configuration gives the tokenizer.
@@ -20,6 +21,13 @@ const SCORES: Written = Written {
     steps: "frames",
     vocabulary: "25055",
     parameter: "encoder_outputs",
+};
+
+/// What it can tell.
+const TELLS: Tells<'_> = Tells {
+    tags: true,
+    streams: false,
+    no_times: None,
 };
 
 /// How many languages and ways to write numbers the published model has, as the template says.
@@ -65,10 +73,12 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         (tokenizer.path, format!("scoring/{TOKENIZER}")),
     ]);
     let mut replacements = vec![feature_dims(feature_dim)];
+    let listed = Listed::of(options, TELLS)?;
     let handed = ids::hand_out(&onnx, SCORES.scores, options)?;
     if handed.ids {
         replacements.extend(SCORES.of_encoder());
     }
+    replacements.extend(listed.replacements());
     let mut notes = Vec::from_iter(handed.note);
     match graph::ids(&onnx, &["language", "textnorm"])? {
         Some(ids) => replacements.push(parameter("prompt_ids", PROMPT_IDS, &ids.to_string())),
