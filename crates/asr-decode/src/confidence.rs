@@ -9,8 +9,8 @@ impl Transcript {
     /// ```
     /// use asr_decode::{Best, ctc, sentencepiece::Tokenizer};
     /// let tokenizer = Tokenizer::from_file("tests/data/bytes.model")?;
-    /// let (three, sure) = (0.75f32.ln(), 0.0);
-    /// let best = Best::new(&[3, 5, 0, 5], &[-9.0, three, sure, sure], tokenizer.len())?;
+    /// let log_probs = [-9.0, 0.75f32.ln(), 0.0, 0.0];
+    /// let best = Best::new(&[3, 5, 0, 5], &log_probs, tokenizer.len())?;
     /// let heard = ctc::transcript_of_best(&best, 0, &tokenizer)?;
     /// assert_eq!(heard.raw, "<|zh|> hello hello");
     /// assert!(heard.confidence().is_some_and(|mean| (mean - 0.75f32.sqrt()).abs() < 1e-6));
