@@ -73,6 +73,11 @@ def resampled(path, samples, rate, channels, **options):
     return path
 
 
+def strings(*texts):
+    """A row of texts as a server sends them."""
+    return np.array([[text.encode() for text in texts]], dtype=object)
+
+
 # Without a server
 
 
@@ -89,6 +94,7 @@ def test_help_has_examples(program):
         ("transcribe", ["--language", "klingon", "a.wav"], "klingon"),
         ("transcribe", ["--concurrency", "0", "a.wav"], "'0' is not at least 1"),
         ("transcribe", ["--url", "ftp://127.0.0.1", "a.wav"], "'ftp' is no scheme"),
+        ("transcribe", ["--times", "--format", "tsv", "a.wav"], "--times is for --format text and json"),
         ("stream", ["--url", "grpc://127.0.0.1", "--protocol", "http", "a.wav"], "says grpc"),
         ("stream", ["--chunk-ms", "-5", "a.wav"], "'-5' is not above 0"),
         ("stability", ["--requests", "5", "--duration", "5", "a.wav"], "not allowed with"),
@@ -295,12 +301,13 @@ class Recorder:
     def __init__(self):
         self.chunks, self.sequences = [], []
 
-    def infer(self, _model, tensors, sequence):
+    def infer(self, _model, tensors, sequence, outputs):
+        assert outputs == ("TRANSCRIPTS",)
         assert tensors["WAV"].dtype == np.float32 and tensors["WAV_LENS"].dtype == np.int32
         assert tensors["WAV"].shape == (1, tensors["WAV_LENS"][0, 0]) and tensors["WAV_LENS"].shape == (1, 1)
         self.chunks.append(tensors["WAV"][0])
         self.sequences.append(sequence)
-        return f"{len(self.chunks)} "
+        return {"TRANSCRIPTS": strings(f"{len(self.chunks)} ")}
 
 
 @pytest.mark.parametrize("piece", [1000, 9599, 9600, 9601, 30000])
@@ -331,6 +338,148 @@ def test_a_stream_that_ends_on_a_chunks_border_is_ended_by_a_sample_of_silence()
     assert [each.final for each in stream.send(np.ones(9600, np.float32))] == [False]
     assert [each.final for each in stream.finish()] == [True]
     assert recorder.chunks[1].tolist() == [0]
+
+
+# Words and their times, without a server
+
+
+class Outputs:
+    """In a connection's place: a model with these outputs."""
+
+    def __init__(self, *names):
+        self.names = set(names)
+
+    def output_names(self, _model):
+        return self.names
+
+
+def test_the_document_is_asked_for_where_there_is_one():
+    from funasr_triton.errors import ClientError
+    from funasr_triton.results import DOCUMENT, WORDS, outputs_with_times
+
+    assert outputs_with_times(Outputs("TRANSCRIPTS", DOCUMENT, *WORDS), "m") == ("TRANSCRIPTS", DOCUMENT)
+    assert outputs_with_times(Outputs("TRANSCRIPTS", *WORDS), "m") == ("TRANSCRIPTS", *WORDS)
+    with pytest.raises(ClientError, match="'m' says no times: its outputs are TRANSCRIPTS, WORDS.*repo --outputs all"):
+        outputs_with_times(Outputs("WORDS", "TRANSCRIPTS"), "m")
+
+
+def test_words_of_tensors_and_of_a_document_are_the_same():
+    from funasr_triton.results import Heard, Word, as_json, as_lines, heard_in
+
+    tensors = {
+        "TRANSCRIPTS": strings("好 hi"),
+        "WORDS": strings("好", "hi", ""),
+        "WORD_START_MS": np.array([[90, -1, -1]], np.int32),
+        "WORD_END_MS": np.array([[330, 1500, -1]], np.int32),
+    }
+    words = (Word("好", 90, 330), Word("hi", None, 1500))
+    assert heard_in(tensors) == Heard("好 hi", words)
+    document = {"text": "好 hi", "words": [{"text": "好", "start_ms": 90, "end_ms": 330}, {"text": "hi", "end_ms": 1500}]}
+    answer = {"TRANSCRIPTS": strings("好 hi"), "RESULT_JSON": strings(json.dumps(document))}
+    assert heard_in(answer) == Heard("好 hi", words)
+    assert as_json(words) == document["words"]
+    assert as_lines([*words, Word("yes", 0, 61001, 0.987)]) == [
+        "    0.090     0.330  好",
+        "        ?     1.500  hi",
+        "    0.000    61.001  yes  0.99",
+    ]
+
+
+@pytest.mark.parametrize("document", ["", "[]", "{}", '{"words": [{"start_ms": 1}]}', '{"words": 3}'])
+def test_a_document_that_is_none_is_the_servers_fault(document):
+    from funasr_triton.errors import Refused
+    from funasr_triton.results import heard_in
+
+    with pytest.raises(Refused, match="RESULT_JSON is not what was expected"):
+        heard_in({"TRANSCRIPTS": strings("好"), "RESULT_JSON": strings(document)})
+
+
+# Words and their times, of models that say them
+
+
+def documents(telling, model, samples):
+    """What a model says of a recording, by the official client."""
+    tensors = {"WAV": samples[np.newaxis], "WAV_LENS": np.array([[len(samples)]], np.int32)}
+    if model == "sensevoice":
+        tensors.update(LANGUAGE=np.array([[0]], np.int32), TEXT_NORM=np.array([[WITH_ITN]], np.int32))
+    return json.loads(telling.infer(model, tensors, ["RESULT_JSON"])["RESULT_JSON"][0, 0])
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_times_of_recordings(telling, protocol):
+    server = [*tell(telling.server, protocol), "--model", "sensevoice", "--times"]
+    out, _ = run("transcribe", *server, "--format", "json", RECORDINGS)
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [Path(each["recording"]).name for each in answers] == [each.name for each in recordings()]
+    for answer, recording in zip(answers, recordings()):
+        expected = documents(telling, "sensevoice", recording.samples)
+        assert answer["words"] == expected["words"] and answer["confidence"] == expected["confidence"]
+        assert answer["text"] == expected["text"].strip()
+    assert answers[-1]["words"] == [] and answers[-1]["confidence"] == 0
+    out, _ = run("transcribe", *server, RECORDINGS / "06_en.wav")
+    text, *lines = out.splitlines()
+    assert text == "water world please you school."
+    words = answers[6]["words"]
+    assert [line.split() for line in lines] == [
+        [f"{word['start_ms'] / 1000:.3f}", f"{word['end_ms'] / 1000:.3f}", word["text"], f"{word['confidence']:.2f}"]
+        for word in words
+    ]
+    assert [word["text"] for word in words] == ["water", "world", "please", "you", "school."]
+
+
+def test_times_of_models_that_say_none(sensevoice, telling):
+    _, err = run("transcribe", *tell(sensevoice.server, "http"), "--times", RECORDINGS, code=1)
+    assert "'sensevoice' says no times: its outputs are TRANSCRIPTS" in err and "repo --outputs all" in err
+    # The demo's Paraformer has no time stamps: its words come without.
+    arguments = ["--model", "infer_pipeline", "--times", RECORDINGS / "04_zh.wav"]
+    out, _ = run("transcribe", *tell(telling.server, "http"), *arguments)
+    text, *lines = out.splitlines()
+    assert text == "".join(line.split()[2] for line in lines) and all(line.split()[:2] == ["?", "?"] for line in lines)
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc", "grpc-stream"])
+def test_times_of_streams(telling, protocol):
+    server = [*tell(telling.server, protocol), "--times"]
+    files = [RECORDINGS / name for name in ("07_en.wav", "10_nospeech.wav", "03_zh.wav")]
+    out, _ = run("stream", *server, "--format", "json", *files)
+    words = {file.name: [] for file in files}
+    for answer in map(json.loads, out.splitlines()):
+        words[Path(answer["recording"]).name] += answer.get("words", [])
+    assert [word["text"] for word in words["07_en.wav"]] == ["music", "four", "doctor", "weather"]
+    assert words["10_nospeech.wav"] == []
+    for name, found in words.items():
+        times = [word[end] for word in found for end in ("start_ms", "end_ms")]
+        assert times == sorted(times) and all(0 < word["confidence"] <= 1 for word in found)
+    grown, _ = run("stream", *server, *files)
+    at_once, _ = run("stream", *server, "--streams", 3, *files)
+    assert at_once == grown
+    lines = grown.splitlines()
+    assert [line.split()[2] for line in lines[1:5]] == ["music", "four", "doctor", "weather"]
+    assert lines[0].endswith("07_en.wav: music four doctor weather") and lines[5].endswith("10_nospeech.wav: ")
+
+
+def demo_client(client, *arguments):
+    """What demo/client.py prints."""
+    command = [sys.executable, PROJECT / "demo/client.py", "--url", client.server.http, *arguments]
+    ended = subprocess.run(
+        [str(each) for each in command], capture_output=True, encoding="utf-8", timeout=SECONDS, check=True
+    )
+    return ended.stdout
+
+
+def test_the_demos_client(telling):
+    recording = RECORDINGS / "06_en.wav"
+    assert demo_client(telling, recording) == f"{recording}\t{recordings()[6].texts[WITH_ITN]}\n"
+    told = documents(telling, "sensevoice", recordings()[6].samples)
+    head, *lines = demo_client(telling, "--times", "--tags", recording).splitlines()
+    assert head == f"{recording}\twater world please you school."
+    assert lines[:3] == ["  language: en", "  emotion: NEUTRAL", "  event: Speech"]
+    assert lines[4:] == [
+        f"  {word['start_ms']} to {word['end_ms']} ms: {word['text']} ({word['confidence']:.2f})" for word in told["words"]
+    ]
+    head, *lines = demo_client(telling, "--model", "streaming_paraformer", "--times", recording).splitlines()
+    assert head == f"{recording}\twater world please you school"
+    assert [line.split(": ")[1].split()[0] for line in lines] == ["water", "world", "please", "you", "school"]
 
 
 # All three repositories in one server

@@ -86,6 +86,69 @@ def test_a_repository_is_assembled_served_and_asked(repository):
         assert "1 of 2 recordings failed" in err
         _, err = run("transcribe", RECORDINGS / "03_zh.wav", "--model", "other", "--url", url, code=1)
         assert "what does other take?" in err
+        _, err = run("transcribe", RECORDINGS / "03_zh.wav", "--format", "srt", "--url", url, code=1)
+        assert "sensevoice says no times: its outputs are TRANSCRIPTS; `triton-funasr repo --outputs all`" in err
+        out, _ = run("transcribe", RECORDINGS / "03_zh.wav", "--format", "json", "--url", url)
+        assert "result" not in json.loads(out)
+
+
+def said(telling, model, *options):
+    """What a model says of each recording, by the tool."""
+    out, _ = run("transcribe", RECORDINGS, "--model", model, "--format", "json", "--url", f"http://{telling.server.http}", *options)
+    lines = map(json.loads, out.splitlines())
+    return {Path(line["file"]).name: line for line in lines}
+
+
+def test_all_that_models_say(telling):
+    lines = said(telling, "sensevoice")
+    assert list(lines) == [recording.name for recording in recordings()]
+    for recording in recordings():
+        line, result = lines[recording.name], lines[recording.name]["result"]
+        assert line["text"] == result["raw"] == recording.texts[WITH_ITN]
+        spaced = lambda text: "".join(text.split())  # noqa: E731
+        assert spaced(result["text"]) == spaced("".join(word["text"] for word in result["words"]))
+        assert 0 < result["confidence"] <= 1 or not result["words"]
+    assert lines["06_en.wav"]["result"]["language"] == "en"
+    streams = said(telling, "streaming_paraformer")
+    result = streams["07_en.wav"]["result"]
+    assert result["text"] == streams["07_en.wav"]["text"] == "music four doctor weather"
+    assert [word["text"] for word in result["words"]] == ["music", "four", "doctor", "weather"]
+    assert 0 < result["confidence"] <= 1 and streams["10_nospeech.wav"]["result"]["confidence"] == 0
+
+
+def clock(milliseconds, point):
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    return f"00:00:{seconds:02}{point}{milliseconds:03}"
+
+
+@pytest.mark.parametrize("model", ["sensevoice", "streaming_paraformer"])
+def test_subtitles(telling, model, tmp_path):
+    url = ["--url", f"http://{telling.server.http}", "--model", model]
+    result = said(telling, model)["06_en.wav"]["result"]
+    start, end, text = result["words"][0]["start_ms"], result["words"][-1]["end_ms"], result["text"].strip()
+    assert start < 500 and 1500 < end < 3000
+    file = RECORDINGS / "06_en.wav"
+    for form, expected in {
+        "srt": f"1\n{clock(start, ',')} --> {clock(end, ',')}\n{text}\n\n",
+        "vtt": f"WEBVTT\n\n{clock(start, '.')} --> {clock(end, '.')}\n{text}\n\n",
+        "tsv": f"start\tend\ttext\n{start}\t{end}\t{text}\n",
+    }.items():
+        out, _ = run("transcribe", file, "--format", form, *url)
+        assert out == expected
+    # One file each, and of silence one without a cue.
+    out, err = run("transcribe", RECORDINGS, "--format", "srt", "--to", tmp_path / "new", *url)
+    assert out == "" and err.count("Wrote") == 11
+    written = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "new").iterdir()}
+    assert sorted(written) == [Path(recording.name).stem + ".srt" for recording in recordings()]
+    assert written["06_en.srt"].splitlines()[2] == text and written["10_nospeech.srt"] == ""
+    _, err = run("transcribe", RECORDINGS, "--format", "srt", *url, code=1)
+    assert "11 recordings need a file of subtitles each: --to" in err
+
+
+def test_subtitles_of_a_model_that_says_words_without_times(telling):
+    arguments = ["--model", "infer_pipeline", "--format", "srt", "--url", f"http://{telling.server.http}"]
+    _, err = run("transcribe", RECORDINGS / "04_zh.wav", *arguments, code=1)
+    assert "the model says no times of its words: docs/results.md" in err
 
 
 @pytest.mark.parametrize("options", [(), ("--", "--model-config-name=pipeline")], ids=["ensemble", "pipeline"])

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from funasr_triton import STREAMING, audio, cli
+from funasr_triton import STREAMING, audio, cli, results
 from funasr_triton.connection import Address, connect
 from funasr_triton.errors import ClientError, Unreachable
+from funasr_triton.results import Word
 from funasr_triton.streaming import (
     Answer,
     Stream,
@@ -28,7 +29,8 @@ EXAMPLES = """\
   python3 stream.py speech.wav
   python3 stream.py --realtime --protocol grpc-stream speech.flac
   python3 stream.py --streams 16 --url grpc://asr.example.com recordings/
-  python3 stream.py --format json speech.wav                 (an object per chunk)"""
+  python3 stream.py --format json speech.wav                 (an object per chunk)
+  python3 stream.py --times speech.wav                       (and when each word was spoken)"""
 
 # Told of each answer, with the text so far.
 Listener = Callable[[Path, Answer, str], None]
@@ -56,6 +58,12 @@ def arguments() -> argparse.ArgumentParser:
         default="text",
         help="text: the growing text, or with several streams at a time each text when it is complete; json: an object per chunk",
     )
+    options.add_argument(
+        "--times",
+        action="store_true",
+        help="also print each word, when it was spoken and how sure the model is of it, where the model says it "
+        "(`triton-funasr repo --outputs all`): behind the text, or in the object of the chunk in which the word ends",
+    )
     return options
 
 
@@ -65,7 +73,7 @@ def main() -> int:
     address = cli.address(options, parser)
     recordings = audio.find(options.recordings)
     connection = connect(address, options.timeout)
-    model = find_model(connection, options.model)
+    model = find_model(connection, options.model, options.times)
     connection.close()
     return stream_all(options, address, model, recordings)
 
@@ -77,14 +85,18 @@ def stream_all(options: argparse.Namespace, address: Address, model: StreamingMo
     named = len(recordings) > 1
     listener = print_chunk if options.format == "json" else grow if growing else keep_quiet
 
-    def work(path: Path) -> str | None:
+    def work(path: Path) -> tuple[str, list[Word]] | None:
         if stop.is_set():
             return None
         samples = audio.load(path)
         if growing and named:
             print(f"{path}: ", end="", flush=True)
         try:
-            return stream_one(options, address, model, path, samples, listener, stop)
+            text, words = stream_one(options, address, model, path, samples, listener, stop)
+            if growing:
+                # Before the next one's text begins to grow.
+                grow_words(words)
+            return text, words
         except ClientError:
             if growing:
                 # The complaint gets a line of its own.
@@ -95,9 +107,9 @@ def stream_all(options: argparse.Namespace, address: Address, model: StreamingMo
     failed = 0
     for path, future in zip(recordings, cli.in_order(work, recordings, options.streams), strict=True):
         try:
-            text = future.result()
-            if listener is keep_quiet and text is not None:
-                cli.say(f"{path}: {text}" if named else text)
+            if (heard := future.result()) is not None and listener is keep_quiet:
+                text, words = heard
+                cli.say("\n".join([f"{path}: {text}" if named else text, *results.as_lines(words)]))
         except Unreachable:
             raise
         except ClientError as error:
@@ -120,17 +132,20 @@ def stream_one(
     samples: np.ndarray,
     listener: Listener,
     stop: threading.Event,
-) -> str:
-    """Streams one recording over a connection of its own. The whole text."""
+) -> tuple[str, list[Word]]:
+    """Streams one recording over a connection of its own. The whole text, and the words if they are asked for."""
     piece_samples = samples_of(options.chunk_ms)
     connection = connect(address, options.timeout)
     try:
-        stream = Stream(connection, model.name, model.chunk_samples or piece_samples, samples_of(options.tail_ms))
+        chunk_samples, tail_samples = model.chunk_samples or piece_samples, samples_of(options.tail_ms)
+        stream = Stream(connection, model.name, chunk_samples, tail_samples, model.outputs)
         text = ""
+        words: list[Word] = []
         for answer in stream_recording(stream, samples, piece_samples, options.realtime, stop):
             text += answer.delta
+            words += answer.words
             listener(path, answer, text)
-        return text
+        return text, words
     finally:
         connection.close()
 
@@ -144,9 +159,15 @@ def grow(_path: Path, answer: Answer, _text: str) -> None:
     print(answer.delta, end="\n" if answer.final else "", flush=True)
 
 
+def grow_words(words: list[Word]) -> None:
+    """Prints a text's words, below it."""
+    for line in results.as_lines(words):
+        print(line, flush=True)
+
+
 def print_chunk(path: Path, answer: Answer, text: str) -> None:
     """Prints an answer as JSON."""
-    values = {
+    values: dict[str, object] = {
         "recording": str(path),
         "seconds": round(answer.audio_seconds, 3),
         "delta": answer.delta,
@@ -154,6 +175,8 @@ def print_chunk(path: Path, answer: Answer, text: str) -> None:
         "final": answer.final,
         "latency_ms": round(answer.latency * 1000, 1),
     }
+    if answer.words:
+        values["words"] = results.as_json(answer.words)
     cli.say(json.dumps(values, ensure_ascii=False))
 
 

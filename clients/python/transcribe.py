@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from funasr_triton import audio, cli, lists
+from funasr_triton import audio, cli, lists, results
 from funasr_triton.connection import Connections
 from funasr_triton.errors import ClientError, Unreachable
 from funasr_triton.lists import Recording
@@ -20,6 +20,7 @@ EXAMPLES = """\
   python3 transcribe.py meeting.wav
   python3 transcribe.py --language zh --text-norm woitn --tags a.flac b.mp3
   python3 transcribe.py --concurrency 16 --format json recordings/ > texts.jsonl
+  python3 transcribe.py --times --format json talk.wav       (and when each word was spoken)
   python3 transcribe.py --url grpc://asr.example.com:8001 --model infer_pipeline --format tsv recordings/
   python3 transcribe.py --list wav.scp --references text     (and the character error rate)"""
 
@@ -73,6 +74,12 @@ def arguments() -> argparse.ArgumentParser:
     )
     work.add_argument("--tags", action="store_true", help="leave SenseVoice's tags in the text (<|zh|><|NEUTRAL|>…)")
     work.add_argument(
+        "--times",
+        action="store_true",
+        help="also print each word, when it was spoken and how sure the model is of it, where the model says it "
+        "(`triton-funasr repo --outputs all`); for the formats text and json",
+    )
+    work.add_argument(
         "--references",
         type=Path,
         metavar="FILE",
@@ -86,9 +93,11 @@ def main() -> int:
     options = parser.parse_args()
     if not options.recordings and not options.list:
         parser.error("name recordings, folders, or a --list")
+    if options.times and options.format == "tsv":
+        parser.error("--times is for --format text and json")
     connections = Connections(cli.address(options, parser), options.timeout)
     recordings = all_recordings(options)
-    model = find_model(connections(), options.model)
+    model = find_model(connections(), options.model, options.times)
     if not model.is_sensevoice and (options.language or options.text_norm):
         raise ClientError(f"'{model.name}' is no SenseVoice: leave --language and --text-norm away")
     return transcribe_all(options, connections, model, recordings)
@@ -152,7 +161,7 @@ def formatted(options: argparse.Namespace, recording: Recording, answer: Answer,
     transcript = answer.transcript
     text = transcript.raw if options.tags else transcript.text
     if options.format == "text":
-        return text if alone else f"{recording.name}: {text}"
+        return "\n".join([text if alone else f"{recording.name}: {text}", *results.as_lines(transcript.words)])
     values = {
         "recording": recording.name,
         "seconds": round(answer.seconds, 3),
@@ -167,6 +176,9 @@ def formatted(options: argparse.Namespace, recording: Recording, answer: Answer,
     if not transcript.language:
         for tag in ("language", "emotion", "event"):
             del values[tag]
+    if options.times:
+        values["confidence"] = transcript.confidence
+        values["words"] = results.as_json(transcript.words)
     return json.dumps(values, ensure_ascii=False)
 
 

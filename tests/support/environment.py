@@ -25,6 +25,16 @@ def sensevoice_repository():
 @cache
 def scores_repository(kind):
     """The repository of a kind of the demo's models, or of `all`, whose models hand out scores as exports do. Copy it before changing it."""
+    return _assembled(kind, scratch() / f"scores-{kind}", "--keep-logits")
+
+
+@cache
+def telling_repository(*options):
+    """The repository of all of the demo's models, which list every output that they can fill. Copy it before changing it."""
+    return _assembled("all", scratch() / "-".join(["telling", *(option.strip("-") for option in options)]), "--outputs", "all", *options)
+
+
+def _assembled(kind, target, *options):
     exports = {
         "sensevoice": "demo/sensevoice",
         "paraformer": "demo/paraformer",
@@ -34,9 +44,8 @@ def scores_repository(kind):
         given = [word for name, place in exports.items() for word in ("--from", f"{name}={PROJECT / place}")]
     else:
         given = ["--from", str(PROJECT / exports[kind])]
-    target = scratch() / f"scores-{kind}"
     tool = variable("TRITON_FUNASR")
-    subprocess.run([tool, "repo", kind, *given, "--to", str(target), "--keep-logits", "--force"], check=True)
+    subprocess.run([tool, "repo", kind, *given, "--to", str(target), "--force", *options], check=True)
     return target
 
 

@@ -4,6 +4,7 @@
 
 mod arrivals;
 mod cases;
+mod confidence;
 mod ensembles;
 mod guard;
 mod kernels;
@@ -32,7 +33,7 @@ use clap::{Parser, ValueEnum};
 use indicatif::ProgressBar;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use triton_funasr_cli::{
-    console, files, http, prerequisites, process, recording, repo, server, wheels,
+    console, files, heard, http, prerequisites, process, recording, repo, requests, server, wheels,
 };
 use xtask::{backends, demo, golden, layout, plot, python};
 
@@ -99,16 +100,19 @@ enum Part {
     Streaming,
     /// How cost grows
     Scaling,
+    /// How well confidences rank what models get wrong
+    Confidence,
 }
 
 impl Part {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Kernels,
         Self::Steps,
         Self::Ensembles,
         Self::Arrivals,
         Self::Streaming,
         Self::Scaling,
+        Self::Confidence,
     ];
 }
 
@@ -293,6 +297,7 @@ impl<'a> Run<'a> {
                 streaming::run(self.address()?, &speech, self.pace)
             }
             Part::Scaling => scaling::run(self.address()?, &self.recordings, self.pace),
+            Part::Confidence => confidence::run(self.tools, self.pace),
         }
     }
 

@@ -27,6 +27,18 @@ pub(super) fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
+/// The area under the ROC curve: the probability that one of `above` is larger than one of `below`, equal ones counted half. NaN if one
+/// of them is empty.
+pub(super) fn area_under_curve(above: &[f64], below: &[f64]) -> f64 {
+    let below = sorted(below);
+    let won = above.iter().map(|value| {
+        let less = below.partition_point(|other| other < value);
+        let not_more = below.partition_point(|other| other <= value);
+        (less + not_more) as f64 / 2.0
+    });
+    won.sum::<f64>() / (above.len() * below.len()) as f64
+}
+
 /// The median with the least and the largest value, as in `1.5 (1.4–1.7)`.
 pub(super) fn with_range(values: &[f64]) -> String {
     use super::report::short;
@@ -48,6 +60,14 @@ pub(super) fn with_range(values: &[f64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_area_under_a_curve_counts_pairs() {
+        assert_eq!(area_under_curve(&[0.9, 0.8], &[0.1, 0.2]), 1.0);
+        assert_eq!(area_under_curve(&[0.1], &[0.9, 0.8]), 0.0);
+        assert_eq!(area_under_curve(&[0.5], &[0.5, 0.1, 0.9, 0.9]), 0.375);
+        assert!(area_under_curve(&[], &[0.5]).is_nan());
+    }
 
     #[test]
     fn the_middle_and_the_ends() {

@@ -82,12 +82,19 @@ class Connection:
         if not self._asked(lambda: self._is_live()):
             raise Unreachable(f"the server at {self.address} is not live")
 
-    def infer(self, model: str, tensors: dict[str, np.ndarray], sequence: Sequence | None = None) -> str:
-        """Sends arrays by name; the one transcript in the answer."""
+    def infer(
+        self,
+        model: str,
+        tensors: dict[str, np.ndarray],
+        sequence: Sequence | None = None,
+        outputs: tuple[str, ...] = (OUTPUT,),
+    ) -> dict[str, np.ndarray]:
+        """Sends arrays by name; the outputs that were asked for, by name."""
         flags: dict[str, Any] = {}
         if sequence:
             flags = {"sequence_id": sequence.id, "sequence_start": sequence.start, "sequence_end": sequence.end}
-        return _transcript(self._asked(lambda: self._infer(model, tensors, flags)))
+        result = self._asked(lambda: self._infer(model, tensors, outputs, flags))
+        return {name: _array(result, name) for name in outputs}
 
     def is_ready(self, model: str) -> bool:
         """The server has the model, ready to use."""
@@ -101,6 +108,10 @@ class Connection:
     def input_names(self, model: str) -> set[str]:
         """The names of a model's inputs."""
         return {each["name"] for each in self._asked(lambda: self._metadata(model)).get("inputs", [])}
+
+    def output_names(self, model: str) -> set[str]:
+        """The names of a model's outputs."""
+        return {each["name"] for each in self._asked(lambda: self._metadata(model)).get("outputs", [])}
 
     def config(self, model: str) -> dict[str, Any]:
         """A model's configuration, as the server completed it."""
@@ -127,7 +138,9 @@ class Connection:
     def _config(self, model: str) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _infer(self, model: str, tensors: dict[str, np.ndarray], flags: dict[str, Any]) -> Any:
+    def _infer(
+        self, model: str, tensors: dict[str, np.ndarray], outputs: tuple[str, ...], flags: dict[str, Any]
+    ) -> Any:
         raise NotImplementedError
 
     def _asked(self, call: Callable[[], T]) -> T:
@@ -175,9 +188,11 @@ class HttpConnection(Connection):
     def _config(self, model: str) -> dict[str, Any]:
         return self._client.get_model_config(model)
 
-    def _infer(self, model: str, tensors: dict[str, np.ndarray], flags: dict[str, Any]) -> Any:
-        outputs = [self._library.InferRequestedOutput(OUTPUT)]
-        return self._client.infer(model, _inputs(self._library, tensors), outputs=outputs, **flags)
+    def _infer(
+        self, model: str, tensors: dict[str, np.ndarray], outputs: tuple[str, ...], flags: dict[str, Any]
+    ) -> Any:
+        sent, wanted = _request(self._library, tensors, outputs)
+        return self._client.infer(model, sent, outputs=wanted, **flags)
 
     def _asked(self, call: Callable[[], T]) -> T:
         from http.client import HTTPException
@@ -229,12 +244,11 @@ class GrpcConnection(Connection):
     def _config(self, model: str) -> dict[str, Any]:
         return self._client.get_model_config(model, as_json=True, client_timeout=self.timeout)["config"]
 
-    def _infer(self, model: str, tensors: dict[str, np.ndarray], flags: dict[str, Any]) -> Any:
-        inputs, outputs = self._request(tensors)
-        return self._client.infer(model, inputs, outputs=outputs, client_timeout=self.timeout, **flags)
-
-    def _request(self, tensors: dict[str, np.ndarray]) -> tuple[list[Any], list[Any]]:
-        return _inputs(self._library, tensors), [self._library.InferRequestedOutput(OUTPUT)]
+    def _infer(
+        self, model: str, tensors: dict[str, np.ndarray], outputs: tuple[str, ...], flags: dict[str, Any]
+    ) -> Any:
+        sent, wanted = _request(self._library, tensors, outputs)
+        return self._client.infer(model, sent, outputs=wanted, client_timeout=self.timeout, **flags)
 
     def _asked(self, call: Callable[[], T]) -> T:
         from tritonclient.utils import InferenceServerException
@@ -265,15 +279,17 @@ class GrpcStreamConnection(GrpcConnection):
             self._client.stop_stream(cancel_requests=True)
         super().close()
 
-    def _infer(self, model: str, tensors: dict[str, np.ndarray], flags: dict[str, Any]) -> Any:
+    def _infer(
+        self, model: str, tensors: dict[str, np.ndarray], outputs: tuple[str, ...], flags: dict[str, Any]
+    ) -> Any:
         from tritonclient.utils import InferenceServerException
 
         if not self._started:
             self._client.start_stream(lambda result, error: self._answers.put((result, error)))
             self._started = True
-        inputs, outputs = self._request(tensors)
+        sent, wanted = _request(self._library, tensors, outputs)
         try:
-            self._client.async_stream_infer(model, inputs, outputs=outputs, **flags)
+            self._client.async_stream_infer(model, sent, outputs=wanted, **flags)
         except InferenceServerException:
             # The call has ended by itself; why is what came as an answer since.
             if self._answers.empty():
@@ -315,19 +331,20 @@ class Connections:
         return self._own.connection
 
 
-def _inputs(library: Any, tensors: dict[str, np.ndarray]) -> list[Any]:
+def _request(
+    library: Any, tensors: dict[str, np.ndarray], outputs: tuple[str, ...]
+) -> tuple[list[Any], list[Any]]:
+    """A request's inputs and the outputs it asks for, as the library has them."""
     inputs = []
     for name, array in tensors.items():
         tensor = library.InferInput(name, list(array.shape), DATATYPES[array.dtype])
         tensor.set_data_from_numpy(array)
         inputs.append(tensor)
-    return inputs
+    return inputs, [library.InferRequestedOutput(name) for name in outputs]
 
 
-def _transcript(result: Any) -> str:
-    answer = result.as_numpy(OUTPUT)
-    if answer is None or answer.size != 1:
-        count = 0 if answer is None else answer.size
-        raise Refused(f"one {OUTPUT} was expected, the server sent {count}")
-    text = answer.ravel()[0]
-    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+def _array(result: Any, name: str) -> np.ndarray:
+    array = result.as_numpy(name)
+    if array is None:
+        raise Refused(f"the server sent no {name}")
+    return array

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from . import PARAFORMER, SENSEVOICE, STREAMING
-from .connection import Connection
+from .connection import OUTPUT, Connection
 from .errors import ClientError
+from .results import Word, heard_in, outputs_with_times
 
 LANGUAGES = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12, "nospeech": 13}
 TEXT_NORMS = {"withitn": 14, "woitn": 15}
@@ -20,15 +21,16 @@ LEADING_TAGS = re.compile(r"(?:<\|[^|<>]*\|>)*")
 
 @dataclass(frozen=True)
 class OfflineModel:
-    """A model on the server; SenseVoice takes a language and a text norm."""
+    """A model on the server, and which outputs it is asked for; SenseVoice takes a language and a text norm."""
 
     name: str
     is_sensevoice: bool
+    outputs: tuple[str, ...] = (OUTPUT,)
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """What a recording says. Paraformer has no tags."""
+    """What a recording says. Paraformer has no tags; words and confidence are there where they were asked for."""
 
     raw: str
     text: str
@@ -36,10 +38,12 @@ class Transcript:
     emotion: str = ""
     event: str = ""
     text_norm: str = ""
+    words: tuple[Word, ...] = ()
+    confidence: float | None = None
 
 
-def find_model(connection: Connection, name: str | None) -> OfflineModel:
-    """The model of this name, or the only offline model that the server has."""
+def find_model(connection: Connection, name: str | None, times: bool = False) -> OfflineModel:
+    """The model of this name, or the only offline model that the server has; with `times`, it must say those."""
     connection.check()
     if name is None:
         name = _the_only(connection)
@@ -50,7 +54,8 @@ def find_model(connection: Connection, name: str | None) -> OfflineModel:
     inputs = connection.input_names(name)
     if not {"WAV", "WAV_LENS"} <= inputs:
         raise ClientError(f"'{name}' does not take recordings: its inputs are {', '.join(sorted(inputs))}")
-    return OfflineModel(name, {"LANGUAGE", "TEXT_NORM"} <= inputs)
+    outputs = outputs_with_times(connection, name) if times else (OUTPUT,)
+    return OfflineModel(name, {"LANGUAGE", "TEXT_NORM"} <= inputs, outputs)
 
 
 def transcribe(
@@ -61,7 +66,8 @@ def transcribe(
     if model.is_sensevoice:
         tensors["LANGUAGE"] = np.array([[LANGUAGES[language]]], np.int32)
         tensors["TEXT_NORM"] = np.array([[TEXT_NORMS[text_norm]]], np.int32)
-    return parse(connection.infer(model.name, tensors))
+    heard = heard_in(connection.infer(model.name, tensors, outputs=model.outputs))
+    return replace(parse(heard.raw), words=heard.words, confidence=heard.confidence)
 
 
 def parse(raw: str) -> Transcript:

@@ -14,8 +14,9 @@ import numpy as np
 
 from . import PARAFORMER, cli
 from .audio import SAMPLE_RATE
-from .connection import Connection, Sequence
+from .connection import OUTPUT, Connection, Sequence
 from .errors import ClientError
+from .results import Word, heard_in, outputs_with_times
 
 DEFAULT_CHUNK_MS = 600
 # The model looks 300 ms ahead and a window overlaps the next by 20 ms: this much silence brings out the last words.
@@ -24,24 +25,27 @@ DEFAULT_TAIL_MS = 320
 
 @dataclass(frozen=True)
 class StreamingModel:
-    """A model on the server, and how many samples it takes at a time (None: any number)."""
+    """A model on the server, how many samples it takes at a time (None: any number), and which outputs it is asked for."""
 
     name: str
     chunk_samples: int | None
+    outputs: tuple[str, ...] = (OUTPUT,)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for one chunk: its new text; seconds of audio sent so far; how long the answer took."""
+    """What came back for one chunk: its new text; seconds of audio sent so far; how long the answer took; where they were asked for,
+    the words that ended in it."""
 
     delta: str
     audio_seconds: float
     latency: float
     final: bool
+    words: tuple[Word, ...] = ()
 
 
-def find_model(connection: Connection, name: str) -> StreamingModel:
-    """The model of this name."""
+def find_model(connection: Connection, name: str, times: bool = False) -> StreamingModel:
+    """The model of this name; with `times`, it must say those."""
     connection.check()
     if not connection.is_ready(name):
         models = connection.models()
@@ -51,7 +55,8 @@ def find_model(connection: Connection, name: str) -> StreamingModel:
     steps = _steps(connection, name)
     if inputs != {"WAV", "WAV_LENS"} or name == PARAFORMER or _takes_whole_recordings(steps):
         raise ClientError(f"'{name}' is no streaming model; whole recordings are for transcribe.py")
-    return StreamingModel(name, _chunk_samples(steps) if len(steps) > 1 else None)
+    outputs = outputs_with_times(connection, name) if times else (OUTPUT,)
+    return StreamingModel(name, _chunk_samples(steps) if len(steps) > 1 else None, outputs)
 
 
 def _steps(connection: Connection, name: str) -> list[dict[str, Any]]:
@@ -107,9 +112,17 @@ def add_streaming_options(options: argparse.ArgumentParser) -> None:
 class Stream:
     """One stream on one connection. Audio comes in pieces of any size and leaves in chunks of `chunk_samples`."""
 
-    def __init__(self, connection: Connection, model: str, chunk_samples: int, tail_samples: int = 0) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        model: str,
+        chunk_samples: int,
+        tail_samples: int = 0,
+        outputs: tuple[str, ...] = (OUTPUT,),
+    ) -> None:
         self._connection = connection
         self._model = model
+        self._outputs = outputs
         self._chunk_samples = chunk_samples
         self._tail = np.zeros(tail_samples, np.float32)
         self._id = 0
@@ -155,10 +168,11 @@ class Stream:
             "WAV_LENS": np.array([[len(chunk)]], np.int32),
         }
         began = time.perf_counter()
-        delta = self._connection.infer(self._model, tensors, Sequence(self._id, start, end))
+        answer = self._connection.infer(self._model, tensors, Sequence(self._id, start, end), self._outputs)
+        heard = heard_in(answer)
         self._sent += len(chunk)
         self._open = not end
-        return Answer(delta, self._sent / SAMPLE_RATE, time.perf_counter() - began, end)
+        return Answer(heard.raw, self._sent / SAMPLE_RATE, time.perf_counter() - began, end, heard.words)
 
 
 def stream_recording(

@@ -265,8 +265,14 @@ pub(crate) fn single_letter(text: &str) -> Option<char> {
     chars.next().is_none().then_some(letter)
 }
 
-/// Whether this is a letter of a script that writes spaces between words.
-pub(crate) fn is_spaced_letter(c: char) -> bool {
+/// Whether this is a letter of a script that writes spaces between words: of Latin, Cyrillic, Hangul…, not of Chinese, Japanese, Thai.
+///
+/// ```
+/// use asr_decode::words::is_spaced_letter;
+/// assert_eq!(['é', '한', '好', '3'].map(is_spaced_letter), [true, true, false, false]);
+/// ```
+#[must_use]
+pub fn is_spaced_letter(c: char) -> bool {
     script(c) == Some(Tail::Word)
 }
 

@@ -73,14 +73,20 @@ Examples:
         #[command(flatten)]
         programs: ProgramOptions,
     },
-    /// Send recordings to a running server and print their texts
+    /// Send recordings to a running server; print their texts, all that the model says of them, or subtitles
     #[command(after_help = "\
 Examples:
   triton-funasr transcribe a.wav b.wav
   triton-funasr transcribe recordings/ --url http://asr.example:8000 --jobs 16
-  triton-funasr transcribe recordings/ --model streaming_paraformer --json
+  triton-funasr transcribe recordings/ --model streaming_paraformer --format json
+  triton-funasr transcribe talk.wav --format srt > talk.srt
+  triton-funasr transcribe recordings/ --format vtt --to subtitles
 
-Prints file, tabulator, text; the exit code is 1 when a recording failed.")]
+Prints file, tabulator, text. json is an object a line; its member result is what the model says beyond that: language, confidence, words \
+with their times, as far as it says them. srt, vtt and tsv are subtitles, lines of at most 42 Latin or 20 Chinese characters and 7 s; tsv has \
+start and end in milliseconds and the text of each. They need a model that says times, as `triton-funasr repo --outputs all` makes it.
+
+The exit code is 1 when a recording failed, and when subtitles are asked of a model without times.")]
     Transcribe(Transcribe),
     /// Print completions for a shell
     #[command(after_help = "\

@@ -1,4 +1,9 @@
-//! `triton-funasr transcribe`: recordings to a running server, texts back.
+//! `triton-funasr transcribe`: recordings to a running server; texts, times or subtitles back.
+
+mod cues;
+mod format;
+mod subtitles;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,11 +13,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use serde_json::json;
 
+use self::format::Format;
+use self::wanted::Wanted;
 use crate::console;
-use crate::http::{Client, Sequence};
+use crate::heard::Heard;
+use crate::http::{Client, Input, Sequence};
 use crate::recording::Recording;
 use crate::repo::Kind;
 use crate::requests::{self, AUTO, WITH_ITN, WITHOUT_ITN};
@@ -38,9 +46,15 @@ pub struct Transcribe {
     /// SenseVoice: words as they are spoken, without inverse text normalisation
     #[arg(long)]
     no_itn: bool,
-    /// One JSON object a line, in place of file and text
-    #[arg(long)]
+    /// How to write them
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// srt, vtt and tsv: a file for each recording in this directory, as in DIR/meeting.srt; several recordings need it
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
     /// Recordings under way at a time
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
@@ -72,9 +86,28 @@ impl Language {
     }
 }
 
+impl Transcribe {
+    fn format(&self) -> Format {
+        match self.json {
+            true => Format::Json,
+            false => self.format,
+        }
+    }
+}
+
+/// Whom to ask what.
+struct Model {
+    name: String,
+    kind: Kind,
+    wanted: Wanted,
+}
+
 /// What came of a recording.
 struct Transcript {
+    /// As the model has it, tags included.
     text: String,
+    /// What more the model says, where it was asked.
+    heard: Option<Heard>,
     audio_seconds: f64,
     latency_ms: f64,
 }
@@ -82,8 +115,14 @@ struct Transcript {
 /// Transcribes; results come in the order of the files. Fails at the end if one of them failed.
 pub fn transcribe(options: &Transcribe) -> Result<()> {
     let files = wavs(&options.files)?;
+    let format = options.format();
+    let places = format.places(&files, options.to.as_deref())?;
     let client = Client::new(options.url.trim_end_matches('/'));
-    let (model, kind) = model(options, &client)?;
+    let model = model(options, &client)?;
+    if let Some(directory) = &options.to {
+        let context = || format!("cannot make {}", directory.display());
+        fs::create_dir_all(directory).with_context(context)?;
+    }
     let bar = console::count_bar("Transcribing", files.len() as u64);
     let next = AtomicUsize::new(0);
     let first_id = first_id();
@@ -95,7 +134,7 @@ pub fn transcribe(options: &Transcribe) -> Result<()> {
             scope.spawn(move || {
                 while let Some((index, file)) = take(next, files) {
                     let id = first_id.wrapping_add(index as u64);
-                    let result = one(options, client, (model, kind), file, id);
+                    let result = one(options, client, model, file, id);
                     if done.send((index, result)).is_err() {
                         return;
                     }
@@ -110,9 +149,13 @@ pub fn transcribe(options: &Transcribe) -> Result<()> {
             bar.inc(1);
             early.insert(index, result);
             while let Some(result) = early.remove(&due) {
-                failed += usize::from(result.is_err());
-                // A reader that has seen enough, as in `| head`, is no error; the exit code still counts.
-                let _ = bar.suspend(|| print(options, &mut out, &files[due], &result));
+                let (file, place) = (&files[due], places[due].as_deref());
+                let written = bar.suspend(|| {
+                    let text = result.and_then(|transcript| format.rendered(file, &transcript));
+                    text.and_then(|text| deliver(&mut out, &text, place))
+                        .inspect_err(|error| complain(format, &mut out, file, error))
+                });
+                failed += usize::from(written.is_err());
                 due += 1;
             }
         }
@@ -130,41 +173,26 @@ fn take<'f>(next: &AtomicUsize, files: &'f [PathBuf]) -> Option<(usize, &'f Path
     files.get(index).map(|file| (index, file.as_path()))
 }
 
-fn print(
-    options: &Transcribe,
-    out: &mut impl Write,
-    file: &Path,
-    result: &Result<Transcript>,
-) -> io::Result<()> {
+/// Writes what is to be read of a recording to its file, or prints it.
+fn deliver(out: &mut impl Write, text: &str, place: Option<&Path>) -> Result<()> {
+    let Some(place) = place else {
+        // A reader that has seen enough, as in `| head`, is no error.
+        let _ = out.write_all(text.as_bytes());
+        return Ok(());
+    };
+    fs::write(place, text).with_context(|| format!("cannot write {}", place.display()))?;
+    console::step("Wrote", place.display());
+    Ok(())
+}
+
+/// Says why there is nothing to be read of a recording.
+fn complain(format: Format, out: &mut impl Write, file: &Path, error: &Error) {
     let name = file.display().to_string();
-    match (result, options.json) {
-        (Ok(transcript), true) => {
-            let Transcript {
-                text,
-                audio_seconds,
-                latency_ms,
-            } = transcript;
-            let round = |value: f64| (value * 1000.0).round() / 1000.0;
-            let line = json!({
-                "file": name,
-                "text": text,
-                "audio_seconds": round(*audio_seconds),
-                "latency_ms": round(*latency_ms),
-            });
-            writeln!(out, "{line}")
-        }
-        (Ok(transcript), false) => writeln!(out, "{name}\t{}", transcript.text),
-        (Err(error), true) => {
-            writeln!(
-                out,
-                "{}",
-                json!({ "file": name, "error": format!("{error:#}") })
-            )
-        }
-        (Err(error), false) => {
-            console::error(format!("{name}: {error:#}"));
-            Ok(())
-        }
+    if format == Format::Json {
+        let line = json!({ "file": name, "error": format!("{error:#}") });
+        let _ = writeln!(out, "{line}");
+    } else {
+        console::error(format!("{name}: {error:#}"));
     }
 }
 
@@ -196,8 +224,20 @@ fn wavs(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The model, and what to ask it for.
+fn model(options: &Transcribe, client: &Client) -> Result<Model> {
+    let (name, kind) = chosen(options, client)?;
+    let outputs = || client.outputs(&name);
+    let wanted = match options.format() {
+        Format::Text => Wanted::Transcript,
+        Format::Json => Wanted::of(&outputs()?),
+        Format::Srt | Format::Vtt | Format::Tsv => Wanted::with_times(&name, &outputs()?)?,
+    };
+    Ok(Model { name, kind, wanted })
+}
+
 /// The model to ask, and what it takes.
-fn model(options: &Transcribe, client: &Client) -> Result<(String, Kind)> {
+fn chosen(options: &Transcribe, client: &Client) -> Result<(String, Kind)> {
     let known = Kind::ALL.map(|kind| (requests::model(kind), kind));
     if let Some(name) = &options.model {
         let by_name = known.into_iter().find(|(model, _)| model == name);
@@ -238,14 +278,19 @@ fn first_id() -> u64 {
 fn one(
     options: &Transcribe,
     client: &Client,
-    (model, kind): (&str, Kind),
+    model: &Model,
     file: &Path,
     id: u64,
 ) -> Result<Transcript> {
     let recording = Recording::read(file)?;
     let (samples, length) = (&recording.samples, recording.length()?);
+    let ask = |inputs: &[Input<'_>], sequence| {
+        let outputs = model.wanted.names();
+        let answer = client.infer(&model.name, inputs, outputs, sequence)?;
+        model.wanted.read(&answer)
+    };
     let started = Instant::now();
-    let text = match kind {
+    let (text, heard) = match model.kind {
         Kind::Sensevoice => {
             let language = [options.language.id()];
             let norm = if options.no_itn {
@@ -253,33 +298,39 @@ fn one(
             } else {
                 WITH_ITN
             };
-            let inputs = requests::sensevoice(samples, &length, &language, &norm);
-            client.text(model, &inputs, None)?
+            ask(
+                &requests::sensevoice(samples, &length, &language, &norm),
+                None,
+            )?
         }
-        Kind::Paraformer => client.text(model, &requests::audio(samples, &length), None)?,
+        Kind::Paraformer => ask(&requests::audio(samples, &length), None)?,
         Kind::ParaformerOnline => {
             let padded = requests::with_silence(samples);
-            stream(&padded, id, |chunk, sequence| {
+            let answers = stream(&padded, id, |chunk, sequence| {
                 let length = [i32::try_from(chunk.len())?];
-                client.text(model, &requests::audio(chunk, &length), Some(sequence))
-            })?
+                ask(&requests::audio(chunk, &length), Some(sequence))
+            })?;
+            let (texts, heard): (Vec<String>, Vec<Option<Heard>>) = answers.into_iter().unzip();
+            let heard: Option<Vec<Heard>> = heard.into_iter().collect();
+            (texts.concat(), heard.map(Heard::of_stream))
         }
     };
     Ok(Transcript {
         text,
+        heard,
         audio_seconds: recording.duration().as_secs_f64(),
         latency_ms: started.elapsed().as_secs_f64() * 1000.0,
     })
 }
 
-/// The text of a stream whose chunks `send` sends.
-fn stream(
+/// What `send` is answered for each chunk of a stream.
+fn stream<T>(
     samples: &[f32],
     id: u64,
-    send: impl Fn(&[f32], Sequence) -> Result<String>,
-) -> Result<String> {
-    let texts = requests::chunks(samples, id).map(|(chunk, sequence)| send(chunk, sequence));
-    texts.collect::<Result<String>>().inspect_err(|_| {
+    send: impl Fn(&[f32], Sequence) -> Result<T>,
+) -> Result<Vec<T>> {
+    let answers = requests::chunks(samples, id).map(|(chunk, sequence)| send(chunk, sequence));
+    answers.collect::<Result<_>>().inspect_err(|_| {
         // Else it keeps a place among the server's streams until it was idle for long. What it says matters no more.
         let (start, end) = (false, true);
         drop(send(&[], Sequence { id, start, end }));
@@ -302,12 +353,12 @@ mod tests {
                     .push((chunk.len(), sequence.start, sequence.end));
                 match sent.borrow().len() {
                     count if count == number => bail!("no"),
-                    _ => Ok("a".to_owned()),
+                    _ => Ok("a"),
                 }
             })
         };
         const CHUNK: usize = requests::CHUNK;
-        assert_eq!(fail_at(9).unwrap(), "aaa");
+        assert_eq!(fail_at(9).unwrap(), ["a"; 3]);
         assert_eq!(sent.borrow().len(), 3);
         assert_eq!(fail_at(2).unwrap_err().to_string(), "no");
         assert_eq!(

@@ -160,25 +160,35 @@ pub fn common_repository(layout: &Layout, kinds: &[Kind]) -> Result<PathBuf> {
 /// The same with models that hand out scores, as they were exported.
 pub fn common_repository_of_scores(layout: &Layout, kinds: &[Kind]) -> Result<PathBuf> {
     let target = layout.work_directory("demo")?.join("all_scores");
-    assemble_all(layout, kinds, &target, true)?;
+    let options = repo::Common {
+        keep_logits: true,
+        ..replacing(&target)
+    };
+    assemble_all(layout, kinds, options)?;
     Ok(target)
 }
 
 /// Assembles one repository of several of the demo's models, in place of what is there.
 pub fn assemble_common(layout: &Layout, kinds: &[Kind], target: &Path) -> Result<()> {
-    assemble_all(layout, kinds, target, false)
+    assemble_all(layout, kinds, replacing(target))
 }
 
-fn assemble_all(layout: &Layout, kinds: &[Kind], target: &Path, keep_logits: bool) -> Result<()> {
+/// The same with models that tell all that they can beside the text.
+pub fn assemble_telling(layout: &Layout, kinds: &[Kind], target: &Path) -> Result<()> {
+    let options = repo::Common {
+        outputs: vec!["all".to_owned()],
+        ..replacing(target)
+    };
+    assemble_all(layout, kinds, options)
+}
+
+fn assemble_all(layout: &Layout, kinds: &[Kind], common: repo::Common) -> Result<()> {
     repo::assemble_all(&repo::AllOptions {
         from: kinds
             .iter()
             .map(|&kind| (kind, layout.project.join(export(kind))))
             .collect(),
-        common: repo::Common {
-            keep_logits,
-            ..replacing(target)
-        },
+        common,
     })
     .map(drop)
 }
