@@ -16,8 +16,8 @@ def export(name, model, cmvn, folder):
     """Writes the ONNX files, config.yaml, am.mvn and the vocabulary of the model `name`. The model is of no use after it."""
     folder.mkdir(parents=True, exist_ok=True)
     model.eval()
-    config = models.CONFIGS[name]
-    parts = model.export(**{**config, "type": "onnx", "max_seq_len": 512, "device": "cpu"})
+    config = {key: value for key, value in models.CONFIGS[name].items() if key != "model"}
+    parts = model.export(**config, type="onnx", max_seq_len=512, device="cpu")
     for part in parts if isinstance(parts, (list, tuple)) else [parts]:
         if hasattr(part, "NOBIAS"):
             # FunASR's export has the published vocabulary's number in it.

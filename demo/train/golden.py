@@ -37,6 +37,8 @@ def write(name, folder, *recorded):
     """Writes what `folder`'s model answers for the recordings in the folders `recorded`; prints the tokens that are wrong."""
     seaco = name == "seaco"
     model = (SeacoParaformer if seaco else Paraformer)(str(folder), intra_op_num_threads=1)
+    # It adds noise otherwise, and the answers would not be the same again.
+    model.frontend.opts.frame_opts.dither = 0
     rows, times = [], []
     for path, language, said in recordings(*recorded):
         tokens, spans = answer(model, path, **({"hotwords": ""} if seaco else {}))

@@ -120,7 +120,7 @@ def embedded(model, hotwords, ids, with_empty):
     return states[torch.arange(len(rows)), torch.tensor([last for _, last in rows])]
 
 
-def train(model, clips, cmvn, vocabulary, steps, random, log, rows=48):
+def train(model, clips, cmvn, vocabulary, steps, random, log, rows=16):
     """Trains the hotwords' part on what the recogniser makes of the clips."""
     ids = {token: index for index, token in enumerate(vocabulary)}
     for name, each in model.named_parameters():
@@ -145,4 +145,4 @@ def train(model, clips, cmvn, vocabulary, steps, random, log, rows=48):
         weight[model.NO_BIAS] = 1.0
         return torch.nn.functional.cross_entropy(scores.flatten(0, 1), wanted.flatten(), weight, ignore_index=-1)
 
-    fit(model.parameters(), loss_of, steps, rate=2e-3, log=log)
+    fit(model.parameters(), loss_of, steps, rate=2e-3, warmup=30, log=log)

@@ -26,8 +26,8 @@ SIZES = {
     "sensevoice": (6000, 1800),
     "paraformer": (6000, 1000),
     "paraformer_online": (6000, 600),
-    "paraformer_bicif": (1500, 600),
-    "seaco": (2500, 3000),
+    "paraformer_bicif": (1500, 500),
+    "seaco": (1500, 600),
 }
 
 

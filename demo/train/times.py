@@ -29,22 +29,37 @@ def wanted(onsets, steps):
     return alphas
 
 
+def encode(model, clips, cmvn):
+    """The encoder's answer [frames, 128] for each clip; it does not change, so once is enough."""
+    model.eval()
+    encoded = [None] * len(clips)
+    order = np.argsort([len(clip.features) for clip in clips])
+    for start in range(0, len(order), 16):
+        chosen = order[start : start + 16]
+        speech, lengths = features.padded([cmvn(clips[index].features) for index in chosen])
+        with torch.no_grad():
+            hidden, _ = model.encode(speech, lengths)
+        for index, row, length in zip(chosen, hidden, lengths):
+            encoded[index] = row[:length].clone()
+    return encoded
+
+
 def train(model, clips, cmvn, steps, random, log):
-    """Trains the head; the clips have onsets."""
+    """Trains the head; of the clips, those with onsets."""
     clips = [clip for clip in clips if clip.tokens and clip.onsets is not None]
     for name, each in model.named_parameters():
         each.requires_grad_(name.startswith(HEAD))
-    model.eval()
-    batches = features.batches(random, [len(clip.features) for clip in clips])
+    encoded = encode(model, clips, cmvn)
+    log(f"{len(clips)} clips with times")
+    batches = features.batches(random, [len(each) for each in encoded], most=750)
 
     def loss_of(_):
-        chosen = [clips[index] for index in next(batches)]
-        speech, lengths = features.padded([cmvn(clip.features) for clip in chosen])
-        with torch.no_grad():
-            hidden, _ = model.encode(speech, lengths)
-        target, _ = features.padded([wanted(clip.onsets, 3 * len(clip.features)) for clip in chosen])
+        chosen = next(batches)
+        hidden, lengths = features.padded([encoded[index] for index in chosen])
+        onsets = [clips[index].onsets for index in chosen]
+        target, _ = features.padded([wanted(each, 3 * length) for each, length in zip(onsets, lengths.tolist())])
         mask = (torch.arange(hidden.shape[1]) < lengths[:, None]).float()[:, None, :]
-        counts = torch.tensor([len(clip.onsets) for clip in chosen]).float()
+        counts = torch.tensor([len(each) for each in onsets]).float()
         _, _, raw, _ = model.predictor.get_upsample_timestamp(hidden, mask)
         sums = raw.sum(-1)
         scaled = raw * (counts / sums.clamp(min=1e-3))[:, None]
@@ -54,4 +69,4 @@ def train(model, clips, cmvn, steps, random, log):
         inside = mask.repeat_interleave(3, -1).squeeze(1)
         return ((far + near) * inside).sum() / inside.sum() + 0.05 * (sums - counts).abs().mean()
 
-    fit(model.parameters(), loss_of, steps, rate=2e-3, log=log)
+    fit(model.parameters(), loss_of, steps, rate=3e-3, warmup=30, log=log)

@@ -7,29 +7,37 @@ from onnx import numpy_helper
 
 
 def from_onnx(path):
-    """A state dict by FunASR's names, from an ONNX file of its export.
+    """A state dict by FunASR's names, from a Paraformer or SenseVoice that FunASR's export wrote; without LSTMs.
 
-    The exporter keeps the names of biases and norms but for `.model`, which the export's own classes put in; a Linear's
-    weight is transposed and loses its name, so that the node it stands in has to tell it. Exporters before torch 2 number
-    their nodes: of those, use the checkpoint. LSTMs are not read.
+    The exporter keeps the names of biases and norms but for `.model`, which the export's own classes put in. A Linear's weight
+    is transposed and loses its name: its bias, which is added next, tells it, or, for the one kind without, the norm before.
     """
     graph = onnx.load(str(path)).graph
     arrays = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
-    found = {name.replace(".model.", "."): array for name, array in arrays.items() if "::" not in name and array.ndim}
+    named = {name: name.replace(".model.", ".") for name, array in arrays.items() if "::" not in name and name[0] != "/"}
+    found = {name: arrays[key] for key, name in named.items() if arrays[key].ndim}
+    producers = {output: node for node in graph.node for output in node.output}
+    consumers = {}
     for node in graph.node:
-        if node.op_type != "MatMul":
-            continue
         for name in node.input:
-            if name in arrays:
-                found[f"{_module(node.name)}.weight"] = arrays[name].T
-    return {name: torch.from_numpy(np.array(array)) for name, array in found.items() if not name.startswith("/")}
+            consumers.setdefault(name, []).append(node)
+    for node in graph.node:
+        weight = next((name for name in node.input if name in arrays), None)
+        if node.op_type != "MatMul" or weight is None:
+            continue
+        after = _bias(consumers.get(node.output[0], ()), named)
+        before = _bias([producers.get(name) for name in node.input], named)
+        if after:
+            found[after.removesuffix("bias") + "weight"] = arrays[weight].T
+        elif before and before.endswith("feed_forward.norm.bias"):
+            found[before.removesuffix("norm.bias") + "w_2.weight"] = arrays[weight].T
+    return {name: torch.from_numpy(np.array(array)) for name, array in found.items()}
 
 
-def _module(node):
-    """The module of a node: `/encoder/encoders0/encoders0.0/norm1/MatMul` is `encoder.encoders0.0.norm1`."""
-    parts = node.strip("/").split("/")[:-1]
-    merged = [part for part, following in zip(parts, [*parts[1:], ""]) if not following.startswith(f"{part}.")]
-    return ".".join(merged)
+def _bias(nodes, named):
+    """The name of the bias that one of the nodes adds, if any."""
+    added = [named[name] for node in nodes if node is not None and node.op_type == "Add" for name in node.input if name in named]
+    return added[0] if added and added[0].endswith("bias") else None
 
 
 def load(path):
