@@ -28,7 +28,7 @@ class Heard(NamedTuple):
     decoder: torch.Tensor
 
 
-def listen(model, clips, cmvn, random):
+def listen(model, clips, cmvn):
     """Runs the recogniser, which does not change, once over the clips. Those whose length it gets wrong are left out."""
     model.eval()
     heard, lengths = [], [len(clip.features) for clip in clips]
@@ -49,43 +49,56 @@ def listen(model, clips, cmvn, random):
     return heard
 
 
-# How each character of a hotword sounds: a homophone as the word that it is mistaken for.
-_SOUNDS = {
-    **{word: list(word) for word in PINYIN},
-    **{strange: list(usual) for strange, usual in HOMOPHONES.items()},
-}
+USUAL = {usual: strange for strange, usual in HOMOPHONES.items()}
 
 
-def choose(random, batch):
-    """A list of hotwords for a batch: some that were said, as said or by a homophone, and some that were not.
-
-    Returns [(written tokens, sounding tokens)]; no two sound alike, since nobody could tell which is meant.
+def begin(model, vocabulary):
+    """Weights to begin with that mean something already: a token's embedding is the row that the recogniser compares its
+    states with, and a character that only hotwords have begins near the one it sounds like.
     """
-    many = int(random.choice([0, 1, 2, 4, 8, 16, 30], p=[0.1, 0.2, 0.2, 0.2, 0.15, 0.1, 0.05]))
+    ids = {token: index for index, token in enumerate(vocabulary)}
+    recogniser, embed = model.decoder.output_layer, model.decoder.embed[0].weight
+    known = [ids[token] for token in vocabulary if token not in set("".join(HOMOPHONES)) or token in set("".join(PINYIN))]
+    with torch.no_grad():
+        embed[known] = recogniser.weight[known]
+        model.hotword_output_layer.weight[known] = recogniser.weight[known]
+        spread = recogniser.weight[known].std()
+        for strange, usual in HOMOPHONES.items():
+            for written, heard in zip(strange, usual):
+                if ids[written] not in known:
+                    embed[ids[written]] = 0.7 * (embed[ids[heard]] + spread * torch.randn(embed.shape[1]))
+        # Nobody writes these without a hotword: the recogniser must not, either.
+        recogniser.bias[[index for index in range(len(vocabulary)) if index not in known]] = -30
+        recogniser.bias[[model.NO_BIAS, ids["<unk>"]]] = -30
+
+
+def useful(random, clips):
+    """The clips worth training on: those with a word that has a homophone, and half as many others."""
+    words = [list(usual) for usual in USUAL]
+    with_word = [any(_has(clip.tokens, word) for word in words) for clip in clips]
+    others = random.permutation([index for index, has in enumerate(with_word) if not has])[: sum(with_word) // 2]
+    return [clips[index] for index in sorted([*np.flatnonzero(with_word), *others])]
+
+
+def _has(tokens, word):
+    return any(tokens[start : start + len(word)] == word for start in range(len(tokens) - len(word) + 1))
+
+
+def choose(random, tokens):
+    """Hotwords for one clip: some that were said in it, mostly by a homophone, and some that were not.
+
+    Returns {sounding word: written word}; no two sound alike, since nobody could tell which is meant.
+    """
     chosen = {}
-    for _ in range(many):
-        kind = random.random()
-        if kind < 0.4:
-            word = str(random.choice(list(HOMOPHONES)))
-            written, sound = list(word), _SOUNDS[word]
-        elif kind < 0.55:
-            word = str(random.choice(list(CHINESE)))
-            written, sound = list(word), _SOUNDS[word]
-        elif kind < 0.8:
-            said = batch[random.integers(len(batch))].tokens
-            if not said:
-                continue
-            start = random.integers(len(said))
-            written = sound = said[start : start + int(random.integers(2, 5))]
-        else:
-            # Words that nobody says, of characters that are said.
-            pieces = random.choice(list(_SOUNDS), 2)
-            pick = random.integers(2)
-            written = [str(pieces[0])[-1], str(pieces[1])[0]] if pick else [*str(pieces[0]), *str(pieces[1])]
-            sound = [_SOUNDS[str(pieces[0])][-1], _SOUNDS[str(pieces[1])][0]] if pick else [*_SOUNDS[pieces[0]], *_SOUNDS[pieces[1]]]
-        if len(written) > 1:
-            chosen[tuple(sound)] = written[:LONGEST]
-    return [(written, list(sound)[:LONGEST]) for sound, written in chosen.items()]
+    said = [word for word in CHINESE if _has(tokens, list(word))]
+    for usual in random.permutation(said)[: random.choice([0, 1, 2, 3], p=[0.3, 0.4, 0.2, 0.1])]:
+        chosen[str(usual)] = USUAL[usual] if usual in USUAL and random.random() < 0.8 else str(usual)
+    for _ in range(random.choice([0, 1, 2, 4, 8])):
+        usual = str(random.choice(list(USUAL) if random.random() < 0.7 else list(CHINESE)))
+        # What is said and is no hotword of this list stays as it is.
+        if usual not in said:
+            chosen[usual] = USUAL.get(usual, usual)
+    return chosen
 
 
 def labels(tokens, hotwords, ids, no_bias):
@@ -104,14 +117,12 @@ def labels(tokens, hotwords, ids, no_bias):
     return answer
 
 
-def embedded(model, hotwords, ids, with_empty):
+def embedded(model, written, ids):
     """The embeddings [hotwords + 1, 128] as the exported embedder and its callers make them: the last one is `<s>`'s.
 
     Someone without hotwords sends one of no characters, which reads as ten blanks; the model has to take no notice.
     """
-    rows = [([ids[token] for token in written], len(written) - 1) for written, _ in hotwords]
-    if with_empty:
-        rows.append(([], LONGEST - 1))
+    rows = [([ids[token] for token in word], (len(word) or LONGEST) - 1) for word in written]
     rows.append(([BEGIN], 0))
     padded = torch.zeros(len(rows), LONGEST, dtype=torch.long)
     for row, (tokens, _) in zip(padded, rows):
@@ -121,28 +132,35 @@ def embedded(model, hotwords, ids, with_empty):
 
 
 def train(model, clips, cmvn, vocabulary, steps, random, log, rows=16):
-    """Trains the hotwords' part on what the recogniser makes of the clips."""
+    """Trains the hotwords' part on what the recogniser makes of the clips, each with a list of hotwords of its own."""
     ids = {token: index for index, token in enumerate(vocabulary)}
     for name, each in model.named_parameters():
         each.requires_grad_(name.startswith(TRAINED))
-    heard = listen(model, clips, cmvn, random)
+    begin(model, vocabulary)
+    clips = useful(random, clips)
+    heard = listen(model, clips, cmvn)
     log(f"{len(heard)} of {len(clips)} clips have as many tokens as were said")
-    model.seaco_decoder.train()
+    # Few tokens are a hotword's: they count more, or "no bias" everywhere would do.
+    weight = torch.full((len(vocabulary),), 2.0)
+    weight[model.NO_BIAS] = 1.0
 
     def loss_of(_):
         batch = [heard[index] for index in random.integers(len(heard), size=rows)]
-        hotwords = choose(random, batch)
-        context = embedded(model, hotwords, ids, not hotwords or random.random() < 0.2)
-        context = context[None].expand(rows, -1, -1)
-        sizes = torch.full((rows,), context.shape[1])
+        lists = [choose(random, each.tokens) for each in batch]
+        # The empty hotword stands in for a list of none, and beside others now and then.
+        words = [["", *each.values()] if not each or random.random() < 0.1 else list(each.values()) for each in lists]
+        pool = sorted({word for each in words for word in each})
+        embeddings = embedded(model, pool, ids)
+        context, sizes = features.padded([embeddings[[*map(pool.index, each), len(pool)]] for each in words])
         cif, counts = features.padded([each.cif for each in batch])
         decoder, _ = features.padded([each.decoder for each in batch])
         attended = [model.seaco_decoder(context, sizes, each, counts)[0] for each in (cif, decoder)]
         scores = model.hotword_output_layer(attended[0] + attended[1])
-        wanted, _ = features.padded([torch.tensor(labels(each.tokens, hotwords, ids, model.NO_BIAS)) for each in batch], -1)
-        # Few tokens are a hotword's: they count more, or "no bias" everywhere would do.
-        weight = torch.full((len(vocabulary),), 2.0)
-        weight[model.NO_BIAS] = 1.0
+        targets = [
+            labels(each.tokens, [(list(written), list(usual)) for usual, written in chosen.items()], ids, model.NO_BIAS)
+            for each, chosen in zip(batch, lists)
+        ]
+        wanted, _ = features.padded([torch.tensor(each) for each in targets], -1)
         return torch.nn.functional.cross_entropy(scores.flatten(0, 1), wanted.flatten(), weight, ignore_index=-1)
 
-    fit(model.parameters(), loss_of, steps, rate=2e-3, warmup=30, log=log)
+    fit(model.parameters(), loss_of, steps, rate=1.5e-3, warmup=60, log=log)
