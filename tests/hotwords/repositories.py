@@ -62,7 +62,10 @@ def ensembles():
     scoring.write_text(RAW(scoring.read_text()))
     add_model(repository, "hotword_embedding_own", "hotword_embedding", with_own_list())
     add_ensemble(repository, "infer_own", "infer_pipeline", {"hotword_embedding": "hotword_embedding_own"})
-    patient = replaced("max_queue_delay_microseconds: 500", "max_queue_delay_microseconds: 300000")
+    patient = chain(
+        replaced("  preferred_batch_size: [ 2, 4, 8, 16, 32, 64 ]\n", ""),
+        replaced("max_queue_delay_microseconds: 500", "max_queue_delay_microseconds: 1000000"),
+    )
     add_model(repository, "encoder_sharing", "encoder", patient)
     add_ensemble(repository, "infer_sharing", "infer_pipeline", {"encoder": "encoder_sharing"})
     return repository

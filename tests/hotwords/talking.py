@@ -1,9 +1,9 @@
 """A SeACo-Paraformer that says what it listens for, and what it says.
 
 models/ has its two files, which make_models.py writes. Its encoder of hot words keeps a word's tokens as they are; so the recogniser's text is
-a character for the length of the audio, then each hot word with `|` behind it. `?` stands there where the embedding is not that of the word's
-last token. Of more than KEPT words it keeps those whose first tokens have the highest ids, as the first row of its call has them: FunASR's
-exports choose by a call's first row, too.
+a character for the length of the audio, then each hot word with `|` behind it. The last one stands for no hot word: its token is no text. `?`
+stands in place of `|` where the embedding is not that of the word's last token. Of more than KEPT words it keeps those whose first tokens have
+the highest ids, as the first row of its call has them: FunASR's exports choose by a call's first row, too.
 """
 
 import json
@@ -30,7 +30,7 @@ def text(samples, *words):
         first = [VOCABULARY.index(word[0]) for word in kept]
         best = sorted(range(len(kept)), key=lambda place: (-first[place], place))[:KEPT]
         kept = [kept[place] for place in sorted(best)]
-    spelt = "".join("".join(word) + RIGHT for word in kept)
+    spelt = "".join("".join(word) + RIGHT for word in kept).replace(END, "")
     return LENGTHS[frames(samples) % len(LENGTHS)] + spelt
 
 

@@ -210,15 +210,33 @@ impl Recogniser for Paraformer {
         !self.serves_silence
     }
 
-    /// ONNX Runtime refuses to decode no tokens: that is how an encoder as it was exported says that it heard nothing.
     fn means_silence(&self, error: &Error) -> bool {
-        !self.serves_silence && error.to_string().contains("Invalid input shape: {0}")
+        !self.serves_silence && tells_of_no_tokens(&error.to_string())
     }
+}
+
+/// ONNX Runtime refuses to decode no tokens: that is how an encoder as it was exported says that it heard nothing. SeACo-Paraformer's stumbles
+/// already where it collects them.
+fn tells_of_no_tokens(message: &str) -> bool {
+    ["Invalid input shape: {0}", "Input shape:{0,"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_encoders_say_of_no_tokens_is_known() {
+        let conv = "onnx runtime error 2: Non-zero status code returned while running Conv node. Status Message: Invalid input shape: {0}";
+        let reshape = "Non-zero status code returned while running Reshape node. Name:'Reshape_1459' Status Message: \
+                       input_shape_size == requested_shape_size was false. The input tensor cannot be reshaped to the requested shape. \
+                       Input shape:{0,128}, requested shape:{1,128,128}";
+        assert!(tells_of_no_tokens(conv) && tells_of_no_tokens(reshape));
+        assert!(!tells_of_no_tokens(&reshape.replace("{0,", "{10,")));
+        assert!(!tells_of_no_tokens("Invalid input shape: {10}"));
+    }
 
     #[test]
     fn rows_of_equally_many_words_share_calls_up_to_a_number() {
