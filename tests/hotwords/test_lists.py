@@ -5,7 +5,7 @@ import pytest
 from hotwords.asking import SECOND, ask, told
 from hotwords.repositories import FEW
 from hotwords.talking import KEPT, text
-from support.client import GRPC, HTTP, PROTOCOLS
+from support.client import GRPC, HTTP, JSON, PROTOCOLS
 
 LO_HEL = ("lo", "hel@@")
 # Words of the config `infer_own`, the file's behind the others.
@@ -36,7 +36,7 @@ def test_words_reach_the_model_in_their_order(server, protocol):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_without_words_the_model_listens_for_none(server, protocol):
     client, model = server
-    for given in (None, [[""]], [["", " "]]):
+    for given in (None, [[]], [[""]], [["", " "]]):
         assert ask(client, model, given, protocol) == [text(SECOND)], given
 
 
@@ -84,10 +84,14 @@ def test_what_cannot_be_listened_for_is_named(server, protocol):
         ),
         ([["一 <s>"]], f"input '{name}': row 0: '<s>': the model's vocabulary has no '<'"),
         ([["x" * 5000]], f"input '{name}': row 0: 'xxxxx"),
+        ([["一\0"]], f"input '{name}': row 0: '一\\0': the model's vocabulary has no '\\0'"),
     ):
         status, message = told(client, model, words, protocol=protocol)
         assert expected in message and len(message) < 500, message
         assert status == ("StatusCode.INVALID_ARGUMENT" if protocol == GRPC else "400"), status
+    if protocol != JSON:
+        _, message = told(client, model, [[b"\xff\xfe"]], protocol=protocol)
+        assert f"input '{name}': row 0: '\ufffd\ufffd' is not UTF-8" in message, message
     # Nothing of it stays.
     assert ask(client, model, [["一"]], protocol) == [text(SECOND, "一")]
 
