@@ -9,6 +9,8 @@ use crate::pipelines::offline::{self, paraformer, sensevoice};
 use crate::pipelines::{options as calls, streaming, warmup};
 use crate::steps::cif_search::{self, CifSearch};
 use crate::steps::feature_extractor::{self, FeatureExtractor};
+use crate::steps::hotword_embedding::{self, HotwordEmbedding};
+use crate::steps::hotwords;
 use crate::steps::lfr_cmvn_pe::{self, LfrCmvnPe};
 use crate::steps::online_feature_extractor::{self, OnlineFeatureExtractor};
 use crate::steps::{ctc_scoring, paraformer_scoring};
@@ -51,6 +53,11 @@ const COMPONENTS: &[Entry] = &[
         &[&paraformer_scoring::PARAMETERS],
     ),
     Entry::new(
+        "hotword_embedding",
+        HotwordEmbedding::load,
+        &[&hotword_embedding::PARAMETERS, &hotwords::PARAMETERS],
+    ),
+    Entry::new(
         "online_feature_extractor",
         OnlineFeatureExtractor::load,
         &[&online_feature_extractor::PARAMETERS, &options::FRONTEND],
@@ -86,6 +93,7 @@ const COMPONENTS: &[Entry] = &[
         paraformer::load,
         &[
             &paraformer::PARAMETERS,
+            &hotwords::PARAMETERS,
             &offline::PARAMETERS,
             &calls::CALLS,
             &audio::FEATURES,

@@ -5,6 +5,8 @@ pub(crate) mod ctc_scoring;
 pub(crate) mod decoded;
 pub(crate) mod feature_extractor;
 pub(crate) mod found;
+pub(crate) mod hotword_embedding;
+pub(crate) mod hotwords;
 pub(crate) mod lfr_cmvn_pe;
 pub(crate) mod online_feature_extractor;
 pub(crate) mod paraformer_scoring;

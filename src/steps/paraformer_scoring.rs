@@ -30,7 +30,7 @@ pub(crate) const PARAMETERS: Table = Table {
     lines: &[&VOCABULARY, &RAW],
 };
 
-const VOCABULARY: Parameter<File> = Parameter::new(
+pub(crate) const VOCABULARY: Parameter<File> = Parameter::new(
     "vocabulary",
     "`tokens.json`, or a config.yaml with a `token_list` (strings as written)",
 )
@@ -40,6 +40,12 @@ const RAW: Parameter<bool> = Parameter::new(
     "true: tokens one after the other as they are, `@@` included",
 )
 .default(false);
+
+/// The tokens that a config names.
+pub(crate) fn vocabulary(context: &ModelContext) -> Result<Vocabulary, Error> {
+    Vocabulary::from_file(VOCABULARY.read(context)?)
+        .map_err(|error| Error::parameter(VOCABULARY.name(), error.to_string()))
+}
 
 /// Loads the component.
 pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
@@ -57,8 +63,7 @@ pub(crate) struct TokenDecoder {
 impl TokenDecoder {
     /// The decoder that a config describes.
     pub(crate) fn load(context: &ModelContext) -> Result<Self, Error> {
-        let vocabulary = Vocabulary::from_file(VOCABULARY.read(context)?)
-            .map_err(|error| Error::parameter(VOCABULARY.name(), error.to_string()))?;
+        let vocabulary = vocabulary(context)?;
         if vocabulary.subwords().is_none() {
             info!(
                 "model '{}': no token of its vocabulary is marked as a part of a word (@@); if it should have such \

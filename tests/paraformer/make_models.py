@@ -45,12 +45,12 @@ class Graph:
         self.constants.append(constant(f"c{len(self.constants)}", array))
         return self.constants[-1].name
 
-    def write(self, inputs, outputs, opset):
+    def write(self, inputs, outputs, opset, directory=HERE / "models"):
         """Checks and writes the model."""
         graph = helper.make_graph(self.nodes, self.name, inputs, outputs, self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7)
         checker.check_model(model)
-        path = HERE / "models" / f"{self.name}.onnx"
+        path = directory / f"{self.name}.onnx"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(model.SerializeToString())
 

@@ -7,6 +7,7 @@ pub mod cif;
 mod confidence;
 pub mod ctc;
 pub mod ctc_times;
+pub mod hotwords;
 pub mod paraformer;
 pub mod paraformer_times;
 mod probability;

@@ -83,7 +83,7 @@ const fn max_padding_percent(default: f64) -> Parameter<f64> {
 /// What tells one offline model from another.
 pub(crate) trait Recogniser: Send + Sync + Sized + 'static {
     /// What a row has beside its audio; the default is good for a warm-up.
-    type Extra: Copy + Default + Send + Sync;
+    type Extra: Clone + Default + Send + Sync;
     /// What makes text of what the encoder found.
     type Decoder: Decoder;
     /// The padding that is allowed.
@@ -93,9 +93,29 @@ pub(crate) trait Recogniser: Send + Sync + Sized + 'static {
     /// a client can get wrong.
     fn extras(&self, request: &Request, rows: usize) -> Result<Vec<Self::Extra>, Error>;
 
+    /// Finds what else the encoder is to be given of rows, and tells `done`: at once, or later from a thread of the server's.
+    fn prepare(&self, extras: Vec<Self::Extra>, done: Prepared<Self::Extra>) {
+        done(Ok(extras));
+    }
+
+    /// The models that [`prepare`](Self::prepare) calls.
+    fn helpers(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// What a row of a warm-up has beside its audio.
+    fn rehearse(&self, _: &Rehearsal) -> Result<Self::Extra, Error> {
+        Ok(Self::Extra::default())
+    }
+
+    /// Only rows of one class share a call.
+    fn class(&self, _: &Self::Extra) -> usize {
+        0
+    }
+
     /// Completes the inputs of the encoder's call, which has `speech` and `speech_lengths` already.
-    fn complete(&self, call: Call, _: &[Self::Extra]) -> Call {
-        call
+    fn complete(&self, call: Call, _: &[Self::Extra]) -> Result<Call, Error> {
+        Ok(call)
     }
 
     /// What makes text of what the encoder found.
@@ -117,6 +137,9 @@ pub(crate) trait Recogniser: Send + Sync + Sized + 'static {
     }
 }
 
+/// Whom [`Recogniser::prepare`] tells.
+pub(crate) type Prepared<E> = Box<dyn FnOnce(Result<Vec<E>, Error>) + Send>;
+
 /// What the encoder is to be given of a row.
 struct Input<E> {
     /// `[frames, feature_dim]`
@@ -136,13 +159,14 @@ struct Row<E> {
     collector: Arc<Collector>,
     /// Which of the request's rows.
     place: usize,
+    class: usize,
     input: Input<E>,
 }
 
 impl<E> Item for Row<E> {
     fn size(&self) -> Size {
         Size {
-            class: 0,
+            class: self.class,
             rows: 1,
             length: self.input.frames,
         }
@@ -220,32 +244,54 @@ impl<R: Recogniser> OfflinePipeline<R> {
         warmup::start(context, pipeline, shapes)
     }
 
-    /// The rows of a request, their features computed. Those too short for a frame are answered here.
-    fn rows(&self, request: Request) -> Vec<Row<R::Extra>> {
-        match guard(|| self.inputs(&request)) {
-            Ok(Admitted { inputs, permit }) => {
-                request.compute_starts();
-                let outputs = Arc::clone(&self.outputs);
-                let collector = Collector::new(request, permit, inputs.len(), outputs);
-                let (heard, unheard): (Vec<_>, Vec<_>) = inputs
-                    .into_iter()
-                    .enumerate()
-                    .partition(|(_, input)| input.frames > 0);
-                for (place, _) in unheard {
-                    collector.deliver(place, Ok(Transcript::default()));
-                }
-                let row = |(place, input)| Row {
-                    collector: Arc::clone(&collector),
-                    place,
-                    input,
-                };
-                heard.into_iter().map(row).collect()
-            }
+    /// Computes the features of a request's rows and lets the rows wait. Those too short for a frame are answered here.
+    fn take(self: &Arc<Self>, request: Request) {
+        let Admitted { inputs, permit } = match guard(|| self.inputs(&request)) {
+            Ok(admitted) => admitted,
             Err(error) => {
                 request.fail(error);
-                Vec::new()
+                return self.pump();
             }
+        };
+        request.compute_starts();
+        let outputs = Arc::clone(&self.outputs);
+        let collector = Collector::new(request, permit, inputs.len(), outputs);
+        let (heard, unheard): (Vec<_>, Vec<_>) = inputs
+            .into_iter()
+            .enumerate()
+            .partition(|(_, input)| input.frames > 0);
+        for (place, _) in unheard {
+            collector.deliver(place, Ok(Transcript::default()));
         }
+        if heard.is_empty() {
+            return self.pump();
+        }
+        let row = |(place, input)| Row {
+            collector: Arc::clone(&collector),
+            place,
+            class: 0,
+            input,
+        };
+        let rows: Vec<_> = heard.into_iter().map(row).collect();
+        let extras = rows.iter().map(|row| row.input.extra.clone()).collect();
+        let pipeline = Arc::clone(self);
+        let wait = move |extras| pipeline.wait(rows, extras);
+        self.recogniser.prepare(extras, Box::new(wait));
+    }
+
+    /// Lets rows wait for the encoder, with what it is to be given of them.
+    fn wait(self: &Arc<Self>, mut rows: Vec<Row<R::Extra>>, extras: Result<Vec<R::Extra>, Error>) {
+        match extras {
+            Ok(extras) => {
+                for (row, extra) in rows.iter_mut().zip(extras) {
+                    row.class = self.recogniser.class(&extra);
+                    row.input.extra = extra;
+                }
+                self.queue.push(rows);
+            }
+            Err(error) => fail(rows, &error),
+        }
+        self.pump();
     }
 
     /// Checks a request and, if there is room for it, computes its features.
@@ -343,7 +389,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
             .iter()
             .map(|input| i32::try_from(input.frames).unwrap_or(i32::MAX))
             .collect();
-        let extras: Vec<R::Extra> = inputs.iter().map(|input| input.extra).collect();
+        let extras: Vec<R::Extra> = inputs.iter().map(|input| input.extra.clone()).collect();
         let batch = Layout { batched: true };
         let call = Call::new(&self.encoder.name)
             .input(
@@ -353,7 +399,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
             )
             .input("speech_lengths", &batch.shape(inputs.len(), &[1]), lengths);
         let names = R::Decoder::NAMES;
-        let call = self.recogniser.complete(call, &extras);
+        let call = self.recogniser.complete(call, &extras)?;
         let call = self
             .wanted
             .form
@@ -422,7 +468,9 @@ fn fail<E>(rows: Vec<Row<E>>, error: &Error) {
 
 impl<R: Recogniser> Warm for OfflinePipeline<R> {
     fn callees(&self) -> Vec<&str> {
-        vec![&self.encoder.name]
+        let mut callees = vec![self.encoder.name.as_str()];
+        callees.extend(self.recogniser.helpers());
+        callees
     }
 
     fn rehearse(&self, shape: &Shape, stage: &Rehearsal) -> Result<(), Error> {
@@ -432,7 +480,7 @@ impl<R: Recogniser> Warm for OfflinePipeline<R> {
         let input = Input {
             features: warmup::noise(frames.saturating_mul(self.frontend.feature_dim()))?,
             frames,
-            extra: R::Extra::default(),
+            extra: self.recogniser.rehearse(stage)?,
         };
         let inputs = vec![&input; shape.rows];
         let outcome = stage.call(&self.encoder.name, || self.call(&inputs));
@@ -462,9 +510,7 @@ impl<R: Recogniser> Worker for Arc<OfflinePipeline<R>> {
     fn execute(&mut self, batch: Batch) {
         self.encoder.learn();
         for request in batch {
-            let rows = self.rows(request);
-            self.queue.push(rows);
-            self.pump();
+            self.take(request);
         }
     }
 }

@@ -1,16 +1,19 @@
 //! Component `paraformer`: the whole of offline Paraformer, with the encoder called inside the server.
 //!
-//! The ensemble's tensors: `WAV`, `WAV_LENS` in, `TRANSCRIPTS` out.
+//! The ensemble's tensors: `WAV`, `WAV_LENS` in, `TRANSCRIPTS` out. SeACo-Paraformer has `HOTWORDS` besides.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use triton_backend::{Error, ModelContext, Request, info};
+use triton_backend::{Call, Error, ModelContext, Request, info};
 
 use crate::component::Component;
-use crate::pipelines::offline::{OfflinePipeline, Recogniser, max_padding_percent};
+use crate::pipelines::offline::{OfflinePipeline, Prepared, Recogniser, max_padding_percent};
+use crate::pipelines::warmup::Rehearsal;
+use crate::steps::hotwords::{BIAS_EMBED, Bias, Hotwords, List};
 use crate::steps::paraformer_scoring::TokenDecoder;
 use crate::steps::scoring::Decoder;
-use crate::tensors::parameters::{Parameter, Table};
+use crate::tensors::parameters::{Count, Parameter, Table};
 
 /// The parameters of this component alone.
 pub(crate) const PARAMETERS: Table = Table {
@@ -19,6 +22,7 @@ pub(crate) const PARAMETERS: Table = Table {
         &Paraformer::MAX_PADDING_PERCENT,
         &SERVES_SILENCE,
         &ENCODER_TIMES,
+        &MAX_HOTWORDS_SHARED,
     ],
 };
 
@@ -36,6 +40,17 @@ const ENCODER_TIMES: Parameter<bool> = Parameter::new(
 )
 .default(false);
 
+// FunASR's export keeps 51 entries, one of which stands for no hot word.
+const MAX_HOTWORDS_SHARED: Parameter<Count> = Parameter::new(
+    "max_hotwords_shared",
+    "a row with more hot words has a call of the encoder to itself, since of so many the model keeps those that fit a call's first row. See \
+     [Hot words](#hot-words)",
+)
+.default(50);
+
+/// The input with a request's own hot words.
+const INPUT: &str = "HOTWORDS";
+
 /// Loads the component.
 pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
     let serves_silence = SERVES_SILENCE.read(context)?;
@@ -49,10 +64,17 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
             "each row is a call of the encoder of its own, since one without words fails the others of its call"
         }
     );
+    let decoder = TokenDecoder::load(context)?;
+    let hotwords = match Hotwords::wanted(context, INPUT)? {
+        true => Some(Hotwords::load(context, INPUT, &decoder.vocabulary)?),
+        false => None,
+    };
     OfflinePipeline::load(
         context,
         Paraformer {
-            decoder: TokenDecoder::load(context)?,
+            hotwords,
+            classes: Classes::new(MAX_HOTWORDS_SHARED.read(context)?),
+            decoder,
             serves_silence,
             times: ENCODER_TIMES.read(context)?,
         },
@@ -64,16 +86,112 @@ struct Paraformer {
     serves_silence: bool,
     /// The encoder tells when words were said.
     times: bool,
+    /// Of a SeACo-Paraformer.
+    hotwords: Option<Arc<Hotwords>>,
+    classes: Classes,
+}
+
+/// What a row listens for.
+#[derive(Clone, Default)]
+enum Listens {
+    /// The encoder knows no hot words.
+    #[default]
+    Not,
+    /// For these words, of which the embeddings are to be found.
+    For(List),
+    As(Bias),
+}
+
+/// Which rows may share a call.
+struct Classes {
+    /// The most words of rows that share one.
+    most_shared: usize,
+    /// Rows with more, so far.
+    alone: AtomicUsize,
+}
+
+impl Classes {
+    fn new(most_hotwords: usize) -> Self {
+        Self {
+            // One more: that which stands for no hot word.
+            most_shared: most_hotwords.saturating_add(1),
+            alone: AtomicUsize::new(0),
+        }
+    }
+
+    /// The class of a row that listens for so many words: rows of equally many are of one class, as far as they may share a call.
+    fn of(&self, words: usize) -> usize {
+        match words <= self.most_shared {
+            true => words,
+            false => {
+                let before = self.alone.fetch_add(1, Ordering::Relaxed);
+                self.most_shared.wrapping_add(1).wrapping_add(before)
+            }
+        }
+    }
 }
 
 impl Recogniser for Paraformer {
     type Decoder = TokenDecoder;
-    type Extra = ();
+    type Extra = Listens;
     /// The predictor's convolution sees what lies behind a row's end, which can change its last token.
     const MAX_PADDING_PERCENT: Parameter<f64> = max_padding_percent(0.0);
 
-    fn extras(&self, _: &Request, rows: usize) -> Result<Vec<()>, Error> {
-        Ok(vec![(); rows])
+    fn extras(&self, request: &Request, rows: usize) -> Result<Vec<Listens>, Error> {
+        match &self.hotwords {
+            Some(hotwords) => {
+                let lists = hotwords.lists(request, rows)?;
+                Ok(lists.into_iter().map(Listens::For).collect())
+            }
+            None => Ok(vec![Listens::Not; rows]),
+        }
+    }
+
+    fn prepare(&self, extras: Vec<Listens>, done: Prepared<Listens>) {
+        let Some(hotwords) = &self.hotwords else {
+            return done(Ok(extras));
+        };
+        let list = |extra| match extra {
+            Listens::For(list) => Some(list),
+            _ => None,
+        };
+        let lists = extras.into_iter().filter_map(list).collect();
+        hotwords.embed(lists, move |biases| {
+            done(biases.map(|biases| biases.into_iter().map(Listens::As).collect()));
+        });
+    }
+
+    fn helpers(&self) -> Vec<&str> {
+        let hotwords = self.hotwords.iter();
+        hotwords.map(|hotwords| hotwords.model()).collect()
+    }
+
+    fn rehearse(&self, stage: &Rehearsal) -> Result<Listens, Error> {
+        let Some(hotwords) = &self.hotwords else {
+            return Ok(Listens::Not);
+        };
+        let bias = hotwords.rehearse(|call| stage.call(hotwords.model(), call))?;
+        Ok(Listens::As(bias))
+    }
+
+    fn class(&self, extra: &Listens) -> usize {
+        match extra {
+            Listens::As(bias) => self.classes.of(bias.words()),
+            _ => 0,
+        }
+    }
+
+    fn complete(&self, call: Call, extras: &[Listens]) -> Result<Call, Error> {
+        if self.hotwords.is_none() {
+            return Ok(call);
+        }
+        let bias = |extra: &Listens| match extra {
+            Listens::As(bias) => bias.clone(),
+            _ => Bias::default(),
+        };
+        let biases: Vec<Bias> = extras.iter().map(bias).collect();
+        let (values, shape) = Bias::tensor(&biases)?;
+        Ok(call.input(BIAS_EMBED, &shape, values))
     }
 
     fn decoder(&self) -> &TokenDecoder {
@@ -92,8 +210,39 @@ impl Recogniser for Paraformer {
         !self.serves_silence
     }
 
-    /// ONNX Runtime refuses to decode no tokens: that is how an encoder as it was exported says that it heard nothing.
     fn means_silence(&self, error: &Error) -> bool {
-        !self.serves_silence && error.to_string().contains("Invalid input shape: {0}")
+        !self.serves_silence && tells_of_no_tokens(&error.to_string())
+    }
+}
+
+/// ONNX Runtime refuses to decode no tokens: that is how an encoder as it was exported says that it heard nothing. SeACo-Paraformer's stumbles
+/// already where it collects them.
+fn tells_of_no_tokens(message: &str) -> bool {
+    ["Invalid input shape: {0}", "Input shape:{0,"]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_encoders_say_of_no_tokens_is_known() {
+        let conv = "onnx runtime error 2: Non-zero status code returned while running Conv node. Status Message: Invalid input shape: {0}";
+        let reshape = "Non-zero status code returned while running Reshape node. Name:'Reshape_1459' Status Message: \
+                       input_shape_size == requested_shape_size was false. The input tensor cannot be reshaped to the requested shape. \
+                       Input shape:{0,128}, requested shape:{1,128,128}";
+        assert!(tells_of_no_tokens(conv) && tells_of_no_tokens(reshape));
+        assert!(!tells_of_no_tokens(&reshape.replace("{0,", "{10,")));
+        assert!(!tells_of_no_tokens("Invalid input shape: {10}"));
+    }
+
+    #[test]
+    fn rows_of_equally_many_words_share_calls_up_to_a_number() {
+        let classes = Classes::new(50);
+        assert_eq!([1, 2, 2, 51].map(|words| classes.of(words)), [1, 2, 2, 51]);
+        let (first, second) = (classes.of(52), classes.of(52));
+        assert!(first != second && first.min(second) > 51);
     }
 }

@@ -61,11 +61,12 @@ impl Recogniser for SenseVoice {
             .collect())
     }
 
-    fn complete(&self, call: Call, prompts: &[Prompt]) -> Call {
+    fn complete(&self, call: Call, prompts: &[Prompt]) -> Result<Call, Error> {
         let shape = [dim(prompts.len()), 1];
         let ids = |id: fn(&Prompt) -> i32| prompts.iter().map(id).collect::<Vec<i32>>();
-        call.input("language", &shape, ids(|prompt| prompt.language))
-            .input("textnorm", &shape, ids(|prompt| prompt.text_norm))
+        Ok(call
+            .input("language", &shape, ids(|prompt| prompt.language))
+            .input("textnorm", &shape, ids(|prompt| prompt.text_norm)))
     }
 
     fn decoder(&self) -> &CtcDecoder {

@@ -1,7 +1,9 @@
 //! What a config refers to: files, the steps of an ensemble, the models that a pipeline calls.
 
+use std::fs;
 use std::path::PathBuf;
 
+use asr_decode::hotwords::read_list;
 use asr_decode::sentencepiece::Tokenizer;
 use asr_decode::vocabulary::Vocabulary;
 use onnx_file::TOKEN_IDS;
@@ -12,7 +14,7 @@ use super::model::{Config, Model};
 use super::pbtxt::Message;
 
 /// The parameters that name files, and what reads them.
-const FILES: [(&str, Reader); 4] = [
+const FILES: [(&str, Reader); 6] = [
     ("cmvn_path", |path| {
         Cmvn::read(path)
             .map(drop)
@@ -33,6 +35,14 @@ const FILES: [(&str, Reader); 4] = [
         Vocabulary::from_file(path)
             .map(drop)
             .map_err(|error| error.to_string())
+    }),
+    ("seg_dict", |path| {
+        fs::read_to_string(path)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }),
+    ("hotwords_file", |path| {
+        read_list(path).map(drop).map_err(|error| error.to_string())
     }),
 ];
 
@@ -76,14 +86,16 @@ fn ensemble(models: &[Model], config: &Config, message: &Message) -> Vec<Finding
 
 fn callees(models: &[Model], config: &Config, message: &Message) -> Vec<Finding> {
     let called: &[&str] = match message.component() {
+        Some("paraformer") if has_hotwords(message) => &["encoder", "hotword_encoder"],
         Some("sensevoice" | "paraformer") => &["encoder"],
         Some("streaming_paraformer") => &["encoder", "decoder"],
         Some("cif_search") => &["decoder"],
+        Some("hotword_embedding") => &["hotword_encoder"],
         _ => &[],
     };
     called
         .iter()
-        .map(|&key| (key, message.parameter(key).unwrap_or(key)))
+        .map(|&key| (key, given(message, key).unwrap_or(key)))
         .filter(|(_, name)| !exists(models, name))
         .map(|(key, name)| {
             Finding::error(
@@ -93,6 +105,18 @@ fn callees(models: &[Model], config: &Config, message: &Message) -> Vec<Finding>
             )
         })
         .collect()
+}
+
+/// Whether a Paraformer takes hot words.
+fn has_hotwords(message: &Message) -> bool {
+    let mut inputs = message.messages("input");
+    inputs.any(|input| input.text("name") == "HOTWORDS")
+        || given(message, "hotword_encoder").is_some()
+}
+
+/// A parameter's value; an empty one is none.
+fn given<'m>(message: &'m Message, key: &str) -> Option<&'m str> {
+    message.parameter(key).filter(|value| !value.is_empty())
 }
 
 /// A caller that asks for another form than the called model has: ids, or scores as exported.
@@ -130,7 +154,7 @@ fn forms(models: &[Model], config: &Config, message: &Message) -> Option<Finding
 fn files(model: &Model, config: &Config, message: &Message) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (key, read) in FILES {
-        let Some(named) = message.parameter(key) else {
+        let Some(named) = given(message, key) else {
             continue;
         };
         let found = places(model, named)

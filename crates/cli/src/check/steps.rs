@@ -43,6 +43,15 @@ const STEPS: &[Step] = &[
         streams: false,
     },
     Step {
+        component: "hotword_embedding",
+        inputs: &["wav_lens"],
+        optional: &["hotwords"],
+        or_inputs: &[],
+        outputs: &["bias_embed"],
+        required: &["vocabulary"],
+        streams: false,
+    },
+    Step {
         component: "lfr_cmvn_pe",
         inputs: &["chunk_xs"],
         optional: &[],

@@ -381,3 +381,57 @@ fn another_job_than_its_tensors_is_told() {
         && what
             == "it has the tensors of the component ctc_scoring, but says 'paraformer_scoring'"));
 }
+
+#[test]
+fn a_repository_with_hot_words_fits_and_tells_what_lacks() {
+    let (directory, mut options) = crate::repo::seaco_tests::export();
+    repo::assemble(Kind::Paraformer, &options).unwrap();
+    let told = |repository: &Path| -> Vec<String> {
+        let found = findings(&model::read(repository).unwrap());
+        found
+            .into_iter()
+            .map(|finding| format!("{}: {}", finding.place, finding.what))
+            .collect()
+    };
+    assert_eq!(told(&options.common.to), [""; 0]);
+    // Under the names of a common repository, too.
+    let common = directory.path().join("common");
+    repo::assemble_all(&AllOptions {
+        from: vec![(Kind::Paraformer, options.from.clone())],
+        common: Common::new(common.clone()),
+    })
+    .unwrap();
+    assert_eq!(told(&common), [""; 0]);
+    fs::remove_dir_all(common.join("paraformer_hotword_encoder")).unwrap();
+    let called =
+        "it calls the model 'paraformer_hotword_encoder', which this repository does not have";
+    assert_eq!(
+        told(&common),
+        [
+            "infer_pipeline/configs/pipeline.pbtxt",
+            "paraformer_hotword_embedding/config.pbtxt"
+        ]
+        .map(|place| format!("{place}: {called}"))
+    );
+    options.common.force = true;
+    repo::assemble(Kind::Paraformer, &options).unwrap();
+    fs::remove_file(options.common.to.join("hotword_embedding/seg_dict")).unwrap();
+    edit(
+        &options.common.to,
+        "hotword_embedding/config.pbtxt",
+        "\"vocabulary\"",
+        "\"vocabularies\"",
+    );
+    let found = told(&options.common.to);
+    for expected in [
+        "hotword_embedding/config.pbtxt: the component hotword_embedding needs the parameter vocabulary",
+        "hotword_embedding/config.pbtxt: parameter seg_dict: there is no file 'seg_dict'",
+        "infer_pipeline/configs/pipeline.pbtxt: parameter seg_dict: there is no file 'hotword_embedding/seg_dict'",
+    ] {
+        assert!(
+            found.iter().any(|told| told == expected),
+            "{expected}\n{found:#?}"
+        );
+    }
+    assert_eq!(found.len(), 3, "{found:#?}");
+}

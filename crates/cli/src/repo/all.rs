@@ -48,7 +48,7 @@ pub fn assemble(options: &Options) -> Result<String> {
     let part = |name: &str| {
         let mut models = Kind::ALL
             .into_iter()
-            .flat_map(|kind| kind.models().iter().map(move |model| named(kind, model)));
+            .flat_map(|kind| kind.models().map(move |model| named(kind, model)));
         models.any(|model| model == name)
     };
     let Common { to, force, .. } = &options.common;
@@ -56,7 +56,7 @@ pub fn assemble(options: &Options) -> Result<String> {
     make(to, |partial| {
         assemblies.iter().try_for_each(|(kind, assembly)| {
             let name = |model: &str| named(*kind, model);
-            assembly.write(*kind, name, partial, options.common.large())
+            assembly.write(name, partial, options.common.large())
         })
     })?;
     for (_, assembly) in &assemblies {
@@ -76,7 +76,7 @@ fn named(kind: Kind, model: &str) -> String {
         Kind::Paraformer => "paraformer",
         Kind::ParaformerOnline => "online",
     };
-    if kind.models().first() == Some(&model) {
+    if kind.models().next() == Some(model) {
         model.to_owned()
     } else {
         format!("{prefix}_{model}")
@@ -85,7 +85,7 @@ fn named(kind: Kind, model: &str) -> String {
 
 /// The same with the models' new names, wherever a configuration or a file's place has the old ones.
 fn renamed(mut assembly: Assembly, kind: Kind) -> Assembly {
-    for model in kind.models() {
+    for model in assembly.template.models() {
         let new = named(kind, model);
         // Its own name, a step's, and a path into its directory. A component may have the name of a model.
         for (before, after) in [
@@ -97,7 +97,7 @@ fn renamed(mut assembly: Assembly, kind: Kind) -> Assembly {
             assembly.replacements.push((written(model), written(&new)));
         }
     }
-    for callee in ["encoder", "decoder"] {
+    for callee in ["encoder", "decoder", "hotword_encoder"] {
         let written = |name: &str| format!("string_value: \"{name}\"");
         let new = written(&named(kind, callee));
         assembly.replacements.push((written(callee), new));

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use onnx_file::{Edit, Interface};
 
-use super::kind::Kind;
 use super::options::Large;
-use super::{dims, place, templates};
+use super::templates::{self, Template};
+use super::{dims, place};
 
 /// What becomes of an export whose pieces are there and fit each other.
 #[derive(Debug)]
 pub(super) struct Assembly {
+    /// The configurations that it is made from.
+    pub(super) template: Template,
     /// Parts of the template's configurations, and what stands in their place.
     pub(super) replacements: Vec<(String, String)>,
     /// The export's files, and where in the repository they go.
@@ -32,15 +34,14 @@ impl Assembly {
     /// Writes the template's configurations and the export's files to `target`; `name` is what a model is called there.
     pub(super) fn write(
         &self,
-        kind: Kind,
         name: impl Fn(&str) -> String,
         target: &Path,
         large: Large,
     ) -> Result<()> {
-        for model in kind.models() {
+        for model in self.template.models() {
             let named = target.join(name(model));
             fs::create_dir_all(named.join("1"))?;
-            for (config, text) in templates::configs(kind, model) {
+            for (config, text) in templates::configs(self.template, model) {
                 let text = self
                     .replacements
                     .iter()

@@ -47,17 +47,18 @@ fn declared<'a>(text: &'a str, interface: &'a Interface) -> Vec<Declared<'a>> {
 
 const DIMS: &str = "dims: [";
 
-/// The file's dimensions without that of the batch, as a configuration has them.
-fn of_file(tensor: &Tensor) -> Option<Vec<i64>> {
+/// The file's dimensions as a configuration has them: without that of the batch, if the server batches.
+fn of_file(text: &str, tensor: &Tensor) -> Option<Vec<i64>> {
     let mut dims = tensor.config_dims()?;
-    (!dims.is_empty()).then(|| dims.split_off(1))
+    let batches = !text.contains("\nmax_batch_size: 0\n");
+    (!dims.is_empty()).then(|| dims.split_off(usize::from(batches)))
 }
 
 /// The configuration with all dimensions of the file's inputs and outputs as the file has them.
 pub(super) fn write(text: &str, interface: &Interface) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     for declared in declared(text, interface) {
-        let dims = of_file(declared.tensor).filter(|_| !declared.reshaped);
+        let dims = of_file(text, declared.tensor).filter(|_| !declared.reshaped);
         if let (Some(line), Some(dims)) = (lines.get_mut(declared.line), dims) {
             let indent = line.len() - line.trim_start().len();
             let dims: Vec<_> = dims.iter().map(i64::to_string).collect();
@@ -79,7 +80,7 @@ pub(super) struct Refused {
 /// What the official backend would refuse in a configuration.
 pub(super) fn check(text: &str, interface: &Interface) -> Vec<Refused> {
     let refused = |declared: Declared| {
-        let file = of_file(declared.tensor)?;
+        let file = of_file(text, declared.tensor)?;
         let given: Vec<_> = declared
             .dims
             .split(',')

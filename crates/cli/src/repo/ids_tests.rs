@@ -89,6 +89,7 @@ fn the_templates_have_what_is_replaced_for_ids() {
         let without = plan(kind, &options).unwrap().replacements;
         let mut more = 0;
         let texts: String = kind
+            .template()
             .models()
             .iter()
             .map(|model| config(&template(kind), model))

@@ -72,6 +72,20 @@ pub(super) const PARAFORMER: Interface = Interface {
     caches: false,
 };
 
+/// Paraformer with hot words.
+pub(super) const SEACO: Interface = Interface {
+    owner: "SeACo-Paraformer",
+    inputs: &[
+        values("speech"),
+        number("speech_lengths"),
+        values(BIAS_EMBED),
+    ],
+    ..PARAFORMER
+};
+
+/// The input of a Paraformer for hot words.
+pub(super) const BIAS_EMBED: &str = "bias_embed";
+
 /// The encoder of Paraformer for streams.
 pub(super) const STREAMING_ENCODER: Interface = Interface {
     owner: "the streaming encoder",

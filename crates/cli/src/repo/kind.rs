@@ -1,5 +1,7 @@
 //! The kinds of models.
 
+use super::templates::Template;
+
 /// A kind of model, each with its repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
@@ -24,28 +26,19 @@ impl Kind {
         }
     }
 
-    /// The project's directory with the repository's configurations.
-    pub(super) fn template(self) -> &'static str {
+    /// The configurations that its repositories are made from, unless an export asks for others.
+    pub(super) fn template(self) -> Template {
         match self {
-            Self::Sensevoice => "model_repo_sense_voice_small",
-            Self::Paraformer => "model_repo_paraformer_large_offline",
-            Self::ParaformerOnline => "model_repo_paraformer_large_online",
+            Self::Sensevoice => Template::Sensevoice,
+            Self::Paraformer => Template::Paraformer,
+            Self::ParaformerOnline => Template::ParaformerOnline,
         }
     }
 
-    /// The repository's models.
-    pub(super) fn models(self) -> &'static [&'static str] {
-        match self {
-            Self::Sensevoice => &["sensevoice", "feature_extractor", "encoder", "scoring"],
-            Self::Paraformer => &["infer_pipeline", "feature_extractor", "encoder", "scoring"],
-            Self::ParaformerOnline => &[
-                "streaming_paraformer",
-                "feature_extractor",
-                "lfr_cmvn_pe",
-                "encoder",
-                "cif_search",
-                "decoder",
-            ],
-        }
+    /// The models that a repository of it may have.
+    pub(super) fn models(self) -> impl Iterator<Item = &'static str> {
+        let seaco = (self == Self::Paraformer).then_some(Template::Seaco);
+        let templates = std::iter::once(self.template()).chain(seaco);
+        templates.flat_map(|template| template.models()).copied()
     }
 }

@@ -15,6 +15,7 @@ mod paraformer;
 mod paraformer_online;
 mod place;
 mod plan;
+mod seaco;
 mod search;
 mod sensevoice;
 mod target;
@@ -35,7 +36,8 @@ use crate::console;
 pub enum Task {
     /// SenseVoice, from a directory with model.onnx, am.mvn, config.yaml and a .bpe.model
     Sensevoice(Options),
-    /// Paraformer for whole recordings, from a directory with model.onnx, am.mvn, config.yaml and tokens.json
+    /// Paraformer for whole recordings, from a directory with model.onnx, am.mvn, config.yaml and tokens.json; with model_eb.onnx and perhaps
+    /// seg_dict it knows hot words
     Paraformer(Options),
     /// Paraformer for streams, from a directory with model.onnx, decoder.onnx, am.mvn, config.yaml and tokens.json
     ParaformerOnline(Options),
@@ -66,11 +68,11 @@ pub fn repo(task: &Task) -> Result<()> {
 /// Checks the export and assembles the repository; returns what it holds in a few words.
 pub fn assemble(kind: Kind, options: &Options) -> Result<String> {
     let assembly = plan(kind, options)?;
-    let part = |name: &str| kind.models().contains(&name);
+    let part = |name: &str| kind.models().any(|model| model == name);
     let Common { to, force, .. } = &options.common;
     check_target(kind.name(), part, to, *force)?;
     make(to, |partial| {
-        assembly.write(kind, str::to_owned, partial, options.common.large())
+        assembly.write(str::to_owned, partial, options.common.large())
     })?;
     assembly.notes.iter().for_each(console::warn);
     Ok(assembly.facts)
@@ -80,5 +82,7 @@ pub fn assemble(kind: Kind, options: &Options) -> Result<String> {
 mod ids_tests;
 #[cfg(test)]
 mod outputs_tests;
+#[cfg(test)]
+pub(crate) mod seaco_tests;
 #[cfg(test)]
 mod tests;

@@ -7,11 +7,13 @@ use super::assembly::{Assembly, feature_dims, parameter};
 use super::check::{self, Scores};
 use super::graph;
 use super::ids::{self, Written};
-use super::interface::{self, PARAFORMER};
+use super::interface::{self, PARAFORMER, SEACO};
 use super::kind::Kind;
 use super::options::Options;
 use super::outputs::{Listed, Tells};
+use super::seaco::{self, HotwordPieces};
 use super::search::{Piece, Search};
+use super::templates::Template;
 use super::times;
 
 /// What the template says of scores.
@@ -28,10 +30,18 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
     let cmvn = search.cmvn();
     let config = search.config();
     let vocabulary = search.vocabulary();
+    let hotwords = onnx
+        .as_ref()
+        .filter(|onnx| seaco::has_hotwords(onnx))
+        .map(|onnx| HotwordPieces::find(&mut search, onnx, vocabulary.as_ref()));
 
     search.tell(check::cmvn(cmvn.as_ref(), config.as_ref()));
     if let Some(onnx) = &onnx {
-        search.tell(interface::check(onnx, &PARAFORMER));
+        let expected = match hotwords {
+            Some(_) => &SEACO,
+            None => &PARAFORMER,
+        };
+        search.tell(interface::check(onnx, expected));
         search.tell(check::weights(onnx));
         search.tell(check::speech(onnx, config.as_ref()));
         search.tell(
@@ -40,6 +50,8 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
                 .and_then(|vocabulary| check::scores(onnx, &scores_of(vocabulary))),
         );
     }
+    // What lacks of the hot words' pieces is among the problems.
+    let hotwords = hotwords.flatten();
     let (((onnx, cmvn), config), vocabulary) =
         search.verdict(onnx.zip(cmvn).zip(config).zip(vocabulary))?;
 
@@ -84,7 +96,8 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
     } else {
         "false"
     };
-    Ok(Assembly {
+    let assembly = Assembly {
+        template: Template::Paraformer,
         replacements: [
             feature_dims(feature_dim),
             parameter("encoder_serves_silence", "false", serves),
@@ -100,6 +113,10 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         notes: guarded.note.into_iter().chain(handed.note).collect(),
         interfaces: vec![("encoder", handed.interface)],
         facts,
+    };
+    Ok(match hotwords {
+        Some(hotwords) => hotwords.complete(assembly),
+        None => assembly,
     })
 }
 

@@ -13,6 +13,7 @@ use super::options::Options;
 use super::outputs::{Listed, Tells};
 use super::paraformer::{scores_of, vocabulary_names};
 use super::search::{ModelConfig, Piece, Search};
+use super::templates::Template;
 
 /// What the template says of the decoder's scores.
 const SCORES: Written = Written {
@@ -108,6 +109,7 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         false => Vec::new(),
     };
     Ok(Assembly {
+        template: Template::ParaformerOnline,
         replacements: [
             feature_dims(feature_dim),
             window_dims(window, frontend.num_mel_bins),

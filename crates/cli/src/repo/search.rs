@@ -107,7 +107,7 @@ impl<'a> Search<'a> {
         } else if self.has("model.pt") {
             format!(
                 "; model.pt is there: export it with FunASR (see {}/README.md)",
-                self.kind.template()
+                self.kind.template().directory()
             )
         } else {
             String::new()
@@ -170,6 +170,15 @@ impl<'a> Search<'a> {
                 content,
             }),
         }
+    }
+
+    /// The file of that name, which an export need not have, read as `read` does.
+    pub(super) fn optional<T, E: Display>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Path) -> Result<T, E>,
+    ) -> Option<Piece<T>> {
+        self.has(name).then(|| self.piece(name, "", read))?
     }
 
     /// The file of that name; `hint` says more if it is not there.

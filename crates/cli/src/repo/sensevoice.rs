@@ -11,6 +11,7 @@ use super::kind::Kind;
 use super::options::Options;
 use super::outputs::{Listed, Tells};
 use super::search::Search;
+use super::templates::Template;
 
 /// The name the template's configuration gives the tokenizer.
 pub(super) const TOKENIZER: &str = "chn_jpn_yue_eng_ko_spectok.bpe.model";
@@ -88,6 +89,7 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         )),
     }
     Ok(Assembly {
+        template: Template::Sensevoice,
         replacements,
         files,
         edits: handed

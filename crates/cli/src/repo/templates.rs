@@ -4,23 +4,69 @@ use std::path::Path;
 
 use include_dir::{Dir, include_dir};
 
-use super::kind::Kind;
-
 static SENSEVOICE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../model_repo_sense_voice_small");
 static PARAFORMER: Dir<'_> =
     include_dir!("$CARGO_MANIFEST_DIR/../../model_repo_paraformer_large_offline");
 static PARAFORMER_ONLINE: Dir<'_> =
     include_dir!("$CARGO_MANIFEST_DIR/../../model_repo_paraformer_large_online");
+static SEACO: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../model_repo_seaco_paraformer");
 
-/// The configurations of a model of `kind`: their places in the model's directory, config.pbtxt first, and their texts.
+/// A repository of configurations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Template {
+    Sensevoice,
+    Paraformer,
+    ParaformerOnline,
+    /// A Paraformer with hot words.
+    Seaco,
+}
+
+impl Template {
+    /// The project's directory with it.
+    pub(super) fn directory(self) -> &'static str {
+        match self {
+            Self::Sensevoice => "model_repo_sense_voice_small",
+            Self::Paraformer => "model_repo_paraformer_large_offline",
+            Self::ParaformerOnline => "model_repo_paraformer_large_online",
+            Self::Seaco => "model_repo_seaco_paraformer",
+        }
+    }
+
+    /// Its models; the first is the one that clients call.
+    pub(super) fn models(self) -> &'static [&'static str] {
+        match self {
+            Self::Sensevoice => &["sensevoice", "feature_extractor", "encoder", "scoring"],
+            Self::Paraformer => &["infer_pipeline", "feature_extractor", "encoder", "scoring"],
+            Self::ParaformerOnline => &[
+                "streaming_paraformer",
+                "feature_extractor",
+                "lfr_cmvn_pe",
+                "encoder",
+                "cif_search",
+                "decoder",
+            ],
+            Self::Seaco => &[
+                "infer_pipeline",
+                "feature_extractor",
+                "encoder",
+                "scoring",
+                "hotword_embedding",
+                "hotword_encoder",
+            ],
+        }
+    }
+}
+
+/// The configurations of a model of `template`: their places in the model's directory, config.pbtxt first, and their texts.
 pub(super) fn configs(
-    kind: Kind,
+    template: Template,
     model: &str,
 ) -> impl Iterator<Item = (&'static Path, &'static str)> {
-    let repository = match kind {
-        Kind::Sensevoice => &SENSEVOICE,
-        Kind::Paraformer => &PARAFORMER,
-        Kind::ParaformerOnline => &PARAFORMER_ONLINE,
+    let repository = match template {
+        Template::Sensevoice => &SENSEVOICE,
+        Template::Paraformer => &PARAFORMER,
+        Template::ParaformerOnline => &PARAFORMER_ONLINE,
+        Template::Seaco => &SEACO,
     };
     let model = repository.get_dir(model);
     let own = model.into_iter().flat_map(Dir::files);

@@ -82,12 +82,12 @@ pub(super) fn config(repository: &Path, model: &str) -> String {
 }
 
 pub(super) fn template(kind: Kind) -> PathBuf {
-    project().join(kind.template())
+    project().join(kind.template().directory())
 }
 
 /// The repository's configurations are the template's, but for those of the models named.
 pub(super) fn assert_configs_of_template(kind: Kind, options: &Options, but: &[&str]) {
-    for model in kind.models() {
+    for model in kind.template().models() {
         assert!(options.common.to.join(model).join("1").is_dir());
         let (ours, theirs) = (
             config(&options.common.to, model),
@@ -97,7 +97,7 @@ pub(super) fn assert_configs_of_template(kind: Kind, options: &Options, but: &[&
     }
     assert_eq!(
         fs::read_dir(&options.common.to).unwrap().count(),
-        kind.models().len()
+        kind.template().models().len()
     );
     assert_eq!(
         fs::read_dir(options.common.to.parent().unwrap())
@@ -428,7 +428,7 @@ fn callees_of_pipelines_have_no_batcher() {
     for kind in Kind::ALL {
         for model in ["encoder", "decoder"]
             .iter()
-            .filter(|model| kind.models().contains(model))
+            .filter(|model| kind.template().models().contains(model))
         {
             let path = template(kind).join(model).join("configs/pipeline.pbtxt");
             let text = fs::read_to_string(path).unwrap();
@@ -442,7 +442,7 @@ fn what_runs_onnx_gives_memory_back() {
     for kind in Kind::ALL {
         for model in ["encoder", "decoder"]
             .iter()
-            .filter(|model| kind.models().contains(model))
+            .filter(|model| kind.template().models().contains(model))
         {
             for config in configs(&template(kind).join(model)).unwrap() {
                 let text = fs::read_to_string(template(kind).join(model).join(config)).unwrap();
@@ -455,7 +455,7 @@ fn what_runs_onnx_gives_memory_back() {
 
 /// The template of `kind` has `from` this many times in the configuration of each model.
 fn assert_in_template(kind: Kind, from: &str, counts: &[(&str, usize)]) {
-    for model in kind.models() {
+    for model in kind.template().models() {
         let expected = counts
             .iter()
             .find(|(name, _)| name == model)
@@ -533,7 +533,7 @@ fn without_tokens_json_the_vocabulary_is_that_of_the_config() {
             |name: &str| format!("key: \"vocabulary\"\n    value: {{ string_value: \"{name}\" }}");
         let own = config(&options.common.to, model);
         assert!(own.contains(&vocabulary("config.yaml")), "{own}");
-        let pipeline = config(&options.common.to, kind.models()[0]);
+        let pipeline = config(&options.common.to, kind.template().models()[0]);
         assert!(pipeline.contains(&vocabulary(&place)), "{pipeline}");
     }
 }
