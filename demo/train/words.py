@@ -18,9 +18,9 @@ CHINESE = {
 }  # fmt: skip
 
 ENGLISH = (
-    "apple banana blue close computer doctor eight five four friend good green hello house left morning music night nine no "
-    "one open phone please red right school seven six start stop thank three today tomorrow two water weather world yes you "
-    "zero"
+    "apple banana blue close computer doctor eight five four friend good green hello house left morning music night nine "
+    "no one open phone please red right school seven six start stop thank three today tomorrow two water weather world yes "
+    "you zero"
 ).split()
 
 # A word that a model writes only when it is given as a hotword, and the word that it sounds exactly like: a town, "First
