@@ -386,7 +386,10 @@ fn another_job_than_its_tensors_is_told() {
 fn a_batcher_that_runs_in_circles_is_told() {
     let encoder = "sensevoice_encoder/config.pbtxt";
     let calm = "preferred_batch_size: [ 1 ]\n  max_queue_delay_microseconds: 1";
-    for busy in ["", "preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 500"] {
+    for busy in [
+        "",
+        "preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 500",
+    ] {
         let (level, place, what) = one(|repository| edit(repository, encoder, calm, busy));
         assert_eq!((level, place.as_str()), (Level::Advice, encoder));
         assert_eq!(
@@ -395,7 +398,10 @@ fn a_batcher_that_runs_in_circles_is_told() {
         );
     }
     let bounded = "default_queue_policy { max_queue_size: 64 }";
-    assert_eq!(changed(|repository| edit(repository, encoder, calm, bounded)), []);
+    assert_eq!(
+        changed(|repository| edit(repository, encoder, calm, bounded)),
+        []
+    );
     let ragged = "name: \"speech\"\n    allow_ragged_batch: true";
     let together = |repository: &Path| {
         edit(repository, encoder, calm, "");
