@@ -1,6 +1,7 @@
 """FunASR's own classes with seeded random weights, exported by FunASR's own export."""
 
 import contextlib
+import functools
 import importlib
 import importlib.machinery
 import importlib.util
@@ -33,6 +34,7 @@ class _Empty:
         pass
 
 
+@functools.cache
 def import_funasr():
     """FunASR's table of classes, with what these models need in it."""
     sys.meta_path.append(_Empty())
