@@ -75,7 +75,14 @@ def without_parameter(key):
 
 def with_queue_delay(microseconds):
     """An edit: requests wait this long for company, so that batches form."""
-    return replaced("dynamic_batching { }", f"dynamic_batching {{ max_queue_delay_microseconds: {microseconds} }}")
+    batching = re.compile(r"^dynamic_batching \{[^}]*\}", flags=re.MULTILINE)
+
+    def edit(text):
+        after, count = batching.subn(f"dynamic_batching {{ max_queue_delay_microseconds: {microseconds} }}", text)
+        assert count == 1, f"{count} times dynamic_batching in\n{text}"
+        return after
+
+    return edit
 
 
 def chain(*edits):

@@ -11,6 +11,7 @@ mod nightly;
 mod notices;
 pub mod plot;
 pub mod python;
+pub mod real_size;
 mod sanitize;
 mod soak;
 mod test;
@@ -118,6 +119,15 @@ or when file descriptors grow.")]
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Make models of the published sizes with random weights, to measure with
+    #[command(after_help = "\
+Examples:
+  cargo xtask real-size
+  cargo xtask real-size --only sensevoice --precision fp32
+  cargo xtask real-size --python ~/.pyenv/versions/3.10.13/bin/python3.10
+
+It takes some GB of memory and of disk, and a few minutes for each model. What is there already is left as it is.")]
+    RealSize(real_size::RealSize),
     /// Fuzz the readers of files in fuzz/, with cargo-fuzz
     #[command(after_help = "\
 Examples:
@@ -158,6 +168,7 @@ fn run(task: Task) -> Result<()> {
         Task::Notices(options) => notices::notices(&layout, &options),
         Task::Soak(options) => soak::soak(&layout, &options),
         Task::Bench { arguments } => bench(&layout, &arguments),
+        Task::RealSize(options) => real_size::real_size(&layout, &options).map(drop),
         Task::Fuzz(options) => fuzz::fuzz(&layout, &options),
         Task::Sanitize(options) => sanitize::sanitize(&layout, &options),
     }

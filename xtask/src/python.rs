@@ -2,29 +2,53 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::layout::Layout;
 use crate::{console, files, prerequisites, process, wheels};
 
+/// The Python of all that does not say otherwise.
+const PYTHON: &str = "python3";
+
 /// The packages of the tests: a directory for `PYTHONPATH`.
 pub fn packages(layout: &Layout) -> Result<PathBuf> {
-    install(layout, "tests/requirements.txt", "python")
+    prerequisites::check_download()?;
+    install(layout, "tests/requirements.txt", "python", PYTHON, &[])
 }
 
 /// The packages of the benches.
 pub fn bench_packages(layout: &Layout) -> Result<PathBuf> {
-    install(layout, "benches/requirements.txt", "bench-python")
+    prerequisites::check_download()?;
+    install(
+        layout,
+        "benches/requirements.txt",
+        "bench-python",
+        PYTHON,
+        &[],
+    )
+}
+
+/// The packages that make models of the published sizes, for another Python: what is pinned and nothing else, whatever it says it
+/// depends on.
+pub fn real_size_packages(layout: &Layout, python: &str) -> Result<PathBuf> {
+    let (requirements, name) = ("benches/real_size/requirements.txt", "real-size-python");
+    install(layout, requirements, name, python, &["--no-deps"])
 }
 
 /// Installs what a file pins, once per Python version and set of pins.
-fn install(layout: &Layout, requirements: &str, name: &str) -> Result<PathBuf> {
-    prerequisites::check_download()?;
+fn install(
+    layout: &Layout,
+    requirements: &str,
+    name: &str,
+    python: &str,
+    more: &[&str],
+) -> Result<PathBuf> {
     let requirements = layout.project.join(requirements);
     let pins = fs::read_to_string(&requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
-    let version = process::output_of(prerequisites::python().args([
+    let version = process::output_of(Command::new(python).args([
         "-c",
         "import sys; print(f'{sys.implementation.cache_tag}-{sys.platform}')",
     ]))?;
@@ -39,16 +63,13 @@ fn install(layout: &Layout, requirements: &str, name: &str) -> Result<PathBuf> {
         "Fetching",
         format!("the Python packages of {}, once", requirements.display()),
     );
-    let mut pip = prerequisites::pip();
-    pip.args([
-        "install",
-        "--no-warn-script-location",
-        "--require-hashes",
-        "--target",
-    ])
-    .arg(&directory)
-    .arg("--requirement")
-    .arg(&requirements);
+    let mut pip = prerequisites::pip_of(python);
+    pip.args(["install", "--no-warn-script-location", "--require-hashes"])
+        .args(more)
+        .arg("--target")
+        .arg(&directory)
+        .arg("--requirement")
+        .arg(&requirements);
     let status = process::run(wheels::quiet_unless_terminal(&mut pip))?;
     if !status.success() {
         bail!(

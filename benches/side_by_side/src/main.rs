@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arrivals;
+mod bare;
 mod cases;
 mod confidence;
 mod ensembles;
@@ -12,6 +13,7 @@ mod load;
 mod machine;
 mod message;
 mod models;
+mod real_size;
 mod report;
 mod resources;
 mod scaling;
@@ -69,6 +71,9 @@ struct Bench {
     /// A quick run that fails when a ratio fell far below the committed one
     #[arg(long)]
     check: bool,
+    /// Measure models of the published sizes instead, beside ONNX Runtime alone; the first time they are made
+    #[arg(long, conflicts_with_all = ["only", "check"])]
+    real_size: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -77,9 +82,10 @@ Examples:
   cargo xtask bench --only kernels,steps
   cargo xtask bench --quick
   cargo xtask bench --check
+  cargo xtask bench --real-size --quick
 
 A whole run takes up to half an hour on two processors that have nothing else to do. Parts of it and quick ones write their
-document under target/xtask/bench. --check fails when a ratio fell far below the one in benches/ratios.json.";
+document under target/xtask/bench; --real-size writes its own, docs/benchmarks/real_size.md. --check fails when a ratio fell far below the one in benches/ratios.json.";
 
 fn main() -> ExitCode {
     process::main(|| bench(&Layout::find()?, &Bench::parse()))
@@ -158,6 +164,16 @@ impl<'a> Pace<'a> {
         }
     }
 
+    /// Each turn is all recordings once: windows have no meaning.
+    fn of_real_size(quick: bool, bar: &'a ProgressBar) -> Self {
+        let pace = Self::new(quick, bar);
+        Self {
+            rounds: pace.pick(3, 2),
+            concurrencies: pace.pick(&[1, 4, 8, 16][..], &[1, 4, 16][..]),
+            ..pace
+        }
+    }
+
     fn pick<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
     }
@@ -179,6 +195,9 @@ fn bench(layout: &Layout, options: &Bench) -> Result<()> {
         .then(|| guard::read(&layout.project.join(RATIOS)))
         .transpose()?;
     let quick = options.quick || options.check;
+    if options.real_size {
+        return real_size::bench(layout, quick, &command(options));
+    }
     shared::sweep();
     raise_file_limit();
     let tools = Tools::prepare(layout)?;
@@ -238,6 +257,9 @@ fn command(options: &Bench) -> String {
     let mut command = "cargo xtask bench".to_owned();
     if !names.is_empty() {
         command = format!("{command} --only {}", names.join(","));
+    }
+    if options.real_size {
+        command.push_str(" --real-size");
     }
     if options.quick {
         command.push_str(" --quick");

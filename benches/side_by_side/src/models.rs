@@ -156,7 +156,7 @@ fn raw(config: &str) -> String {
     config.replace("string_value: \"false\"", "string_value: \"true\"")
 }
 
-fn renamed(config: &str, name: &str) -> String {
+pub(super) fn renamed(config: &str, name: &str) -> String {
     let lines = config.lines().map(|line| {
         if line.starts_with("name:") {
             format!("name: \"{name}\"")

@@ -62,6 +62,20 @@ impl Tools {
         Ok(tools)
     }
 
+    /// What serves native models, and the Python packages of the tests: ONNX Runtime is among them.
+    pub(super) fn without_python_steps(layout: &Layout) -> Result<Self> {
+        prerequisites::check_server()?;
+        let wheels = Wheels::get(&layout.work)?;
+        Ok(Self {
+            layout: layout.clone(),
+            backends: backends::build(layout, &wheels)?,
+            wheels,
+            packages: python::packages(layout)?,
+            environment: Vec::new(),
+            directory: layout.work_directory("bench")?,
+        })
+    }
+
     /// The programs that time kernels.
     pub(super) fn kernels(&self) -> Result<Programs> {
         console::step("Building", "the programs that time kernels");

@@ -1,5 +1,6 @@
 //! What must be on the machine already, and plain words when it is not.
 
+use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
@@ -20,7 +21,12 @@ pub fn python() -> Command {
 /// pip, which ends with this program and does not tell of newer versions of itself. Of its configuration only what would
 /// forbid a directory of ours is overruled.
 pub fn pip() -> Command {
-    let mut command = process::tied("python3", Signal::SIGTERM);
+    pip_of("python3")
+}
+
+/// The same of another Python.
+pub fn pip_of(python: impl AsRef<OsStr>) -> Command {
+    let mut command = process::tied(python, Signal::SIGTERM);
     command
         .args(["-m", "pip", "--disable-pip-version-check"])
         .env("PIP_ROOT_USER_ACTION", "ignore")

@@ -35,6 +35,7 @@ pub(super) fn of_config(model: &Model, config: &Config, message: &Message) -> Ve
     findings.extend(correlation_id(place, message));
     findings.extend(kinds(place, message));
     findings.extend(warm_up(place, message));
+    findings.extend(circles(place, message));
     findings
 }
 
@@ -108,5 +109,38 @@ fn warm_up(place: &str, message: &Message) -> Option<Finding> {
         "model_warmup cannot work here: the models that this one calls are not ready when it loads, and a warm-up request is \
          of no stream",
         "move model_warmup to the encoder's config; a pipeline has the parameter `warmup`",
+    ))
+}
+
+/// The server's batcher looks again and again at the next request of its queue while that has another shape than the batch which waits
+/// for an instance, unless it takes that batch for full: docs/triton-notes.md. Steps of this project take any shapes together, and have
+/// an advice of their own.
+fn circles(place: &str, message: &Message) -> Option<Finding> {
+    let batching = message.messages("dynamic_batching").last()?;
+    let rows = message.numbers("max_batch_size").last().copied();
+    let largest = batching.numbers("preferred_batch_size").into_iter().max();
+    let queue = batching.messages("default_queue_policy").last();
+    // With any of these the batcher does not fill a batch before an instance is free.
+    let patient = batching.has("priority_levels")
+        || queue.is_some_and(|queue| {
+            ["max_queue_size", "default_timeout_microseconds"]
+                .iter()
+                .any(|limit| queue.has(limit))
+                || queue.text("allow_timeout_override") == "true"
+        });
+    if message.text("backend") == "funasr" || rows <= Some(1) || largest == Some(1) || patient {
+        return None;
+    }
+    let input = message.messages("input").find(|tensor| {
+        tensor.numbers("dims").contains(&-1) && tensor.text("allow_ragged_batch") != "true"
+    })?;
+    Some(Finding::advice(
+        place,
+        format!(
+            "its batcher keeps a core busy while requests with different shapes of '{}' wait",
+            input.text("name")
+        ),
+        "write dynamic_batching { preferred_batch_size: [ 1 ] max_queue_delay_microseconds: 1 }: those of equal shape that wait \
+         still share a batch",
     ))
 }

@@ -435,3 +435,31 @@ fn a_repository_with_hot_words_fits_and_tells_what_lacks() {
     }
     assert_eq!(found.len(), 3, "{found:#?}");
 }
+
+#[test]
+fn a_batcher_that_runs_in_circles_is_told() {
+    let encoder = "sensevoice_encoder/config.pbtxt";
+    let calm = "preferred_batch_size: [ 1 ]\n  max_queue_delay_microseconds: 1";
+    for busy in [
+        "",
+        "preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 500",
+    ] {
+        let (level, place, what) = one(|repository| edit(repository, encoder, calm, busy));
+        assert_eq!((level, place.as_str()), (Level::Advice, encoder));
+        assert_eq!(
+            what,
+            "its batcher keeps a core busy while requests with different shapes of 'speech' wait"
+        );
+    }
+    let bounded = "default_queue_policy { max_queue_size: 64 }";
+    assert_eq!(
+        changed(|repository| edit(repository, encoder, calm, bounded)),
+        []
+    );
+    let ragged = "name: \"speech\"\n    allow_ragged_batch: true";
+    let together = |repository: &Path| {
+        edit(repository, encoder, calm, "");
+        edit(repository, encoder, "name: \"speech\"", ragged);
+    };
+    assert_eq!(changed(together), []);
+}

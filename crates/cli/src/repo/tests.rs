@@ -438,6 +438,19 @@ fn callees_of_pipelines_have_no_batcher() {
 }
 
 #[test]
+fn batchers_of_any_lengths_take_whole_runs_of_equal_ones_and_wait_for_none() {
+    for kind in [Sensevoice, Paraformer] {
+        let text = config(&template(kind), "encoder");
+        assert!(
+            text.contains(
+                "\ndynamic_batching {\n  preferred_batch_size: [ 1 ]\n  max_queue_delay_microseconds: 1\n}\n"
+            ),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn what_runs_onnx_gives_memory_back() {
     for kind in Kind::ALL {
         for model in ["encoder", "decoder"]

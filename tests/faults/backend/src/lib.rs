@@ -12,6 +12,7 @@
 //! | `hold_while` | a file: as long as it is there, requests wait. Each that does has an empty file beside it, `FILE.TARGET.NUMBER` |
 //! | `nan_output` | the first number of this output is NaN |
 //! | `delay_ms` | how long each request waits anyway |
+//! | `execution_ms` | how long each execution keeps its instance, before anything else |
 #![forbid(unsafe_code)]
 // Without the entry points, which a test binary cannot have, nothing uses the model.
 #![cfg_attr(test, allow(dead_code))]
@@ -47,6 +48,7 @@ struct FaultyModel {
     hold_while: Option<PathBuf>,
     nan_output: Option<String>,
     delay: Duration,
+    execution: Duration,
     seen: AtomicU64,
     held: AtomicU64,
     caller: Caller,
@@ -89,6 +91,7 @@ impl Model for FaultyModel {
             hold_while: parameters.text("hold_while").map(PathBuf::from),
             nan_output: parameters.text("nan_output").map(str::to_owned),
             delay: Duration::from_millis(parameters.get("delay_ms")?.unwrap_or(0)),
+            execution: Duration::from_millis(parameters.get("execution_ms")?.unwrap_or(0)),
             seen: AtomicU64::new(0),
             held: AtomicU64::new(0),
             caller: Caller::new(context)?,
@@ -104,6 +107,7 @@ impl Instance for FaultyInstance {
     }
 
     fn execute(&mut self, batch: Batch) {
+        thread::sleep(self.0.execution);
         if self.0.whole_batches {
             let failed = batch
                 .requests()
