@@ -34,6 +34,8 @@ mod state;
 #[allow(missing_docs)]
 pub mod sys;
 
+/// The crate of the types of 16-bit floating point numbers, for those who need no version of their own.
+pub use half;
 /// The crate of the arrays, for those who need no version of their own.
 #[cfg(feature = "ndarray")]
 pub use ndarray;
@@ -52,7 +54,7 @@ pub use error::{Error, ErrorCode};
 pub use excerpt::{excerpt, shape_excerpt};
 pub use guard::guard;
 pub use input::Input;
-pub use memory::{with_room, zeroed};
+pub use memory::{give_back_free_memory, with_room, zeroed};
 pub use parameters::Parameters;
 pub use promise::Promise;
 pub use request::Request;
