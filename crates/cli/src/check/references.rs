@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use asr_decode::sentencepiece::Tokenizer;
 use asr_decode::vocabulary::Vocabulary;
 use onnx_file::TOKEN_IDS;
+use speech_segments::punctuation::{PunctuationOptions, PunctuationVocabulary};
 use wav_frontend::{Cmvn, FrontendOptions, yaml};
 
 use super::finding::Finding;
@@ -12,7 +13,7 @@ use super::model::{Config, Model};
 use super::pbtxt::Message;
 
 /// The parameters that name files, and what reads them.
-const FILES: [(&str, Reader); 4] = [
+const FILES: [(&str, Reader); 6] = [
     ("cmvn_path", |path| {
         Cmvn::read(path)
             .map(drop)
@@ -26,6 +27,16 @@ const FILES: [(&str, Reader); 4] = [
     }),
     ("tokenizer_path", |path| {
         Tokenizer::from_file(path)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }),
+    ("punctuation_config", |path| {
+        PunctuationOptions::read(path)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }),
+    ("punctuation_words", |path| {
+        PunctuationVocabulary::read(path)
             .map(drop)
             .map_err(|error| error.to_string())
     }),
@@ -75,15 +86,17 @@ fn ensemble(models: &[Model], config: &Config, message: &Message) -> Vec<Finding
 }
 
 fn callees(models: &[Model], config: &Config, message: &Message) -> Vec<Finding> {
-    let called: &[&str] = match message.component() {
-        Some("sensevoice" | "paraformer") => &["encoder"],
-        Some("streaming_paraformer") => &["encoder", "decoder"],
-        Some("cif_search") => &["decoder"],
+    // The parameters, and what they are by default.
+    let called: &[(&str, &str)] = match message.component() {
+        Some("sensevoice" | "paraformer" | "vad") => &[("encoder", "encoder")],
+        Some("streaming_paraformer") => &[("encoder", "encoder"), ("decoder", "decoder")],
+        Some("cif_search") => &[("decoder", "decoder")],
+        Some("punctuation") => &[("punctuation_model", "ct_transformer")],
         _ => &[],
     };
     called
         .iter()
-        .map(|&key| (key, message.parameter(key).unwrap_or(key)))
+        .map(|&(key, default)| (key, message.parameter(key).unwrap_or(default)))
         .filter(|(_, name)| !exists(models, name))
         .map(|(key, name)| {
             Finding::error(
