@@ -7,11 +7,17 @@ use asr_decode::hotwords::read_list;
 use asr_decode::sentencepiece::Tokenizer;
 use asr_decode::vocabulary::Vocabulary;
 use onnx_file::TOKEN_IDS;
+use speech_segments::punctuation::{PunctuationOptions, PunctuationVocabulary};
 use wav_frontend::{Cmvn, FrontendOptions, yaml};
 
 use super::finding::Finding;
 use super::model::{Config, Model};
 use super::pbtxt::Message;
+
+/// Parameters that name a model to call, and what they are by default.
+const ENCODER: (&str, &str) = ("encoder", "encoder");
+const DECODER: (&str, &str) = ("decoder", "decoder");
+const HOTWORD_ENCODER: (&str, &str) = ("hotword_encoder", "hotword_encoder");
 
 /// The parameters that name files, and what reads them.
 const FILES: [(&str, Reader); 6] = [
@@ -28,6 +34,16 @@ const FILES: [(&str, Reader); 6] = [
     }),
     ("tokenizer_path", |path| {
         Tokenizer::from_file(path)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }),
+    ("punctuation_config", |path| {
+        PunctuationOptions::read(path)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }),
+    ("punctuation_words", |path| {
+        PunctuationVocabulary::read(path)
             .map(drop)
             .map_err(|error| error.to_string())
     }),
@@ -85,17 +101,18 @@ fn ensemble(models: &[Model], config: &Config, message: &Message) -> Vec<Finding
 }
 
 fn callees(models: &[Model], config: &Config, message: &Message) -> Vec<Finding> {
-    let called: &[&str] = match message.component() {
-        Some("paraformer") if has_hotwords(message) => &["encoder", "hotword_encoder"],
-        Some("sensevoice" | "paraformer") => &["encoder"],
-        Some("streaming_paraformer") => &["encoder", "decoder"],
-        Some("cif_search") => &["decoder"],
-        Some("hotword_embedding") => &["hotword_encoder"],
+    let called: &[(&str, &str)] = match message.component() {
+        Some("paraformer") if has_hotwords(message) => &[ENCODER, HOTWORD_ENCODER],
+        Some("sensevoice" | "paraformer" | "vad") => &[ENCODER],
+        Some("streaming_paraformer") => &[ENCODER, DECODER],
+        Some("cif_search") => &[DECODER],
+        Some("hotword_embedding") => &[HOTWORD_ENCODER],
+        Some("punctuation") => &[("punctuation_model", "ct_transformer")],
         _ => &[],
     };
     called
         .iter()
-        .map(|&key| (key, given(message, key).unwrap_or(key)))
+        .map(|&(key, default)| (key, given(message, key).unwrap_or(default)))
         .filter(|(_, name)| !exists(models, name))
         .map(|(key, name)| {
             Finding::error(
