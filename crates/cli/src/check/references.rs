@@ -20,7 +20,7 @@ const DECODER: (&str, &str) = ("decoder", "decoder");
 const HOTWORD_ENCODER: (&str, &str) = ("hotword_encoder", "hotword_encoder");
 
 /// The parameters that name files, and what reads them.
-const FILES: [(&str, Reader); 6] = [
+const FILES: [(&str, Reader); 8] = [
     ("cmvn_path", |path| {
         Cmvn::read(path)
             .map(drop)
