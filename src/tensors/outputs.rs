@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use triton_backend::{DataType, Error, ModelConfig, Response, TensorConfig};
 
 pub(crate) use self::needs::{Needs, Times};
+use self::padded::Fill;
 pub(crate) use self::told::{StreamText, Told};
 use crate::tensors::layout::{Layout, check_tensor};
 
@@ -99,24 +100,6 @@ pub(crate) struct Output {
     name: &'static str,
     needs: Needs,
     fill: Fill,
-}
-
-/// What is made of a row: the output's type and shape, and its values.
-enum Fill {
-    /// STRING `[1]`
-    Text(for<'a> fn(&'a Told<'_>) -> Cow<'a, str>),
-    /// FP32 `[1]`
-    Number(fn(&Told<'_>) -> f32),
-    /// BOOL `[1]`
-    Flag(fn(&Told<'_>) -> bool),
-    /// INT32 `[1]`
-    Count(fn(&Told<'_>) -> usize),
-    /// STRING `[-1]`
-    Texts(for<'a> fn(&'a Told<'_>) -> Vec<&'a str>),
-    /// INT32 `[-1]`, milliseconds
-    Times(fn(&Told<'_>) -> Vec<i32>),
-    /// FP32 `[-1]`
-    Numbers(fn(&Told<'_>) -> Vec<f32>),
 }
 
 const fn text(name: &'static str, fill: for<'a> fn(&'a Told<'_>) -> Cow<'a, str>) -> Output {

@@ -3,7 +3,7 @@
 use asr_decode::Span;
 use serde_json::{Map, Value, json};
 
-use super::Told;
+use super::told::Told;
 
 /// The document of a row.
 pub(super) fn of(row: &Told<'_>) -> String {

@@ -1,10 +1,29 @@
 //! Values of rows as tensors: rows of different lengths are padded to the longest.
 
+use std::borrow::Cow;
+
 use triton_backend::{DataType, Element, Error, Response};
 
-use super::Fill;
 use super::told::{NO_TIME, Told};
 use crate::tensors::layout::Layout;
+
+/// What is made of a row: the output's type and shape, and its values.
+pub(super) enum Fill {
+    /// STRING `[1]`
+    Text(for<'a> fn(&'a Told<'_>) -> Cow<'a, str>),
+    /// FP32 `[1]`
+    Number(fn(&Told<'_>) -> f32),
+    /// BOOL `[1]`
+    Flag(fn(&Told<'_>) -> bool),
+    /// INT32 `[1]`
+    Count(fn(&Told<'_>) -> usize),
+    /// STRING `[-1]`
+    Texts(for<'a> fn(&'a Told<'_>) -> Vec<&'a str>),
+    /// INT32 `[-1]`, milliseconds
+    Times(fn(&Told<'_>) -> Vec<i32>),
+    /// FP32 `[-1]`
+    Numbers(fn(&Told<'_>) -> Vec<f32>),
+}
 
 /// Writes an output of all rows.
 pub(super) fn write(

@@ -2,7 +2,7 @@
 
 use asr_decode::{Span, StreamWords, Token, Transcript, Word};
 
-use super::Needs;
+use super::needs::Needs;
 
 /// What stands for a time that is not known, and behind the last token of a row with fewer than the longest.
 pub(super) const NO_TIME: i32 = -1;
