@@ -34,3 +34,12 @@ def told(client, model, words, **options):
     except InferenceServerException as error:
         return error.status(), error.message()
     raise AssertionError(f"it was answered: {texts}")
+
+
+def heard(client, samples, words, protocol):
+    """The text of a recording, without spaces; `words` are its hot words, or None."""
+    tensors = {"WAV": samples[np.newaxis], "WAV_LENS": np.int32([[len(samples)]])}
+    if words is not None:
+        tensors["HOTWORDS"] = np.array([words], dtype=object)
+    (text,) = client.infer("infer_pipeline", tensors, ["TRANSCRIPTS"], protocol)["TRANSCRIPTS"][:, 0]
+    return text.replace(" ", "")
