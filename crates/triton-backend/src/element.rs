@@ -128,7 +128,7 @@ macro_rules! elements {
 elements! {
     u8 => Uint8, u16 => Uint16, u32 => Uint32, u64 => Uint64,
     i8 => Int8, i16 => Int16, i32 => Int32, i64 => Int64,
-    f32 => Fp32, f64 => Fp64,
+    half::f16 => Fp16, half::bf16 => Bf16, f32 => Fp32, f64 => Fp64,
 }
 
 /// The number of elements of a shape, or `None` if a dimension is negative or the product overflows.

@@ -34,6 +34,8 @@ mod state;
 #[allow(missing_docs)]
 pub mod sys;
 
+/// The crate of the types of 16-bit floating point numbers, for those who need no version of their own.
+pub use half;
 /// The crate of the arrays, for those who need no version of their own.
 #[cfg(feature = "ndarray")]
 pub use ndarray;
