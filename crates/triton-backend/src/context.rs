@@ -8,7 +8,7 @@ use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
 use crate::error::{Error, check};
-use crate::{ModelConfig, sys};
+use crate::{ModelConfig, cuda, sys};
 
 /// Where an instance runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,18 @@ impl BackendContext {
     /// A `--backend-config=NAME,key=value` of the server's command line.
     pub fn setting(&self, key: &str) -> Option<&str> {
         self.config.get("cmdline")?.get(key)?.as_str()
+    }
+
+    /// How many bytes of page-locked memory may be held for tensors in GPU memory.
+    pub(crate) fn pinned_memory_limit(&self) -> Result<usize, Error> {
+        const KEY: &str = "pinned-memory-pool-byte-size";
+        match self.setting(KEY) {
+            None => Ok(cuda::DEFAULT_LIMIT),
+            Some(text) => text.parse().map_err(|_| {
+                let message = format!("'{text}' is not a number of bytes; 0 turns the pool off");
+                Error::parameter(KEY, message)
+            }),
+        }
     }
 }
 

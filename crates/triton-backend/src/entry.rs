@@ -11,7 +11,7 @@ use crate::context::{BackendContext, InstanceContext, Kept, ModelContext};
 use crate::error::{Error, check};
 use crate::factory::ResponseFactory;
 use crate::instances::Instances;
-use crate::{Backend, Batch, Instance, Model, guard, instances, sys};
+use crate::{Backend, Batch, Instance, Model, cuda, guard, instances, sys};
 
 /// The oldest backend API with everything we link: NGC 23.01's.
 const API: (u32, u32) = (1, 10);
@@ -49,6 +49,7 @@ pub unsafe fn initialize<B: Backend>(backend: *mut sys::TRITONBACKEND_Backend) -
         unsafe {
             check_api_version()?;
             let context = BackendContext::new(backend)?;
+            cuda::set_limit(context.pinned_memory_limit()?);
             let state = Box::new(B::new(&context)?);
             check(sys::TRITONBACKEND_BackendSetState(
                 backend,
@@ -84,6 +85,7 @@ pub unsafe fn finalize<B: Backend>(backend: *mut sys::TRITONBACKEND_Backend) -> 
         unsafe {
             let state = state(|state| sys::TRITONBACKEND_BackendState(backend, state))?;
             drop_state::<B>(state);
+            cuda::release_idle();
             check(sys::TRITONBACKEND_BackendSetState(backend, ptr::null_mut()))
         }
     })

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int, c_void};
-use std::marker::PhantomData;
 use std::ptr;
 
 use crate::element::{Element, element_count};
@@ -20,19 +19,24 @@ pub struct Input<'r> {
     shape: &'r [i64],
     byte_size: usize,
     buffers: u32,
-    request: PhantomData<&'r ()>,
+    /// Where copies from GPU memory stay, to be read as long as the request lives.
+    staging: &'r cuda::Staging,
 }
 
 struct Buffer {
     base: *const c_void,
     size: usize,
-    on_gpu: bool,
+    /// The GPU whose memory it is in.
+    gpu: Option<i32>,
 }
 
 impl<'r> Input<'r> {
     /// # Safety
-    /// `raw` is an input of a request that is not released during `'r`.
-    pub(crate) unsafe fn new(raw: *mut sys::TRITONBACKEND_Input) -> Result<Self, Error> {
+    /// `raw` is an input of a request that is not released during `'r`, and `staging` is that request's.
+    pub(crate) unsafe fn new(
+        raw: *mut sys::TRITONBACKEND_Input,
+        staging: &'r cuda::Staging,
+    ) -> Result<Self, Error> {
         let mut name = ptr::null();
         let mut data_type: c_int = 0;
         let mut shape = ptr::null();
@@ -68,7 +72,7 @@ impl<'r> Input<'r> {
                 shape,
                 byte_size,
                 buffers,
-                request: PhantomData,
+                staging,
             })
         }
     }
@@ -100,7 +104,8 @@ impl<'r> Input<'r> {
         self.byte_size
     }
 
-    /// The elements: borrowed where they stand if that is one properly aligned buffer in CPU memory, else gathered.
+    /// The elements: borrowed where they stand if that is one properly aligned buffer in CPU memory, else gathered. What is in GPU
+    /// memory is copied once, however often it is read.
     ///
     /// # Errors
     /// If the tensor is not of type `T`, its bytes are not what its shape says, GPU memory cannot be copied, or there is no
@@ -122,6 +127,12 @@ impl<'r> Input<'r> {
             let values = unsafe { std::slice::from_raw_parts(buffer.base.cast::<T>(), count) };
             return Ok(Cow::Borrowed(values));
         }
+        if let Some(start) = self.staged(count * size_of::<T>())? {
+            // SAFETY: `count` elements at the start of a page, which stay and are not written to while the request lives;
+            // every bit pattern is a `T`.
+            let values = unsafe { std::slice::from_raw_parts(start.cast::<T>(), count) };
+            return Ok(Cow::Borrowed(values));
+        }
         let mut values = with_room::<T>(count, self.place())?;
         // SAFETY: the capacity is what `gather` fills, every bit pattern is a `T`, and the length is set only after
         // the bytes are there.
@@ -140,6 +151,11 @@ impl<'r> Input<'r> {
         if let Some(buffer) = self.only_buffer(self.byte_size)? {
             // SAFETY: `byte_size` bytes in CPU memory, not written to while the request lives.
             let bytes = unsafe { std::slice::from_raw_parts(buffer.base.cast(), self.byte_size) };
+            return Ok(Cow::Borrowed(bytes));
+        }
+        if let Some(start) = self.staged(self.byte_size)? {
+            // SAFETY: as in `read`.
+            let bytes = unsafe { std::slice::from_raw_parts(start, self.byte_size) };
             return Ok(Cow::Borrowed(bytes));
         }
         let mut bytes = with_room(self.byte_size, self.place())?;
@@ -229,7 +245,10 @@ impl<'r> Input<'r> {
         Ok(Buffer {
             base,
             size,
-            on_gpu: memory_type == sys::MEMORY_GPU,
+            gpu: match memory_type {
+                sys::MEMORY_GPU => Some(cuda::device(memory_type_id)?),
+                _ => None,
+            },
         })
     }
 
@@ -239,7 +258,31 @@ impl<'r> Input<'r> {
             return Ok(None);
         }
         let buffer = self.buffer(0)?;
-        Ok((!buffer.on_gpu && buffer.size == byte_size).then_some(buffer))
+        Ok((buffer.gpu.is_none() && buffer.size == byte_size).then_some(buffer))
+    }
+
+    /// Where the tensor begins in page-locked memory, if any of it is in GPU memory and there is such memory for it: copied
+    /// there now, or when it was read before.
+    fn staged(&self, byte_size: usize) -> Result<Option<*const u8>, Error> {
+        if byte_size == 0 {
+            return Ok(None);
+        }
+        let input = self.raw.addr();
+        if let Some(start) = self.staging.find(input) {
+            return Ok(Some(start));
+        }
+        for index in 0..self.buffers {
+            let Some(device) = self.buffer(index)?.gpu else {
+                continue;
+            };
+            let Some(memory) = cuda::pinned(byte_size, device) else {
+                return Ok(None);
+            };
+            // SAFETY: at least `byte_size` bytes, and nobody else's yet.
+            unsafe { self.gather(memory.start(), byte_size)? };
+            return Ok(Some(self.staging.keep(input, memory)));
+        }
+        Ok(None)
     }
 
     /// Copies all buffers, one after the other, to `to`.
@@ -248,6 +291,7 @@ impl<'r> Input<'r> {
     /// `to` is valid for writing `byte_size` bytes. On `Ok` all of them are written.
     unsafe fn gather(&self, to: *mut u8, byte_size: usize) -> Result<(), Error> {
         let mut filled = 0_usize;
+        let mut on_gpu = Vec::new();
         for index in 0..self.buffers {
             let buffer = self.buffer(index)?;
             if buffer.size > byte_size - filled {
@@ -260,17 +304,21 @@ impl<'r> Input<'r> {
             // SAFETY: the source has `size` bytes, and so much is left at the destination.
             unsafe {
                 let to = to.add(filled);
-                if buffer.on_gpu {
-                    cuda::copy(to.cast(), buffer.base, buffer.size)
-                        .map_err(|error| error.context(self.place()))?;
-                } else {
-                    ptr::copy_nonoverlapping(buffer.base.cast(), to, buffer.size);
+                match buffer.gpu {
+                    Some(device) => on_gpu.push(cuda::Copy {
+                        to: to.cast(),
+                        from: buffer.base,
+                        size: buffer.size,
+                        device,
+                    }),
+                    None => ptr::copy_nonoverlapping(buffer.base.cast(), to, buffer.size),
                 }
             }
             filled += buffer.size;
         }
         if filled == byte_size {
-            return Ok(());
+            // SAFETY: as above. They are done before this returns.
+            return unsafe { cuda::copy(&on_gpu) }.map_err(|error| error.context(self.place()));
         }
         let message = format!("its buffers hold {filled} bytes, expected {byte_size}");
         Err(Error::input(self.name, message))

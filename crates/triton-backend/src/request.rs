@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, check};
 use crate::execution::{End, Execution};
 use crate::phases::{Marks, now};
-use crate::{Input, Response, guard, optional, sys};
+use crate::{Input, Response, cuda, guard, optional, sys};
 
 /// An inference request, owned.
 ///
@@ -18,6 +18,8 @@ pub struct Request {
     raw: NonNull<sys::TRITONBACKEND_Request>,
     execution: Arc<Execution>,
     marks: Marks,
+    /// Copies of inputs that are in GPU memory.
+    staging: cuda::Staging,
     ended: bool,
 }
 
@@ -38,6 +40,7 @@ impl Request {
             raw,
             execution,
             marks: Marks::default(),
+            staging: cuda::Staging::default(),
             ended: false,
         }
     }
@@ -93,7 +96,7 @@ impl Request {
                         index,
                         &mut input,
                     ))?;
-                    Input::new(input)
+                    Input::new(input, &self.staging)
                 })
                 .collect()
         }

@@ -18,11 +18,37 @@ unsafe impl Send for Response {}
 
 /// Output data on its way to memory that Rust cannot write: on a GPU, or not aligned for the type.
 struct Staged {
-    /// `u64`s, so that any element type is aligned.
-    data: Vec<u64>,
+    data: Data,
     size: usize,
     target: *mut c_void,
-    on_gpu: bool,
+    /// The GPU whose memory the target is in.
+    gpu: Option<i32>,
+}
+
+/// Memory of ours, aligned for any element type, that stays where it is when its owner moves.
+enum Data {
+    /// Page-locked, for a GPU.
+    Pinned(cuda::Pinned),
+    Ordinary(Vec<u64>),
+}
+
+impl Data {
+    fn new(size: usize, gpu: Option<i32>, name: &str) -> Result<Self, Error> {
+        if let Some(device) = gpu
+            && let Some(memory) = cuda::pinned(size, device)
+        {
+            return Ok(Self::Pinned(memory));
+        }
+        let words = size.div_ceil(size_of::<u64>());
+        zeroed(words, format_args!("output '{name}'")).map(Self::Ordinary)
+    }
+
+    fn start(&mut self) -> *mut u8 {
+        match self {
+            Self::Pinned(memory) => memory.start(),
+            Self::Ordinary(words) => words.as_mut_ptr().cast(),
+        }
+    }
 }
 
 impl Response {
@@ -144,25 +170,23 @@ impl Response {
                 format!("the server gave no memory for output '{name}' ({byte_size} bytes)");
             return Err(Error::internal(message));
         }
-        let on_gpu = memory_type == sys::MEMORY_GPU;
+        let gpu = match memory_type {
+            sys::MEMORY_GPU => Some(cuda::device(memory_type_id)?),
+            _ => None,
+        };
         let target_bytes = target.cast::<u8>();
-        if !on_gpu && target_bytes.align_offset(align) == 0 {
+        if gpu.is_none() && target_bytes.align_offset(align) == 0 {
             return Ok(target_bytes);
         }
+        let mut data = Data::new(byte_size, gpu, name)?;
+        let start = data.start();
         self.staged.push(Staged {
-            data: zeroed(
-                byte_size.div_ceil(size_of::<u64>()),
-                format_args!("output '{name}'"),
-            )?,
+            data,
             size: byte_size,
             target,
-            on_gpu,
+            gpu,
         });
-        // The data stays where it is on the heap when `staged` grows.
-        self.staged
-            .last_mut()
-            .map(|staged| staged.data.as_mut_ptr().cast())
-            .ok_or_else(|| Error::internal("no staged output"))
+        Ok(start)
     }
 
     /// Sends the response or, on a new one, the error. True if that was a response without an error, and it went out.
@@ -209,21 +233,29 @@ impl Response {
     }
 
     fn deliver_staged(&mut self) -> Result<(), Error> {
-        for staged in std::mem::take(&mut self.staged) {
-            // SAFETY: both ranges have `size` bytes; the target is the server's and lives until the response is sent.
-            unsafe {
-                if staged.on_gpu {
-                    cuda::copy(staged.target, staged.data.as_ptr().cast(), staged.size)?;
-                } else {
-                    ptr::copy_nonoverlapping(
-                        staged.data.as_ptr().cast::<u8>(),
-                        staged.target.cast(),
-                        staged.size,
-                    );
-                }
+        let mut staged = std::mem::take(&mut self.staged);
+        let mut to_gpu = Vec::new();
+        for Staged {
+            data,
+            size,
+            target,
+            gpu,
+        } in &mut staged
+        {
+            let from = data.start();
+            match *gpu {
+                Some(device) => to_gpu.push(cuda::Copy {
+                    to: *target,
+                    from: from.cast(),
+                    size: *size,
+                    device,
+                }),
+                // SAFETY: both ranges have `size` bytes; the target is the server's and lives until the response is sent.
+                None => unsafe { ptr::copy_nonoverlapping(from, target.cast(), *size) },
             }
         }
-        Ok(())
+        // SAFETY: as above; what is copied from, `staged`, lives on until they are done.
+        unsafe { cuda::copy(&to_gpu) }.map_err(|error| error.context("outputs"))
     }
 }
 

@@ -68,7 +68,13 @@ impl Request {
                     )));
                 }
                 if memory_type == sys::MEMORY_GPU {
-                    cuda::copy(buffer, bytes.as_ptr().cast(), bytes.len())
+                    let copy = cuda::Copy {
+                        to: buffer,
+                        from: bytes.as_ptr().cast(),
+                        size: bytes.len(),
+                        device: cuda::device(memory_type_id)?,
+                    };
+                    cuda::copy(&[copy])
                         .map_err(|error| error.context(format_args!("state '{name}'")))?;
                 } else {
                     ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.cast(), bytes.len());

@@ -33,7 +33,8 @@ pub struct ReplyOutput<'r> {
     pub shape: &'r [i64],
     base: *const c_void,
     byte_size: usize,
-    on_gpu: bool,
+    /// The GPU whose memory it is in.
+    gpu: Option<i32>,
 }
 
 impl Reply {
@@ -96,14 +97,17 @@ impl Reply {
             } else {
                 std::slice::from_raw_parts(shape, rank)
             };
-            let on_gpu = memory_type == sys::MEMORY_GPU;
+            let gpu = match memory_type {
+                sys::MEMORY_GPU => Some(cuda::device(memory_type_id)?),
+                _ => None,
+            };
             Ok(ReplyOutput {
                 name,
                 data_type,
                 shape,
                 base,
                 byte_size,
-                on_gpu,
+                gpu,
             })
         }
     }
@@ -153,7 +157,7 @@ impl<'r> ReplyOutput<'r> {
         if count == 0 {
             return Ok(Cow::Borrowed(&[]));
         }
-        if !self.on_gpu && self.base.cast::<T>().is_aligned() {
+        if self.gpu.is_none() && self.base.cast::<T>().is_aligned() {
             // SAFETY: aligned, of `count` elements, alive as long as the reply; every bit pattern is a `T`.
             let values = unsafe { std::slice::from_raw_parts(self.base.cast::<T>(), count) };
             return Ok(Cow::Borrowed(values));
@@ -162,14 +166,19 @@ impl<'r> ReplyOutput<'r> {
         let mut values = with_room::<T>(count, what)?;
         // SAFETY: room for `count` elements, all of which are copied before the length is set.
         unsafe {
-            if self.on_gpu {
-                cuda::copy(values.as_mut_ptr().cast(), self.base, *byte_size)?;
-            } else {
-                ptr::copy_nonoverlapping(
+            match self.gpu {
+                Some(device) => cuda::copy(&[cuda::Copy {
+                    to: values.as_mut_ptr().cast(),
+                    from: self.base,
+                    size: *byte_size,
+                    device,
+                }])
+                .map_err(|error| error.context(what))?,
+                None => ptr::copy_nonoverlapping(
                     self.base.cast::<u8>(),
                     values.as_mut_ptr().cast(),
                     *byte_size,
-                );
+                ),
             }
             values.set_len(count);
         }

@@ -405,12 +405,13 @@ unsafe extern "C" fn TRITONBACKEND_StateBuffer(
     buffer: *mut *mut c_void,
     byte_size: u64,
     memory_type: *mut c_int,
-    _memory_type_id: *mut i64,
+    memory_type_id: *mut i64,
 ) -> ErrorPtr {
     let state = &mut *state;
     state.block = Block::new(usize::try_from(byte_size).unwrap(), state.memory);
     *buffer = state.block.start().cast();
     *memory_type = state.memory.raw_type();
+    *memory_type_id = state.memory.raw_id();
     ptr::null_mut()
 }
 
@@ -519,7 +520,7 @@ unsafe extern "C" fn TRITONBACKEND_InputBuffer(
     *buffer = block.start().cast();
     *byte_size = block.size() as u64;
     *memory_type = input.memory.raw_type();
-    *memory_type_id = 0;
+    *memory_type_id = input.memory.raw_id();
     ptr::null_mut()
 }
 
@@ -620,7 +621,7 @@ unsafe extern "C" fn TRITONBACKEND_OutputBuffer(
     output.block = Block::new(usize::try_from(byte_size).unwrap(), output.memory);
     *buffer = output.block.start().cast();
     *memory_type = output.memory.raw_type();
-    *memory_type_id = 0;
+    *memory_type_id = output.memory.raw_id();
     ptr::null_mut()
 }
 

@@ -31,7 +31,7 @@ impl Block {
     /// Garbage, as in a server's memory.
     pub(super) fn new(size: usize, memory: Memory) -> Self {
         let pages = match memory {
-            Memory::Gpu => Pages::Gpu(Gpu::new(size)),
+            Memory::Gpu(_) => Pages::Gpu(Gpu::new(size)),
             _ => Pages::Cpu(vec![0xAAAA_AAAA_AAAA_AAAA; size.div_ceil(8) + 1]),
         };
         let offset = usize::from(memory == Memory::Odd);

@@ -119,13 +119,23 @@ pub enum Memory {
     Aligned,
     /// CPU memory that starts at an odd address.
     Odd,
-    /// On a GPU, as far as anyone can tell who touches it: it must be copied.
-    Gpu,
+    /// On the GPU of that number, as far as anyone can tell who touches it: it must be copied.
+    Gpu(i64),
 }
 
 impl Memory {
     fn raw_type(self) -> i32 {
-        if self == Self::Gpu { 2 } else { 0 }
+        match self {
+            Self::Gpu(_) => 2,
+            _ => 0,
+        }
+    }
+
+    fn raw_id(self) -> i64 {
+        match self {
+            Self::Gpu(device) => device,
+            _ => 0,
+        }
     }
 }
 
@@ -257,6 +267,15 @@ impl<B: Backend> Host<B> {
     /// Loads backend, model and instance.
     pub fn load(config: &str) -> Result<Self, (i32, String)> {
         let mut host = Self::new(config);
+        host.initialize()?;
+        Ok(host)
+    }
+
+    /// Loads them with a `--backend-config` of the server's.
+    pub fn load_with_setting(key: &str, value: &str) -> Result<Self, (i32, String)> {
+        let mut host = Self::new("{}");
+        let setting = format!("{{\"cmdline\":{{\"{key}\":\"{value}\"}}}}");
+        host.backend.config = CString::new(setting).unwrap();
         host.initialize()?;
         Ok(host)
     }
