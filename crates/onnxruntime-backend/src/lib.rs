@@ -23,6 +23,7 @@ mod session;
 mod signature;
 mod tensor;
 mod types;
+mod weights;
 
 // The server's functions exist only inside a server: the test binary has none to link.
 #[cfg(not(test))]

@@ -27,6 +27,8 @@ pub(crate) struct SessionOptions {
     pub(crate) entries: Vec<(String, String)>,
     /// All instances on a device take turns with one session.
     pub(crate) shared: bool,
+    /// Sessions on the CPU have their weights in common.
+    pub(crate) share_weights: bool,
 }
 
 /// How far the graph is optimised.
@@ -56,6 +58,7 @@ const EXECUTION_MODE: &str = "execution_mode";
 const MEMORY_ARENA: &str = "enable_mem_arena";
 const MEMORY_PATTERN: &str = "enable_mem_pattern";
 const SHARE_SESSION: &str = "share_session";
+const SHARE_WEIGHTS: &str = "share_weights";
 
 /// Parameters that only the CUDA provider reads; configs carry them to machines without a GPU too.
 pub(crate) const CUDA_PARAMETERS: [&str; 4] = [
@@ -65,7 +68,7 @@ pub(crate) const CUDA_PARAMETERS: [&str; 4] = [
     "do_copy_in_default_stream",
 ];
 
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     LENGTH_INPUTS,
     LENIENT_CONFIG,
     GROUP_BY_SHAPE,
@@ -77,6 +80,7 @@ const KNOWN: [&str; 11] = [
     MEMORY_PATTERN,
     SHRINK_ARENAS,
     SHARE_SESSION,
+    SHARE_WEIGHTS,
 ];
 
 /// Keys of ONNX Runtime's own session configuration start like this.
@@ -114,8 +118,21 @@ impl SessionOptions {
                 .filter_map(|key| Some((key.to_owned(), parameters.text(key)?.to_owned())))
                 .collect(),
             shared: parameters.flag(SHARE_SESSION)?.unwrap_or(false),
+            share_weights: parameters
+                .flag(SHARE_WEIGHTS)?
+                .unwrap_or_else(|| several_on_cpus(config)),
         })
     }
+}
+
+/// Whether the config has more than one instance that may be on a CPU. For a single one there is nothing to share, and it would
+/// keep the weights' values beside what ONNX Runtime made of them.
+fn several_on_cpus(config: &ModelConfig) -> bool {
+    let groups = config.instance_group.iter();
+    let counts = groups
+        .filter(|group| group.kind != "KIND_GPU")
+        .map(|group| i64::from(group.count.max(1)));
+    counts.sum::<i64>() > 1
 }
 
 /// As the official backend reads it: a level that it does not know is the default.
@@ -246,6 +263,7 @@ mod tests {
                 "1".to_owned(),
             )],
             shared: true,
+            share_weights: false,
         };
         assert_eq!(read, expected);
     }
@@ -295,6 +313,22 @@ mod tests {
         }
         let nothing = with("memory.enable_memory_arena_shrinkage", "").shrink_arenas;
         assert_eq!(nothing.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn several_instances_on_cpus_share_their_weights() {
+        let shared = |groups: Value, parameters: &[(&str, &str)]| {
+            let config = config(parameters, &json!({"instance_group": groups}));
+            SessionOptions::from_config(&config).unwrap().share_weights
+        };
+        let cpu = |count| json!({"kind": "KIND_CPU", "count": count});
+        let gpu = json!({"kind": "KIND_GPU", "count": 4, "gpus": [0, 1]});
+        assert!(!shared(json!([cpu(1)]), &[]));
+        assert!(shared(json!([cpu(2)]), &[]));
+        assert!(shared(json!([cpu(1), cpu(1)]), &[]));
+        assert!(!shared(json!([cpu(1), gpu]), &[]));
+        assert!(!shared(json!([cpu(4)]), &[("share_weights", "false")]));
+        assert!(shared(json!([cpu(1)]), &[("share_weights", "true")]));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use onnx_file::{keep_outputs, output_names};
+use onnx_file::{Edit, keep_outputs, output_names, refer_to_weights};
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::ep;
 use ort::logging::LogLevel;
@@ -17,6 +17,7 @@ use crate::accelerators::{self, Kind};
 use crate::library::{candidates, not_found, reason};
 use crate::options::{Level, SessionOptions, flag_from, threads_from};
 use crate::sequence::SequenceTensors;
+use crate::weights::SharedWeights;
 
 /// The ONNX Runtime of this process: loaded once and kept for good, since a process can have but one environment.
 pub(crate) struct Runtime {
@@ -89,7 +90,7 @@ impl Runtime {
         file: &Path,
         (config, sequence): (&ModelConfig, &SequenceTensors),
         options: &SessionOptions,
-        operators: &[std::path::PathBuf],
+        (operators, weights): (&[std::path::PathBuf], Option<&SharedWeights>),
         (kind, device): (InstanceKind, i32),
     ) -> Result<Session, Error> {
         let mut providers = Vec::new();
@@ -113,12 +114,19 @@ impl Runtime {
                 .with_operator_library(library)
                 .map_err(|error| cannot_load(library, &error.into()))?;
         }
+        // What other providers make of weights is theirs to say.
+        let weights = weights.filter(|_| providers.is_empty());
+        if let Some(weights) = weights {
+            builder = weights
+                .give(builder)
+                .map_err(|error| cannot_load(file, &error))?;
+        }
         for (kind, dispatch) in providers {
             builder = builder
                 .with_execution_providers([dispatch])
                 .map_err(|error| refused(kind, device, &error.into()))?;
         }
-        if let Some(model) = pruned(file, config, sequence) {
+        if let Some(model) = edited(file, config, sequence, weights) {
             builder = builder
                 .with_config_entry(EXTERNAL_DATA, directory_of(file))
                 .map_err(|error| cannot_load(file, &error.into()))?;
@@ -127,7 +135,7 @@ impl Runtime {
                 // Versions before 1.21 find no external weights this way; and what is wrong with a file is better said of
                 // the file itself.
                 Err(error) => triton_backend::verbose!(
-                    "model '{}': all outputs are computed, because without some it does not load: {}",
+                    "model '{}': the file is taken as it is, with all outputs, because it does not load otherwise: {}",
                     config.name,
                     one_line(&error)
                 ),
@@ -169,12 +177,45 @@ fn directory_of(file: &Path) -> std::borrow::Cow<'_, str> {
     file.parent().unwrap_or(file).to_string_lossy()
 }
 
-/// The model without the outputs that neither clients nor sequences can get, if there are such.
-fn pruned(file: &Path, config: &ModelConfig, sequence: &SequenceTensors) -> Option<Vec<u8>> {
-    let keep = |name: &str| config.output(name).is_ok() || sequence.keeps(name);
+/// The model as it is given to ONNX Runtime, if that is not the file: without outputs that nobody can get, and without weights that
+/// ONNX Runtime is given anyway, which it would else keep a copy of.
+fn edited(
+    file: &Path,
+    config: &ModelConfig,
+    sequence: &SequenceTensors,
+    weights: Option<&SharedWeights>,
+) -> Option<Vec<u8>> {
     let mut source = BufReader::new(File::open(file).ok()?);
     let length = source.get_ref().metadata().ok()?.len();
-    let outputs = output_names(&mut source, length).ok()?;
+    let pruned = pruned(&mut source, length, config, sequence);
+    let referring = weights.and_then(|weights| {
+        let name = file.file_name()?.to_str()?;
+        let edit = refer_to_weights(&mut source, length, name, |weight| weights.holds(weight));
+        edit.ok().filter(|edit| !edit.is_empty())
+    });
+    // Nearly all of a file is weights.
+    let size = match referring {
+        Some(_) => 0,
+        None => usize::try_from(length).ok()?,
+    };
+    let edit = match (pruned, referring) {
+        (Some(pruned), Some(referring)) => pruned.and(referring).ok()?,
+        (one, other) => one.or(other)?,
+    };
+    let mut model = Vec::with_capacity(size);
+    edit.write(source, &mut model).ok()?;
+    Some(model)
+}
+
+/// How to take outputs out that neither clients nor sequences can get, if there are such.
+fn pruned(
+    source: &mut BufReader<File>,
+    length: u64,
+    config: &ModelConfig,
+    sequence: &SequenceTensors,
+) -> Option<Edit> {
+    let keep = |name: &str| config.output(name).is_ok() || sequence.keeps(name);
+    let outputs = output_names(&mut *source, length).ok()?;
     let dropped: Vec<&str> = outputs
         .iter()
         .map(String::as_str)
@@ -193,10 +234,7 @@ fn pruned(file: &Path, config: &ModelConfig, sequence: &SequenceTensors) -> Opti
         config.name,
         dropped.join(", ")
     );
-    let edit = keep_outputs(&mut source, length, keep).ok()?;
-    let mut model = Vec::with_capacity(usize::try_from(length).ok()?);
-    edit.write(source, &mut model).ok()?;
-    Some(model)
+    keep_outputs(source, length, keep).ok()
 }
 
 fn cannot_load(file: &Path, error: &ort::Error) -> Error {
