@@ -22,6 +22,7 @@ mod sequence;
 mod session;
 mod signature;
 mod tensor;
+mod threads;
 mod types;
 mod weights;
 

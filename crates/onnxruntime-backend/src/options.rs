@@ -12,7 +12,7 @@ pub(crate) const SHRINK_ARENAS: &str = "memory.enable_memory_arena_shrinkage";
 /// Options of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SessionOptions {
-    /// Threads inside an operator; `None` is ONNX Runtime's default, one per core.
+    /// Threads inside an operator; `None` if the config leaves it open.
     pub(crate) intra_threads: Option<usize>,
     /// Threads across operators, if they run in parallel.
     pub(crate) inter_threads: Option<usize>,
@@ -122,6 +122,13 @@ impl SessionOptions {
                 .flag(SHARE_WEIGHTS)?
                 .unwrap_or_else(|| several_on_cpus(config)),
         })
+    }
+}
+
+impl SessionOptions {
+    /// Whether the config says how many threads there are: then they are the session's own.
+    pub(crate) fn own_threads(&self) -> bool {
+        self.parallel || self.intra_threads.is_some() || self.inter_threads.is_some()
     }
 }
 
@@ -329,6 +336,15 @@ mod tests {
         assert!(!shared(json!([cpu(1), gpu]), &[]));
         assert!(!shared(json!([cpu(4)]), &[("share_weights", "false")]));
         assert!(shared(json!([cpu(1)]), &[("share_weights", "true")]));
+    }
+
+    #[test]
+    fn threads_are_a_sessions_own_where_the_config_says_how_many() {
+        let own = |parameters: &[(&str, &str)]| options(parameters).unwrap().own_threads();
+        assert!(!own(&[]) && !own(&[("intra_op_thread_count", "0")]));
+        assert!(own(&[("intra_op_thread_count", "1")]));
+        assert!(own(&[("inter_op_thread_count", "2")]));
+        assert!(own(&[("execution_mode", "1")]));
     }
 
     #[test]

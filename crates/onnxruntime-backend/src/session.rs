@@ -17,6 +17,7 @@ use crate::accelerators::{self, Kind};
 use crate::library::{candidates, not_found, reason};
 use crate::options::{Level, SessionOptions, flag_from, threads_from};
 use crate::sequence::SequenceTensors;
+use crate::threads::processors;
 use crate::weights::SharedWeights;
 
 /// The ONNX Runtime of this process: loaded once and kept for good, since a process can have but one environment.
@@ -150,6 +151,9 @@ impl Runtime {
         let mut builder = Session::builder(&self.environment)?
             .with_optimization_level(options.level.into())?
             .with_parallel_execution(options.parallel)?;
+        if options.own_threads() {
+            builder = builder.with_independent_thread_pool()?;
+        }
         if let Some(count) = options.intra_threads {
             builder = builder.with_intra_threads(count)?;
         }
@@ -262,25 +266,22 @@ pub(crate) fn one_line(error: &ort::Error) -> String {
     lines.join(" ")
 }
 
-/// `enable-global-threadpool=1` in the server's settings: one pool for all sessions.
+/// One pool for all sessions whose config does not say how many threads they have, unless the server's settings have
+/// `enable-global-threadpool=0`: then each has its own, of ONNX Runtime's default size.
 fn global_threads(context: &BackendContext) -> Result<Option<GlobalThreadPoolOptions>, Error> {
     let key = "enable-global-threadpool";
-    if flag_from(key, context.setting(key))? != Some(true) {
+    if flag_from(key, context.setting(key))? == Some(false) {
         return Ok(None);
     }
     let count = |key: &str| threads_from(key, context.setting(key));
+    let intra = count("intra_op_thread_count")?.unwrap_or_else(processors);
+    let inter = count("inter_op_thread_count")?.unwrap_or(1);
     let build = || -> ort::Result<_> {
-        let mut pool = GlobalThreadPoolOptions::default();
-        if let Ok(Some(count)) = count("intra_op_thread_count") {
-            pool = pool.with_intra_threads(count)?;
-        }
-        if let Ok(Some(count)) = count("inter_op_thread_count") {
-            pool = pool.with_inter_threads(count)?;
-        }
-        Ok(pool)
+        GlobalThreadPoolOptions::default()
+            .with_intra_threads(intra)?
+            // Sessions that run operators in parallel have pools of their own.
+            .with_inter_threads(inter)
     };
-    count("intra_op_thread_count")?;
-    count("inter_op_thread_count")?;
     build()
         .map(Some)
         .map_err(|error| Error::Config(format!("enable-global-threadpool: {error}")))
