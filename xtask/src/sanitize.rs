@@ -51,11 +51,12 @@ enum Tool {
 
 /// The package with the project's FFI, and those of its tests that drive it through the fake host.
 const PACKAGE: [&str; 2] = ["--package", "triton-backend"];
-const FAKE_HOST: [&str; 9] = [
+const FAKE_HOST: [&str; 10] = [
     "arrays",
     "calls",
     "cancellation",
     "gpu_memory",
+    "halves",
     "instances",
     "memory",
     "ownership",
