@@ -1,0 +1,8 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod config;
+pub mod punctuation;
+pub mod vad;
+
+pub use config::ConfigError;
