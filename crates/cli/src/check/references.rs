@@ -7,6 +7,7 @@ use asr_decode::hotwords::read_list;
 use asr_decode::sentencepiece::Tokenizer;
 use asr_decode::vocabulary::Vocabulary;
 use onnx_file::TOKEN_IDS;
+use speech_segments::punctuation::{PunctuationOptions, PunctuationVocabulary};
 use wav_frontend::{Cmvn, FrontendOptions, yaml};
 
 use super::finding::Finding;
@@ -31,6 +32,16 @@ const FILES: [(&str, Reader); 6] = [
             .map(drop)
             .map_err(|error| error.to_string())
     }),
+    ("punctuation_config", |path| {
+        PunctuationOptions::read(path)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }),
+    ("punctuation_words", |path| {
+        PunctuationVocabulary::read(path)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }),
     ("vocabulary", |path| {
         Vocabulary::from_file(path)
             .map(drop)
@@ -45,6 +56,9 @@ const FILES: [(&str, Reader); 6] = [
         read_list(path).map(drop).map_err(|error| error.to_string())
     }),
 ];
+
+/// The parameter that names the model which `punctuation` calls.
+const PUNCTUATION_MODEL: &str = "punctuation_model";
 
 type Reader = fn(&PathBuf) -> Result<(), String>;
 
@@ -87,15 +101,20 @@ fn ensemble(models: &[Model], config: &Config, message: &Message) -> Vec<Finding
 fn callees(models: &[Model], config: &Config, message: &Message) -> Vec<Finding> {
     let called: &[&str] = match message.component() {
         Some("paraformer") if has_hotwords(message) => &["encoder", "hotword_encoder"],
-        Some("sensevoice" | "paraformer") => &["encoder"],
+        Some("sensevoice" | "paraformer" | "vad") => &["encoder"],
         Some("streaming_paraformer") => &["encoder", "decoder"],
         Some("cif_search") => &["decoder"],
         Some("hotword_embedding") => &["hotword_encoder"],
+        Some("punctuation") => &[PUNCTUATION_MODEL],
         _ => &[],
+    };
+    let default = |key| match key {
+        PUNCTUATION_MODEL => "ct_transformer",
+        _ => key,
     };
     called
         .iter()
-        .map(|&key| (key, given(message, key).unwrap_or(key)))
+        .map(|&key| (key, given(message, key).unwrap_or(default(key))))
         .filter(|(_, name)| !exists(models, name))
         .map(|(key, name)| {
             Finding::error(

@@ -96,6 +96,8 @@ fn warm_up(place: &str, message: &Message) -> Option<Finding> {
         "paraformer",
         "streaming_paraformer",
         "cif_search",
+        "vad",
+        "punctuation",
     ];
     let pipeline = message
         .component()

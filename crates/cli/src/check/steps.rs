@@ -72,10 +72,12 @@ const STEPS: &[Step] = &[
 ];
 
 /// Components that are whole models, and the parameters that they cannot do without.
-const PIPELINES: [(&str, &[&str]); 3] = [
+const PIPELINES: [(&str, &[&str]); 5] = [
     ("sensevoice", &["cmvn_path", "tokenizer_path"]),
     ("paraformer", &["cmvn_path", "vocabulary"]),
     ("streaming_paraformer", &["cmvn_path", "vocabulary"]),
+    ("vad", &["cmvn_path"]),
+    ("punctuation", &[]),
 ];
 
 struct Step {
@@ -209,7 +211,7 @@ fn native(config: &Config, message: &Message) -> Vec<Finding> {
 fn ragged(place: &str, component: &str, message: &Message) -> Option<Finding> {
     let inputs: &[&str] = match component {
         "feature_extractor" => &["wav"],
-        "sensevoice" | "paraformer" | "streaming_paraformer" => &["WAV"],
+        "sensevoice" | "paraformer" | "streaming_paraformer" | "vad" => &["WAV"],
         "ctc_scoring" => &["ctc_logits", "token_ids"],
         "paraformer_scoring" => &["logits", "token_ids"],
         _ => return None,

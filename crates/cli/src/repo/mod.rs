@@ -2,6 +2,7 @@
 
 mod all;
 mod assembly;
+mod beside;
 mod caches;
 mod check;
 mod dims;
@@ -25,6 +26,7 @@ mod times;
 use anyhow::Result;
 
 pub use self::all::{Options as AllOptions, assemble as assemble_all};
+use self::beside::Beside;
 pub use self::kind::Kind;
 pub use self::options::{Common, Options};
 use self::plan::plan;
@@ -41,7 +43,11 @@ pub enum Task {
     Paraformer(Options),
     /// Paraformer for streams, from a directory with model.onnx, decoder.onnx, am.mvn, config.yaml and tokens.json
     ParaformerOnline(Options),
-    /// Several of them in one repository, their inner models under names of their own
+    /// Voice activity detection (FSMN-VAD), from a directory with model.onnx, am.mvn and config.yaml
+    Vad(Options),
+    /// Punctuation (CT-Transformer, also of the realtime kind), from a directory with model.onnx, config.yaml and tokens.json
+    Punctuation(Options),
+    /// Several recognisers in one repository, their inner models under names of their own
     All(AllOptions),
 }
 
@@ -51,10 +57,16 @@ pub fn repo(task: &Task) -> Result<()> {
         let facts = assemble(kind, options)?;
         Ok::<_, anyhow::Error>((facts, options.common.to.clone()))
     };
+    let aside = |beside, options: &Options| {
+        let facts = beside::assemble(beside, options)?;
+        Ok::<_, anyhow::Error>((facts, options.common.to.clone()))
+    };
     let (facts, to) = match task {
         Task::Sensevoice(options) => one(Kind::Sensevoice, options)?,
         Task::Paraformer(options) => one(Kind::Paraformer, options)?,
         Task::ParaformerOnline(options) => one(Kind::ParaformerOnline, options)?,
+        Task::Vad(options) => aside(Beside::Vad, options)?,
+        Task::Punctuation(options) => aside(Beside::Punctuation, options)?,
         Task::All(options) => (assemble_all(options)?, options.common.to.clone()),
     };
     console::step("Assembled", format!("{} ({facts})", to.display()));
