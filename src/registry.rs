@@ -6,7 +6,7 @@ use triton_backend::{Error, ModelContext, warn};
 
 use crate::component::Component;
 use crate::pipelines::offline::{self, paraformer, sensevoice};
-use crate::pipelines::{options as calls, streaming, warmup};
+use crate::pipelines::{options as calls, punctuation, streaming, vad, warmup};
 use crate::steps::cif_search::{self, CifSearch};
 use crate::steps::feature_extractor::{self, FeatureExtractor};
 use crate::steps::hotword_embedding::{self, HotwordEmbedding};
@@ -112,6 +112,22 @@ const COMPONENTS: &[Entry] = &[
             &cif_search::CIF,
             &paraformer_scoring::PARAMETERS,
         ],
+    ),
+    Entry::new(
+        "vad",
+        vad::load,
+        &[
+            &vad::PARAMETERS,
+            &vad::POST,
+            &calls::CALLS,
+            &audio::FEATURES,
+            &options::FRONTEND,
+        ],
+    ),
+    Entry::new(
+        "punctuation",
+        punctuation::load,
+        &[&punctuation::PARAMETERS],
     ),
 ];
 
