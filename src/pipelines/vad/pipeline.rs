@@ -217,10 +217,10 @@ impl VadPipeline {
     }
 
     /// Lets audio wait for the model, or answers what needs no call.
-    fn go_on(&self, stream: Box<VadStream>, owner: Owner, workspace: &mut Workspace) {
+    fn go_on(&self, mut stream: Box<VadStream>, owner: Owner, workspace: &mut Workspace) {
         let work = Work {
+            events: std::mem::take(&mut stream.untold),
             stream,
-            events: Vec::new(),
             owner,
         };
         let work = guard(|| Ok(work.go_on(&self.chain.shared, workspace)));

@@ -26,6 +26,8 @@ pub(super) struct VadStream {
     detector: Detector,
     /// What the next call asks; kept until it is answered, so that a call that fails loses no frame.
     chunk: Option<Chunk>,
+    /// What a request that failed should have told.
+    pub(super) untold: Vec<Event>,
     ended: bool,
     /// The detector knows of the end.
     over: bool,
@@ -48,6 +50,7 @@ impl VadStream {
             caches: Vec::new(),
             detector,
             chunk: None,
+            untold: Vec::new(),
             ended: false,
             over: false,
         })

@@ -156,9 +156,8 @@ impl Link for Work {
         }
     }
 
-    /// A stream goes on: what was not answered is asked again with its next request. What was told of it in this one is lost with
-    /// the answer, so where there was something, the stream is over.
-    fn fail(self, error: Error) {
+    /// A stream goes on: what was not answered is asked again with its next request, which also tells what this one should have.
+    fn fail(mut self, error: Error) {
         match self.owner {
             Owner::Row { rows, place } => rows.deliver(place, Err(error)),
             Owner::Stream(own) => {
@@ -170,10 +169,9 @@ impl Link for Work {
                 } = *own;
                 if promise.is_cancelled() {
                     lease.cancel();
-                } else if self.events.is_empty() {
-                    lease.put_back(self.stream);
                 } else {
-                    drop(lease);
+                    self.stream.untold = self.events;
+                    lease.put_back(self.stream);
                 }
                 drop(permit);
                 promise.fail(error);
