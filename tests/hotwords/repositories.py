@@ -63,8 +63,8 @@ def ensembles():
     add_model(repository, "hotword_embedding_own", "hotword_embedding", with_own_list())
     add_ensemble(repository, "infer_own", "infer_pipeline", {"hotword_embedding": "hotword_embedding_own"})
     patient = chain(
-        replaced("  preferred_batch_size: [ 2, 4, 8, 16, 32, 64 ]\n", ""),
-        replaced("max_queue_delay_microseconds: 500", "max_queue_delay_microseconds: 1000000"),
+        replaced("  preferred_batch_size: [ 1 ]\n", ""),
+        replaced("max_queue_delay_microseconds: 1\n", "max_queue_delay_microseconds: 1000000\n"),
     )
     add_model(repository, "encoder_sharing", "encoder", patient)
     add_ensemble(repository, "infer_sharing", "infer_pipeline", {"encoder": "encoder_sharing"})
