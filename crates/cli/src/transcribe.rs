@@ -3,6 +3,7 @@
 mod cues;
 mod format;
 mod subtitles;
+mod transcript;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use anyhow::{Context, Error, Result, bail};
 use serde_json::json;
 
 use self::format::Format;
+use self::transcript::Transcript;
 use self::wanted::Wanted;
 use crate::console;
 use crate::heard::Heard;
@@ -100,16 +102,6 @@ struct Model {
     name: String,
     kind: Kind,
     wanted: Wanted,
-}
-
-/// What came of a recording.
-struct Transcript {
-    /// As the model has it, tags included.
-    text: String,
-    /// What more the model says, where it was asked.
-    heard: Option<Heard>,
-    audio_seconds: f64,
-    latency_ms: f64,
 }
 
 /// Transcribes; results come in the order of the files. Fails at the end if one of them failed.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::Transcript;
 use super::cues::{Cue, cues};
 use super::subtitles;
+use super::transcript::Transcript;
 
 /// How transcripts are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

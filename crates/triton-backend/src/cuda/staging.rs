@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::Pinned;
+use super::pinned::Pinned;
 
 /// What was copied from GPU memory on behalf of a request, there to be read until the request ends.
 #[derive(Default)]

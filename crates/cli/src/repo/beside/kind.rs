@@ -8,7 +8,7 @@ static PUNCTUATION: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../model_repo
 
 /// A small model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::repo) enum Beside {
+pub(crate) enum Beside {
     /// FSMN-VAD
     Vad,
     /// CT-Transformer, for whole texts or of the realtime kind

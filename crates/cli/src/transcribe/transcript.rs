@@ -1,0 +1,13 @@
+//! What came of a recording.
+
+use crate::heard::Heard;
+
+/// What came of a recording.
+pub(super) struct Transcript {
+    /// As the model has it, tags included.
+    pub(super) text: String,
+    /// What more the model says, where it was asked.
+    pub(super) heard: Option<Heard>,
+    pub(super) audio_seconds: f64,
+    pub(super) latency_ms: f64,
+}
