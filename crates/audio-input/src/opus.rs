@@ -1,11 +1,11 @@
 //! Opus packets, with the header that containers keep for them (RFC 7845, section 5.1).
 
-use opus_decoder::{OpusDecoder, OpusError};
+use opus_pure::{Error, MAX_PACKET_SAMPLES, OpusDecoder};
 
 /// Opus counts in this whatever it was made from.
-const RATE: u32 = 48_000;
+const RATE: i32 = 48_000;
 /// The most samples of a packet for each channel: 120 ms.
-const MOST: usize = OpusDecoder::MAX_FRAME_SIZE_48K;
+const MOST: usize = MAX_PACKET_SAMPLES;
 
 /// A decoder of one stream.
 pub(crate) struct Opus {
@@ -60,13 +60,13 @@ impl Opus {
         packet: &[u8],
         trim: u64,
         samples: &mut Vec<f32>,
-    ) -> Result<(u32, usize), OpusError> {
+    ) -> Result<(u32, usize), Error> {
         let before = samples.len();
         // An empty packet would be concealed: made up.
         if !packet.is_empty() {
             samples.resize(before + MOST * self.channels, 0.0);
             let room = &mut samples[before..];
-            let decoded = self.decoder.decode_float(packet, room, false);
+            let decoded = self.decoder.decode(packet, MOST, room);
             let frames = match decoded {
                 Ok(frames) => frames.min(MOST),
                 Err(error) => {
@@ -85,7 +85,7 @@ impl Opus {
                     .for_each(|sample| *sample *= self.gain);
             }
         }
-        Ok((RATE, self.channels))
+        Ok((RATE.unsigned_abs(), self.channels))
     }
 }
 
