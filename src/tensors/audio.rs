@@ -168,6 +168,18 @@ impl AudioReader {
         })
     }
 
+    /// Fails if the config lists what a component does not take that has no threads to decode and resample on.
+    pub(crate) fn refuse_more(&self) -> Result<(), Error> {
+        let Names {
+            audio,
+            sample_rate,
+            channel,
+            ..
+        } = Names::PIPELINE;
+        let why = "this component takes samples at the model's rate";
+        self.more.refuse(&[audio, sample_rate, channel], why)
+    }
+
     /// Whether reading a request takes so long that no thread of the server should do it: it has files, or is to be resampled.
     pub(crate) fn takes_long(&self, request: &Request) -> bool {
         if !self.more.any() {
