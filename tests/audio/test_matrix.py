@@ -51,7 +51,7 @@ def test_at_a_high_rate_the_text_is_the_recordings_own(either, name):
     assert list(texts) == list(expected)
 
 
-@pytest.mark.parametrize("name", ["08_en.m4a", "08_en.aac", "08_en.webm", "08_en_stereo.webm", "08_en.mka", "08_en.mp4"])
+@pytest.mark.parametrize("name", ["08_en.m4a", "08_en.aac", "08_en.webm", "08_en_live.webm", "08_en_stereo.webm", "08_en.mka", "08_en.mp4"])
 def test_files_that_browsers_and_telephones_record(either, name):
     (text,) = of_files(either, [made(name)])
     assert words(text) == words(of_samples(either, [recordings()[8].samples])[0]) == " good"

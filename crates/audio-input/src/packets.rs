@@ -70,6 +70,7 @@ fn read_as(
     let (id, frames) = (track.id, track.num_frames);
     let mut decoder = Decoder::of(track, format)?;
     let mut incomplete = format == Format::Ogg && ogg_is_cut(bytes);
+    let live = format == Format::Matroska && is_live(bytes);
     let mut why = None;
     let mut interleaved = Vec::new();
     for _ in 0..bytes.len().saturating_add(PACKETS_ANYWAY) {
@@ -87,8 +88,10 @@ fn read_as(
                 continue;
             }
             Err(error) => {
+                // What is recorded live says nowhere how long it is: where it ends, it ends.
+                let ends = live && is_end(&error);
                 why.get_or_insert(words(&error, format));
-                break;
+                return finish(sink, format, incomplete || !ends, frames, why);
             }
         };
         if packet.track_id != id {
@@ -164,10 +167,24 @@ fn boxed<'s>(reader: impl FormatReader + 's) -> Box<dyn FormatReader + 's> {
     Box::new(reader)
 }
 
+/// Whether a file ended where there was to be more.
+fn is_end(error: &Error) -> bool {
+    matches!(error, Error::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof)
+}
+
+/// Whether a Matroska file's Segment, which all the rest is in, is of unknown size (RFC 8794, section 6.2), as browsers record.
+fn is_live(bytes: &[u8]) -> bool {
+    const SEGMENT: &[u8] = b"\x18\x53\x80\x67";
+    let start = &bytes[..bytes.len().min(1024)];
+    let at = start.windows(SEGMENT.len()).position(|id| id == SEGMENT);
+    let size = at.map_or(&[][..], |at| &start[at + SEGMENT.len()..]);
+    size.starts_with(b"\xff") || size.starts_with(b"\x01\xff\xff\xff\xff\xff\xff\xff")
+}
+
 /// An error for people.
 fn words(error: &Error, format: Format) -> String {
     match error {
-        Error::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+        error if is_end(error) => {
             match format {
                 // The index of these may come last, behind all the audio.
                 Format::Mp4 => "it ends before its index ('moov')".to_owned(),

@@ -28,10 +28,7 @@ impl Decoders {
     pub(super) fn new(threads: NonZeroUsize) -> Result<Self, Error> {
         Ok(Self {
             pool: Pool::new(threads.get())?,
-            places: Arc::new(Places {
-                free: Mutex::new(threads.get().saturating_mul(WAITING_PER_THREAD)),
-                given_back: Condvar::new(),
-            }),
+            places: Places::new(threads.get().saturating_mul(WAITING_PER_THREAD)),
         })
     }
 
@@ -47,6 +44,13 @@ impl Decoders {
 }
 
 impl Places {
+    fn new(free: usize) -> Arc<Self> {
+        Arc::new(Self {
+            free: Mutex::new(free),
+            given_back: Condvar::new(),
+        })
+    }
+
     fn take(self: &Arc<Self>) -> Place {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free = self
@@ -74,34 +78,24 @@ mod tests {
 
     use super::*;
 
+    // The threads themselves log, which takes a server.
     #[test]
-    fn no_more_than_the_places_wait_and_each_comes_to_its_turn() {
-        let decoders = Arc::new(Decoders::new(NonZeroUsize::MIN).unwrap());
-        let (open, gate) = channel::<()>();
-        let (done, finished) = channel();
-        let (taken, counted) = channel();
-        let caller = std::thread::spawn({
-            let decoders = Arc::clone(&decoders);
+    fn whoever_finds_no_place_waits_for_one() {
+        let places = Places::new(2);
+        let first = Places::take(&places);
+        let _second = Places::take(&places);
+        let (taken, told) = channel();
+        let waiting = std::thread::spawn({
+            let places = Arc::clone(&places);
             move || {
-                let gate = Arc::new(Mutex::new(gate));
-                for number in 0..WAITING_PER_THREAD + 2 {
-                    let (gate, done) = (Arc::clone(&gate), done.clone());
-                    decoders.run(move || {
-                        gate.lock().unwrap().recv().unwrap();
-                        done.send(number).unwrap();
-                    });
-                    taken.send(number).unwrap();
-                }
+                let _third = Places::take(&places);
+                taken.send(()).unwrap();
             }
         });
-        for number in 0..WAITING_PER_THREAD {
-            assert_eq!(counted.recv().unwrap(), number);
-        }
-        assert!(counted.recv_timeout(Duration::from_millis(100)).is_err());
-        for number in 0..WAITING_PER_THREAD + 2 {
-            open.send(()).unwrap();
-            assert_eq!(finished.recv().unwrap(), number);
-        }
-        caller.join().unwrap();
+        assert!(told.recv_timeout(Duration::from_millis(100)).is_err());
+        drop(first);
+        told.recv_timeout(Duration::from_secs(60)).unwrap();
+        waiting.join().unwrap();
+        assert_eq!(*places.free.lock().unwrap(), 1);
     }
 }

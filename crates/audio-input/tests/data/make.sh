@@ -22,4 +22,5 @@ make 08_en.mka -ar 44100 -c:a libvorbis -b:a 48k
 make 08_en.opus -c:a libopus -b:a 32k -page_duration 100000
 make 08_en_low.opus -c:a libopus -b:a 12k -application voip -page_duration 100000
 make 08_en.webm -c:a libopus -b:a 32k
+make 08_en_live.webm -c:a libopus -b:a 32k -live 1
 make 08_en_stereo.webm -ac 2 -c:a libopus -b:a 64k
