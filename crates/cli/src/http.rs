@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn a_file_is_its_length_and_its_bytes() {
         let (body, header_length) =
-            binary_request(&[Input::file("AUDIO", b"RIFF\0")], "TRANSCRIPTS", None);
+            binary_request(&[Input::file("AUDIO", b"RIFF\0")], &["TRANSCRIPTS"], None);
         let header: Value = serde_json::from_slice(&body[..header_length]).unwrap();
         assert_eq!(header["inputs"][0]["datatype"], "BYTES");
         assert_eq!(header["inputs"][0]["parameters"]["binary_data_size"], 9);

@@ -17,7 +17,7 @@ use crate::pipelines::options::{self, CallsInFlight, Door, Permit};
 use crate::pipelines::rows::Rows;
 use crate::pipelines::scheduler::batch::Limits;
 use crate::pipelines::warmup::{self, Rehearsal, Shape, Warm};
-use crate::tensors::audio::{AudioReader, Sizes, Names};
+use crate::tensors::audio::{AudioReader, Names, Sizes};
 use crate::tensors::layout::{Layout, check_tensor};
 use crate::tensors::options::threads;
 use crate::tensors::sequences::{Ends, Lease, Leased, Streams};

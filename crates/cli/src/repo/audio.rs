@@ -94,7 +94,7 @@ mod tests {
                 .iter()
                 .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
         };
-        templates::configs(kind, model)
+        templates::configs(kind.template(), model)
             .map(|(path, text)| (path.display().to_string(), replaced(text)))
             .collect()
     }
