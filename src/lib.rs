@@ -9,6 +9,7 @@
 mod backend;
 mod component;
 mod pipelines;
+mod pool;
 mod registry;
 mod steps;
 mod tensors;

@@ -9,9 +9,9 @@ use triton_backend::{Call, Caller, Error, ModelContext, Reply, error, guard};
 use crate::pipelines::callee::Callee;
 use crate::pipelines::options::CallsInFlight;
 use crate::pipelines::scheduler::batch::Limits;
-use crate::pipelines::scheduler::pool::Pool;
 use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault, late};
 use crate::pipelines::scheduler::waiting::Item;
+use crate::pool::Pool;
 
 /// Work at a place where it needs a call.
 ///

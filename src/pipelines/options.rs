@@ -126,6 +126,11 @@ impl Door {
         })
     }
 
+    /// Lets a request wait until it is known how much audio it has.
+    pub(crate) fn admit_waiting(&self, rows: usize, bytes: usize) -> Result<Permit, Error> {
+        self.admission.admit([count(rows), 0, count(bytes)])
+    }
+
     /// Lets a request in, or says which limit is in its way, before its samples are looked at. `values` are the numbers that will be
     /// computed for it.
     pub(crate) fn admit(&self, sizes: &Sizes, values: usize) -> Result<Permit, Error> {

@@ -4,6 +4,10 @@
 //! `speech_lengths` INT32 `[rows, 1]`. Only the first `wav_lens` samples of a row count; what a client padded behind
 //! them changes nothing.
 //!
+//! Where the config lists them, `audio` STRING `[rows, 1]` brings whole files in place of the two, `sample_rate` INT32 `[rows, 1]` says
+//! that `wav` has another rate, and `channel` INT32 `[rows, 1]` picks a channel of the files. Requests that are to be decoded or
+//! resampled go to threads of this component's own; the others do not wait for them.
+//!
 //! `language` and `textnorm` INT32 `[rows, 1]`, where the config lists them, are only checked: an ensemble hands them on to the
 //! encoder, which could not say whose fault an id is that its embedding lacks, and on a GPU would not even notice.
 
@@ -13,13 +17,16 @@ use std::sync::Arc;
 use triton_backend::{Batch, DataType, Error, ModelContext, Request, Response, guard};
 use wav_frontend::{Frontend, Row};
 
+use self::decoders::Decoders;
 use crate::component::{Component, Worker};
-use crate::tensors::audio::{self, Audio, AudioReader};
+use crate::tensors::audio::{self, Audio, AudioReader, Names};
 use crate::tensors::layout::Layout;
 use crate::tensors::layout::{check_tensor, check_type};
 use crate::tensors::options::threads;
 use crate::tensors::parameters::{Count, Parameter, Table};
 use crate::tensors::prompt::{PROMPT_IDS, PromptInput};
+
+mod decoders;
 
 /// The parameters of this component alone.
 pub(crate) const PARAMETERS: Table = Table {
@@ -44,6 +51,8 @@ pub(crate) struct FeatureExtractor {
     /// `speech` has a multiple of this many frames.
     pad_to_multiple: usize,
     threads: NonZeroUsize,
+    /// For requests that take long to read, if there can be such.
+    decoders: Option<Decoders>,
 }
 
 /// A checked request with its response under way.
@@ -59,17 +68,24 @@ impl FeatureExtractor {
     pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
         let config = &context.config;
         let frontend = audio::frontend(context)?;
+        let sample_rate = frontend.options().sample_rate;
+        let reader = AudioReader::new(context, sample_rate, &Names::STEP)?;
+        let threads = threads(context)?;
         let speech = [None, Some(frontend.feature_dim())];
         check_tensor(config.output("speech")?, DataType::Fp32, &speech)?;
         check_type(config.output("speech_lengths")?, DataType::Int32)?;
         Ok(Arc::new(Self {
             prompts: PromptInput::listed(context)?,
-            reader: AudioReader::new(context, frontend.options().sample_rate, "wav", "wav_lens")?,
+            decoders: match reader.may_take_long() {
+                true => Some(Decoders::new(threads)?),
+                false => None,
+            },
+            reader,
             layout: Layout {
                 batched: config.batches(),
             },
             pad_to_multiple: PAD_TO_MULTIPLE.read(context)?,
-            threads: threads(context)?,
+            threads,
             frontend,
         }))
     }
@@ -125,22 +141,14 @@ impl FeatureExtractor {
             })
             .collect())
     }
-}
 
-impl Component for FeatureExtractor {
-    fn worker(self: Arc<Self>) -> Box<dyn Worker> {
-        Box::new(self)
-    }
-}
-
-impl Worker for Arc<FeatureExtractor> {
-    fn execute(&mut self, batch: Batch) {
-        let mut jobs: Vec<Result<Job<'_>, Error>> = batch
-            .requests()
+    /// Answers requests; their rows are computed together.
+    fn answer(&self, requests: Vec<Request>) {
+        let mut jobs: Vec<Result<Job<'_>, Error>> = requests
             .iter()
             .map(|request| guard(|| self.prepare(request)))
             .collect();
-        batch.compute_starts();
+        requests.iter().for_each(Request::compute_starts);
         let mut rows = Vec::new();
         let mut failures: Vec<Option<Error>> = Vec::new();
         for job in &mut jobs {
@@ -152,7 +160,7 @@ impl Worker for Arc<FeatureExtractor> {
         let computed = self.frontend.extract_batch(&mut rows, self.threads);
         let computed = computed.map_err(|error| error.to_string());
         drop(rows);
-        batch.compute_ends();
+        requests.iter().for_each(Request::compute_ends);
         let outcomes: Vec<Result<Response, Error>> = jobs
             .into_iter()
             .zip(failures)
@@ -165,6 +173,30 @@ impl Worker for Arc<FeatureExtractor> {
                 }
             })
             .collect();
-        batch.finish(outcomes);
+        for (request, outcome) in requests.into_iter().zip(outcomes) {
+            request.finish(outcome);
+        }
+    }
+}
+
+impl Component for FeatureExtractor {
+    fn worker(self: Arc<Self>) -> Box<dyn Worker> {
+        Box::new(self)
+    }
+}
+
+impl Worker for Arc<FeatureExtractor> {
+    fn execute(&mut self, batch: Batch) {
+        let Some(decoders) = &self.decoders else {
+            return self.answer(batch.into_iter().collect());
+        };
+        let (long, short) = batch
+            .into_iter()
+            .partition::<Vec<Request>, _>(|request| self.reader.takes_long(request));
+        self.answer(short);
+        for request in long {
+            let component = Arc::clone(self);
+            decoders.run(move || component.answer(vec![request]));
+        }
     }
 }

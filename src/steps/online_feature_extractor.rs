@@ -18,7 +18,7 @@ use wav_frontend::online::{OnlineFrontend, OnlineState};
 
 use self::short_chunks::ShortChunks;
 use crate::component::{Component, Worker};
-use crate::tensors::audio::{AudioReader, MAX_AUDIO_SECONDS};
+use crate::tensors::audio::{AudioReader, MAX_AUDIO_SECONDS, Names};
 use crate::tensors::layout::check_tensor;
 use crate::tensors::layout::dim;
 use crate::tensors::options::frontend_options;
@@ -79,8 +79,7 @@ impl OnlineFeatureExtractor {
                 context,
                 options.sample_rate,
                 frontend.chunk_samples(),
-                "wav",
-                "wav_lens",
+                &Names::STEP,
             )?,
             short_chunks: ShortChunks::load(context, frontend.chunk_samples())?,
             frontend,

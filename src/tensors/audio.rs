@@ -1,31 +1,31 @@
-//! Audio as requests bring it: rows of samples, of which each counts up to its own length.
+//! Audio as requests bring it: rows of samples, of which each counts up to its own length, or files.
+
+mod limit;
+mod mistakes;
+mod more;
+mod names;
 
 use std::borrow::Cow;
 
-use triton_backend::{DataType, Error, ModelContext, Request};
+use audio_input::resample::resample;
+use triton_backend::{DataType, Error, ErrorCode, Input, ModelContext, Request};
 use wav_frontend::Frontend;
 
+use self::limit::Limit;
+pub(crate) use self::limit::MAX_AUDIO_SECONDS;
+use self::more::{INCOMPLETE_AUDIO, More};
+pub(crate) use self::names::Names;
 use crate::tensors::layout::Layout;
 use crate::tensors::layout::{check_tensor, check_type};
+use crate::tensors::memory::room;
 use crate::tensors::options::{CMVN_PATH, THREADS, cmvn, frontend_error, frontend_options};
-use crate::tensors::parameters::{Parameter, Table};
-
-/// No audio has samples beyond this, yet floats do, and their power would overflow to infinity.
-const LOUDEST: f32 = 1.0e6;
+use crate::tensors::parameters::Table;
 
 /// What components take that make an encoder's features of audio, besides the front end's options.
 pub(crate) const FEATURES: Table = Table {
     name: "Features",
-    lines: &[&CMVN_PATH, &MAX_AUDIO_SECONDS, &THREADS],
+    lines: &[&CMVN_PATH, &MAX_AUDIO_SECONDS, &INCOMPLETE_AUDIO, &THREADS],
 };
-
-/// The parameter that limits a row of audio, or a stream's chunk.
-pub(crate) const MAX_AUDIO_SECONDS: Parameter<f64> = Parameter::new(
-    "max_audio_seconds",
-    "a longer row, or chunk of a stream, is refused, see [How much audio](#how-much-audio)",
-)
-.default(600.0)
-.within("above 0", |seconds| *seconds > 0.0);
 
 /// The offline front end that a config describes.
 pub(crate) fn frontend(context: &ModelContext) -> Result<Frontend, Error> {
@@ -38,6 +38,12 @@ pub(crate) struct AudioReader {
     /// The inputs' names.
     wav: &'static str,
     wav_lens: &'static str,
+    /// Samples are 16-bit integers.
+    integers: bool,
+    /// What the config lists beside them.
+    more: More,
+    /// The rate of the samples that are handed out, in Hz.
+    sample_rate: u32,
     layout: Layout,
     /// The fewest and the most samples of a row, whatever the config allows.
     least: usize,
@@ -45,91 +51,97 @@ pub(crate) struct AudioReader {
     limit: Limit,
 }
 
-/// The most audio of a row.
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    seconds: f64,
-    samples: f64,
-}
-
-impl Limit {
-    /// The limit that a config sets; `inf` is none.
-    fn load(context: &ModelContext, sample_rate: u32) -> Result<Self, Error> {
-        Ok(Self::new(MAX_AUDIO_SECONDS.read(context)?, sample_rate))
-    }
-
-    /// Rounded down, but for what binary fractions are off: 2.3 s are 36800 samples, not 36799.
-    fn new(seconds: f64, sample_rate: u32) -> Self {
-        let samples = (seconds * f64::from(sample_rate) + 1.0e-3).floor();
-        Self { seconds, samples }
-    }
-
-    /// Checks the lengths of the rows that the input called `name` tells.
-    fn check(&self, name: &str, lengths: &[usize]) -> Result<(), Error> {
-        let Self { seconds, samples } = self;
-        let mut rows = lengths.iter().enumerate();
-        let Some((row, length)) = rows.find(|&(_, &length)| length as f64 > *samples) else {
-            return Ok(());
-        };
-        let parameter = MAX_AUDIO_SECONDS.name();
-        let message = format!(
-            "row {row} is {length} samples; parameter {parameter} ({seconds} s) allows {samples}"
-        );
-        Err(Error::input(name, message))
-    }
-}
-
 /// How much audio a request has.
 pub(crate) struct Sizes {
-    /// Samples of each row that count.
+    /// Samples of each row that count, at the rate that they are handed out with.
     pub(crate) lengths: Vec<usize>,
-    /// Samples of all rows, padding included.
+    /// Samples of all rows as they came, padding included.
     pub(crate) values: usize,
-    /// Samples of a row, padding included.
-    stride: usize,
+    /// Where they are.
+    source: Source,
+}
+
+/// Where a request's samples are.
+enum Source {
+    /// In its tensor.
+    Tensor {
+        /// Samples of a row, padding included.
+        stride: usize,
+        /// Samples of each row that count, as they came.
+        counts: Vec<usize>,
+        /// The rate of each row, and whether the request says it.
+        rates: Vec<u32>,
+        stated: bool,
+    },
+    /// Decoded: how much a file holds is known when it is.
+    Decoded(Vec<Vec<f32>>),
 }
 
 /// The audio of one request.
 pub(crate) struct Audio<'r> {
-    samples: Cow<'r, [f32]>,
-    /// Samples of a row, padding included.
-    stride: usize,
+    rows: Rows<'r>,
     /// Samples of each row that count.
     pub(crate) lengths: Vec<usize>,
+}
+
+enum Rows<'r> {
+    /// As they came, each with padding up to the same `stride`.
+    Padded {
+        samples: Cow<'r, [f32]>,
+        stride: usize,
+    },
+    /// Made of what came.
+    Own(Vec<Vec<f32>>),
 }
 
 impl Audio<'_> {
     /// The samples of each row that count.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[f32]> {
-        self.samples
-            // An empty row has no chunk to be cut from, and no samples to be looked at.
-            .chunks_exact(self.stride.max(1))
-            .zip(&self.lengths)
-            .map(|(samples, &length)| &samples[..length])
+        let lengths = self.lengths.iter().enumerate();
+        lengths.map(|(row, &length)| match &self.rows {
+            Rows::Padded { samples, stride } => &samples[row * stride..][..length],
+            Rows::Own(rows) => &rows[row][..length],
+        })
     }
 }
 
+/// A chunk of a stream.
+pub(crate) struct Chunk<'r> {
+    pub(crate) samples: Cow<'r, [f32]>,
+    /// In Hz, if the request says it.
+    pub(crate) sample_rate: Option<u32>,
+}
+
 impl AudioReader {
-    /// A reader of the inputs called `wav` and `wav_lens`.
+    /// A reader of the inputs of these names that hands out samples of `sample_rate`.
     pub(crate) fn new(
         context: &ModelContext,
         sample_rate: u32,
-        wav: &'static str,
-        wav_lens: &'static str,
+        names: &Names,
     ) -> Result<Self, Error> {
         let config = &context.config;
-        check_tensor(config.input(wav)?, DataType::Fp32, &[None])?;
-        check_type(config.input(wav_lens)?, DataType::Int32)?;
+        let wav = config.input(names.wav)?;
+        let integers = wav.data_type() == Some(DataType::Int16);
+        let samples = if integers {
+            DataType::Int16
+        } else {
+            DataType::Fp32
+        };
+        check_tensor(wav, samples, &[None])?;
+        check_type(config.input(names.wav_lens)?, DataType::Int32)?;
         let layout = Layout {
             batched: config.batches(),
         };
         Ok(Self {
-            wav,
-            wav_lens,
+            wav: names.wav,
+            wav_lens: names.wav_lens,
+            integers,
+            more: More::load(context, names)?,
+            sample_rate,
             layout,
             least: 1,
             most: usize::MAX,
-            limit: Limit::load(context, sample_rate)?,
+            limit: Limit::load(context)?,
         })
     }
 
@@ -138,10 +150,17 @@ impl AudioReader {
         context: &ModelContext,
         sample_rate: u32,
         most: usize,
-        wav: &'static str,
-        wav_lens: &'static str,
+        names: &Names,
     ) -> Result<Self, Error> {
-        let reader = Self::new(context, sample_rate, wav, wav_lens)?;
+        let reader = Self::new(context, sample_rate, names)?;
+        reader.more.refuse(
+            &[names.audio, names.channel],
+            "a stream brings samples, not files",
+        )?;
+        if most != usize::MAX {
+            let why = format!("a chunk has {most} samples at most; the pipeline takes other rates");
+            reader.more.refuse(&[names.sample_rate], &why)?;
+        }
         Ok(Self {
             least: 0,
             most,
@@ -149,10 +168,53 @@ impl AudioReader {
         })
     }
 
-    /// The samples of a request that carries one chunk.
+    /// Fails if the config lists what a component does not take that has no threads to decode and resample on.
+    pub(crate) fn refuse_more(&self) -> Result<(), Error> {
+        let Names {
+            audio,
+            sample_rate,
+            channel,
+            ..
+        } = Names::PIPELINE;
+        let why = "this component takes samples at the model's rate";
+        self.more.refuse(&[audio, sample_rate, channel], why)
+    }
+
+    /// Whether reading a request takes so long that no thread of the server should do it: it has files, or is to be resampled.
+    pub(crate) fn takes_long(&self, request: &Request) -> bool {
+        if !self.more.any() {
+            return false;
+        }
+        // What is wrong with a request is found, and told, by whoever reads it.
+        let files = self.more.files(request);
+        let rates = self.more.rates(request, self.rows_of(request));
+        let others = |rates: Vec<u32>| rates.iter().any(|&rate| rate != self.sample_rate);
+        matches!(files, Ok(Some(_))) || rates.is_ok_and(|rates| rates.is_some_and(others))
+    }
+
+    /// Whether there can be such requests.
+    pub(crate) fn may_take_long(&self) -> bool {
+        self.more.any()
+    }
+
+    /// Rows and bytes that wait with a request, before anything more is known of it.
+    pub(crate) fn waiting(&self, request: &Request) -> (usize, usize) {
+        let inputs = request.inputs().unwrap_or_default();
+        let bytes = inputs.iter().map(|input| input.byte_size());
+        (self.rows_of(request), bytes.fold(0, usize::saturating_add))
+    }
+
+    fn rows_of(&self, request: &Request) -> usize {
+        let inputs = request.inputs().unwrap_or_default();
+        inputs
+            .first()
+            .map_or(1, |input| self.layout.rows_of(input.shape()))
+    }
+
+    /// The samples of a request that carries one chunk, at the model's rate.
     pub(crate) fn read_chunk<'r>(&self, request: &'r Request) -> Result<Cow<'r, [f32]>, Error> {
         let sizes = self.chunk_sizes(request)?;
-        self.chunk(request, sizes)
+        Ok(self.chunk(request, sizes)?.samples)
     }
 
     /// How much audio a request has that carries one chunk, without a look at its samples.
@@ -166,22 +228,35 @@ impl AudioReader {
         Ok(sizes)
     }
 
-    /// The samples of a request that carries one chunk of this size.
-    pub(crate) fn chunk<'r>(
-        &self,
-        request: &'r Request,
-        sizes: Sizes,
-    ) -> Result<Cow<'r, [f32]>, Error> {
-        let Audio {
-            samples, lengths, ..
-        } = self.samples(request, sizes)?;
-        let length = lengths.first().copied().unwrap_or(0);
-        Ok(match samples {
-            Cow::Borrowed(samples) => Cow::Borrowed(&samples[..length]),
-            Cow::Owned(mut samples) => {
+    /// The samples of a request that carries one chunk of this size, as they came.
+    pub(crate) fn chunk<'r>(&self, request: &'r Request, sizes: Sizes) -> Result<Chunk<'r>, Error> {
+        let Source::Tensor {
+            stride,
+            counts,
+            rates,
+            stated,
+        } = sizes.source
+        else {
+            return Err(Error::internal("a chunk is no file"));
+        };
+        let length = counts.first().copied().unwrap_or(0);
+        let samples = match self.tensor(request, stride, &counts)? {
+            Rows::Padded {
+                samples: Cow::Borrowed(samples),
+                ..
+            } => Cow::Borrowed(&samples[..length]),
+            Rows::Padded {
+                samples: Cow::Owned(mut samples),
+                ..
+            } => {
                 samples.truncate(length);
                 Cow::Owned(samples)
             }
+            Rows::Own(rows) => Cow::Owned(rows.into_iter().next().unwrap_or_default()),
+        };
+        Ok(Chunk {
+            samples,
+            sample_rate: rates.first().copied().filter(|_| stated),
         })
     }
 
@@ -191,9 +266,14 @@ impl AudioReader {
         self.samples(request, sizes)
     }
 
-    /// How much audio a request has, without a look at its samples.
+    /// How much audio a request has, without a look at its samples. Files are decoded to know it.
     pub(crate) fn sizes(&self, request: &Request) -> Result<Sizes, Error> {
-        let wav = request.input(self.wav)?;
+        if let Some(files) = self.more.files(request)? {
+            return self.decoded(request, &files);
+        }
+        let wav = request
+            .input(self.wav)
+            .map_err(|error| self.more.or_files(error))?;
         let (rows, [stride]) = self.layout.rows(self.wav, wav.shape(), "samples")?;
         if stride < self.least {
             return Err(Error::Shape {
@@ -211,7 +291,7 @@ impl AudioReader {
         };
         let lens = request.input(self.wav_lens)?;
         let values = lens.read::<i32>()?;
-        let lengths = self.layout.lengths(
+        let counts = self.layout.lengths(
             self.wav_lens,
             lens.shape(),
             &values,
@@ -219,11 +299,39 @@ impl AudioReader {
             (self.least, stride.min(self.most)),
             &what,
         )?;
-        self.limit.check(self.wav_lens, &lengths)?;
+        self.more.check_one_channel(request, rows, self.wav)?;
+        let rates = self.more.rates(request, rows)?;
+        let stated = rates.is_some();
+        let rates = rates.unwrap_or_else(|| vec![self.sample_rate; rows]);
+        self.limit.check(self.wav_lens, &counts, &rates)?;
+        let lengths = counts.iter().zip(&rates);
         Ok(Sizes {
             values: rows.saturating_mul(stride),
-            stride,
+            lengths: lengths
+                .map(|(&count, &rate)| resampled_len(count, rate, self.sample_rate))
+                .collect(),
+            source: Source::Tensor {
+                stride,
+                counts,
+                rates,
+                stated,
+            },
+        })
+    }
+
+    fn decoded(&self, request: &Request, files: &Input<'_>) -> Result<Sizes, Error> {
+        if request.input(self.wav).is_ok() {
+            let message = format!("a request has either '{}' or '{}'", self.wav, files.name());
+            return Err(Error::input(files.name(), message));
+        }
+        let rows = self
+            .more
+            .decode(request, files, self.sample_rate, self.limit)?;
+        let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
+        Ok(Sizes {
+            values: lengths.iter().sum(),
             lengths,
+            source: Source::Decoded(rows),
         })
     }
 
@@ -232,63 +340,73 @@ impl AudioReader {
         &self,
         request: &'r Request,
         Sizes {
-            stride, lengths, ..
+            lengths, source, ..
         }: Sizes,
     ) -> Result<Audio<'r>, Error> {
-        let audio = Audio {
-            samples: request.input(self.wav)?.read::<f32>()?,
-            stride,
-            lengths,
+        let rows = match source {
+            Source::Decoded(rows) => Rows::Own(rows),
+            Source::Tensor {
+                stride,
+                counts,
+                rates,
+                ..
+            } => {
+                let rows = self.tensor(request, stride, &counts)?;
+                if rates.iter().all(|&rate| rate == self.sample_rate) {
+                    rows
+                } else {
+                    let lengths = counts;
+                    self.resampled(&Audio { rows, lengths }, &rates)?
+                }
+            }
         };
-        for (row, samples) in audio.rows().enumerate() {
-            check_samples(self.wav, row, samples)?;
+        Ok(Audio { rows, lengths })
+    }
+
+    /// The samples of a request's tensor as floats, checked, of each row those that count.
+    fn tensor<'r>(
+        &self,
+        request: &'r Request,
+        stride: usize,
+        counts: &[usize],
+    ) -> Result<Rows<'r>, Error> {
+        let wav = request.input(self.wav)?;
+        if self.integers {
+            let samples = wav.read::<i16>()?;
+            let rows = counts.iter().enumerate().map(|(row, &count)| {
+                let samples = &samples[row * stride..][..count];
+                mistakes::check_header_of_i16(self.wav, row, samples)?;
+                let mut floats = room(count, "samples")?;
+                floats.extend(samples.iter().map(|&sample| audio_input::from_i16(sample)));
+                Ok(floats)
+            });
+            return Ok(Rows::Own(rows.collect::<Result<_, Error>>()?));
         }
-        Ok(audio)
+        let samples = wav.read::<f32>()?;
+        for (row, &count) in counts.iter().enumerate() {
+            let samples = &samples[row * stride..][..count];
+            mistakes::check_samples(self.wav, row, samples)?;
+            // Where nothing is asked for but samples as ever, they may be as loud as ever.
+            if self.more.any() {
+                mistakes::check_scale(self.wav, row, samples)?;
+            }
+        }
+        Ok(Rows::Padded { samples, stride })
+    }
+
+    /// Rows of these rates at the model's.
+    fn resampled(&self, audio: &Audio<'_>, rates: &[u32]) -> Result<Rows<'static>, Error> {
+        let rows = audio.rows().zip(rates).enumerate();
+        let resampled = rows.map(|(row, (samples, &rate))| {
+            resample(samples, rate, self.sample_rate)
+                .map_err(|error| Error::new(ErrorCode::Unavailable, format!("row {row}: {error}")))
+        });
+        Ok(Rows::Own(resampled.collect::<Result<_, Error>>()?))
     }
 }
 
-/// Checks the samples of one row of the input called `name`.
-pub(crate) fn check_samples(name: &str, row: usize, samples: &[f32]) -> Result<(), Error> {
-    let wrong = samples
-        .iter()
-        .position(|sample| sample.is_nan() || sample.abs() > LOUDEST);
-    let Some(at) = wrong else {
-        return Ok(());
-    };
-    let message = format!(
-        "row {row}, sample {at} is {}; samples are finite numbers, normally in [-1, 1]",
-        samples[at]
-    );
-    Err(Error::input(name, message))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_limit_is_the_number_of_samples_a_person_would_say() {
-        for (seconds, samples) in [
-            (600.0, 9_600_000.0),
-            (2.3, 36_800.0),
-            (0.1, 1600.0),
-            (1e-5, 0.0),
-        ] {
-            assert_eq!(Limit::new(seconds, 16_000).samples, samples);
-        }
-        assert_eq!(Limit::new(f64::INFINITY, 16_000).samples, f64::INFINITY);
-    }
-
-    #[test]
-    fn the_first_row_beyond_it_is_named() {
-        let limit = Limit::new(2.3, 16_000);
-        assert!(limit.check("wav_lens", &[0, 36_800]).is_ok());
-        assert_eq!(
-            limit
-                .check("wav_lens", &[1, 36_801, 99_999])
-                .unwrap_err()
-                .to_string(),
-            "input 'wav_lens': row 1 is 36801 samples; parameter max_audio_seconds (2.3 s) allows 36800"
-        );
-    }
+/// How many samples come of `count` samples when they are resampled.
+fn resampled_len(count: usize, from: u32, to: u32) -> usize {
+    let samples = (count as u128 * u128::from(to)).div_ceil(u128::from(from.max(1)));
+    usize::try_from(samples).unwrap_or(usize::MAX)
 }

@@ -38,6 +38,14 @@ impl Layout {
         Ok((rows, row.try_into().map_err(|_| wrong())?))
     }
 
+    /// The number of rows of a tensor of this shape, whatever a row is.
+    pub(crate) fn rows_of(self, shape: &[i64]) -> usize {
+        match shape.first() {
+            Some(&rows) if self.batched => usize::try_from(rows).unwrap_or(0),
+            _ => 1,
+        }
+    }
+
     /// The shape of an output with `rows` rows.
     pub(crate) fn shape(self, rows: usize, row: &[usize]) -> Vec<i64> {
         self.batched

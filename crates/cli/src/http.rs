@@ -21,6 +21,8 @@ pub enum Data<'a> {
     F32(&'a [f32]),
     /// INT32.
     I32(&'a [i32]),
+    /// BYTES, one string of them.
+    Bytes(&'a [u8]),
 }
 
 impl Data<'_> {
@@ -28,6 +30,7 @@ impl Data<'_> {
         match self {
             Self::F32(_) => "FP32",
             Self::I32(_) => "INT32",
+            Self::Bytes(_) => "BYTES",
         }
     }
 
@@ -41,6 +44,11 @@ impl Data<'_> {
                 .iter()
                 .flat_map(|value| value.to_le_bytes())
                 .collect(),
+            // The server's limit is below what 32 bits can say, so a longer one is refused either way.
+            Self::Bytes(value) => {
+                let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
+                [&length.to_le_bytes(), value].concat()
+            }
         }
     }
 
@@ -48,6 +56,7 @@ impl Data<'_> {
         match self {
             Self::F32(values) => json!(values),
             Self::I32(values) => json!(values),
+            Self::Bytes(value) => json!([String::from_utf8_lossy(value)]),
         }
     }
 }
@@ -70,6 +79,15 @@ impl<'a> Input<'a> {
             name,
             shape: [1, values.len()],
             data: Data::F32(values),
+        }
+    }
+
+    /// One row of one file.
+    pub fn file(name: &'a str, bytes: &'a [u8]) -> Self {
+        Self {
+            name,
+            shape: [1, 1],
+            data: Data::Bytes(bytes),
         }
     }
 
@@ -216,6 +234,27 @@ impl Client {
         Ok(names.map(str::to_owned).collect())
     }
 
+    /// Whether a model has an input of that name.
+    ///
+    /// # Errors
+    /// If the server does not say what the model takes.
+    pub fn has_input(&self, model: &str, name: &str) -> Result<bool> {
+        let url = format!("{}/v2/models/{model}", self.base);
+        let mut response = self
+            .agent
+            .get(&url)
+            .call()
+            .with_context(|| format!("no answer from {url}"))?;
+        let status = response.status();
+        let body = response.body_mut().read_to_string()?;
+        if status != 200 {
+            bail!("{url} answered {status}: {body}");
+        }
+        let model: Value = serde_json::from_str(&body)?;
+        let inputs = model["inputs"].as_array();
+        Ok(inputs.is_some_and(|inputs| inputs.iter().any(|input| input["name"] == name)))
+    }
+
     /// Sends one request of one row and returns its transcript.
     pub fn text(
         &self,
@@ -284,6 +323,16 @@ mod tests {
             body[header_length..],
             [0, 0, 0, 63, 0, 0, 128, 191, 2, 0, 0, 0]
         );
+    }
+
+    #[test]
+    fn a_file_is_its_length_and_its_bytes() {
+        let (body, header_length) =
+            binary_request(&[Input::file("AUDIO", b"RIFF\0")], &["TRANSCRIPTS"], None);
+        let header: Value = serde_json::from_slice(&body[..header_length]).unwrap();
+        assert_eq!(header["inputs"][0]["datatype"], "BYTES");
+        assert_eq!(header["inputs"][0]["parameters"]["binary_data_size"], 9);
+        assert_eq!(&body[header_length..], b"\x05\0\0\0RIFF\0");
     }
 
     #[test]

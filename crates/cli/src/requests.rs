@@ -9,6 +9,8 @@ pub const AUTO: [i32; 1] = [0];
 pub const WITH_ITN: [i32; 1] = [14];
 /// SenseVoice's `TEXT_NORM` without it.
 pub const WITHOUT_ITN: [i32; 1] = [15];
+/// The input that takes a whole file.
+pub const AUDIO: &str = "AUDIO";
 /// Samples of a stream's chunk: 600 ms.
 pub const CHUNK: usize = 9600;
 
@@ -40,9 +42,13 @@ pub fn sensevoice<'a>(
     norm: &'a [i32; 1],
 ) -> [Input<'a>; 4] {
     let [wav, wav_lens] = audio(samples, length);
+    let [language, norm] = prompt(language, norm);
+    [wav, wav_lens, language, norm]
+}
+
+/// What SenseVoice takes beside the audio.
+pub fn prompt<'a>(language: &'a [i32; 1], norm: &'a [i32; 1]) -> [Input<'a>; 2] {
     [
-        wav,
-        wav_lens,
         Input::number("LANGUAGE", language),
         Input::number("TEXT_NORM", norm),
     ]

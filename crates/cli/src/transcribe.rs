@@ -30,7 +30,7 @@ use crate::requests::{self, AUTO, WITH_ITN, WITHOUT_ITN};
 /// What to transcribe.
 #[derive(Debug, clap::Args)]
 pub struct Transcribe {
-    /// Wav files of mono 16-bit PCM at 16 kHz, or directories of such
+    /// Audio files, or directories with wav files. Where the model has no input AUDIO: wav files of mono 16-bit PCM at 16 kHz
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The server's HTTP endpoint
@@ -102,6 +102,8 @@ struct Model {
     name: String,
     kind: Kind,
     wanted: Wanted,
+    /// It takes files as they are.
+    takes_files: bool,
 }
 
 /// Transcribes; results come in the order of the files. Fails at the end if one of them failed.
@@ -225,7 +227,14 @@ fn model(options: &Transcribe, client: &Client) -> Result<Model> {
         Format::Json => Wanted::of(&outputs()?),
         Format::Srt | Format::Vtt | Format::Tsv => Wanted::with_times(&name, &outputs()?)?,
     };
-    Ok(Model { name, kind, wanted })
+    // Streams bring samples, whatever else the model takes.
+    let takes_files = kind != Kind::ParaformerOnline && client.has_input(&name, requests::AUDIO)?;
+    Ok(Model {
+        name,
+        kind,
+        wanted,
+        takes_files,
+    })
 }
 
 /// The model to ask, and what it takes.
@@ -274,27 +283,40 @@ fn one(
     file: &Path,
     id: u64,
 ) -> Result<Transcript> {
-    let recording = Recording::read(file)?;
-    let (samples, length) = (&recording.samples, recording.length()?);
     let ask = |inputs: &[Input<'_>], sequence| {
         let outputs = model.wanted.names();
         let answer = client.infer(&model.name, inputs, outputs, sequence)?;
         model.wanted.read(&answer)
     };
+    let language = [options.language.id()];
+    let norm = if options.no_itn {
+        WITHOUT_ITN
+    } else {
+        WITH_ITN
+    };
+    if model.takes_files {
+        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let mut inputs = vec![Input::file(requests::AUDIO, &bytes)];
+        if model.kind == Kind::Sensevoice {
+            inputs.extend(requests::prompt(&language, &norm));
+        }
+        let started = Instant::now();
+        let (text, heard) = ask(&inputs, None)?;
+        return Ok(Transcript {
+            text,
+            heard,
+            audio_seconds: None,
+            latency_ms: started.elapsed().as_secs_f64() * 1000.0,
+        });
+    }
+    let recording = Recording::read(file)?;
+    let (samples, length) = (&recording.samples, recording.length()?);
     let started = Instant::now();
     let (text, heard) = match model.kind {
-        Kind::Sensevoice => {
-            let language = [options.language.id()];
-            let norm = if options.no_itn {
-                WITHOUT_ITN
-            } else {
-                WITH_ITN
-            };
-            ask(
-                &requests::sensevoice(samples, &length, &language, &norm),
-                None,
-            )?
-        }
+        Kind::Sensevoice => ask(
+            &requests::sensevoice(samples, &length, &language, &norm),
+            None,
+        )?,
         Kind::Paraformer => ask(&requests::audio(samples, &length), None)?,
         Kind::ParaformerOnline => {
             let padded = requests::with_silence(samples);
@@ -310,7 +332,7 @@ fn one(
     Ok(Transcript {
         text,
         heard,
-        audio_seconds: recording.duration().as_secs_f64(),
+        audio_seconds: Some(recording.duration().as_secs_f64()),
         latency_ms: started.elapsed().as_secs_f64() * 1000.0,
     })
 }

@@ -23,6 +23,35 @@ pub struct Input<'r> {
     staging: &'r cuda::Staging,
 }
 
+/// The elements of a string tensor, borrowed where the server has them in one piece.
+#[derive(Debug)]
+pub struct Strings<'r> {
+    bytes: Cow<'r, [u8]>,
+    count: usize,
+}
+
+impl Strings<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &*self.bytes;
+        std::iter::from_fn(move || {
+            let (string, others) = split_string(rest)?;
+            rest = others;
+            Some(string)
+        })
+    }
+}
+
 struct Buffer {
     base: *const c_void,
     size: usize,
@@ -172,6 +201,21 @@ impl<'r> Input<'r> {
     /// # Errors
     /// If the tensor holds no strings, their lengths do not add up to its size, or there is no memory for them.
     pub fn strings(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let slices = self.string_slices()?;
+        let mut strings = with_room(slices.len(), self.place())?;
+        for string in slices.iter() {
+            let mut own = with_room(string.len(), self.place())?;
+            own.extend_from_slice(string);
+            strings.push(own);
+        }
+        Ok(strings)
+    }
+
+    /// The elements of a string tensor where they stand: for those that are large.
+    ///
+    /// # Errors
+    /// As [`Input::strings`].
+    pub fn string_slices(&self) -> Result<Strings<'r>, Error> {
         if self.data_type != DataType::String {
             return Err(Error::DataType {
                 name: self.name.to_owned(),
@@ -190,15 +234,7 @@ impl<'r> Input<'r> {
             );
             return Err(Error::input(self.name, message));
         }
-        let mut strings = with_room(count, self.place())?;
-        let mut rest = &*bytes;
-        while let Some((string, others)) = split_string(rest) {
-            let mut own = with_room(string.len(), self.place())?;
-            own.extend_from_slice(string);
-            strings.push(own);
-            rest = others;
-        }
-        Ok(strings)
+        Ok(Strings { bytes, count })
     }
 
     /// The input in messages.

@@ -53,7 +53,7 @@ pub use element::{DataType, Element, element_count};
 pub use error::{Error, ErrorCode};
 pub use excerpt::{excerpt, shape_excerpt};
 pub use guard::guard;
-pub use input::Input;
+pub use input::{Input, Strings};
 pub use memory::{give_back_free_memory, with_room, zeroed};
 pub use parameters::Parameters;
 pub use promise::Promise;

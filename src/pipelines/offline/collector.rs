@@ -25,14 +25,15 @@ struct Open {
 }
 
 impl Collector {
-    /// A collector for `rows` rows of a request that was let in, whose transcripts make up `outputs`.
+    /// A collector for `rows` rows of a request that was let in, whose client waits until `deadline`, and whose transcripts make up
+    /// `outputs`.
     pub(crate) fn new(
         request: Request,
+        deadline: Option<Instant>,
         permit: Permit,
         rows: usize,
         outputs: Arc<Outputs>,
     ) -> Arc<Self> {
-        let deadline = request.deadline();
         let open = Open {
             request,
             heard: vec![None; rows],

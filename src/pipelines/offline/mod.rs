@@ -22,13 +22,13 @@ use crate::component::{Component, Worker};
 use crate::pipelines::callee::Callee;
 use crate::pipelines::options::{self, CallsInFlight, Door, Permit, calls_in_flight};
 use crate::pipelines::scheduler::batch::{Limits, Size};
-use crate::pipelines::scheduler::pool::Pool;
 use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault, late};
 use crate::pipelines::scheduler::waiting::Item;
 use crate::pipelines::warmup::{self, Rehearsal, Shape, Warm};
+use crate::pool::Pool;
 use crate::steps::found::Wanted;
 use crate::steps::scoring::Decoder;
-use crate::tensors::audio::{self, AudioReader};
+use crate::tensors::audio::{self, AudioReader, Names};
 use crate::tensors::form::Form;
 use crate::tensors::layout::Layout;
 use crate::tensors::memory::{room, zeros};
@@ -195,6 +195,8 @@ pub(crate) struct OfflinePipeline<R: Recogniser> {
     wanted: Wanted,
     caller: Caller,
     pool: Pool,
+    /// For requests that take long to read, if there can be such: apart from the other, which keeps the encoder busy.
+    decoders: Option<Pool>,
     queue: Queue<Row<R::Extra>>,
 }
 
@@ -226,8 +228,13 @@ impl<R: Recogniser> OfflinePipeline<R> {
             "model '{}' asks '{}' for {asked}",
             context.name, encoder.name
         );
+        let reader = AudioReader::new(context, sample_rate, &Names::PIPELINE)?;
         let pipeline = Arc::new(Self {
-            reader: AudioReader::new(context, sample_rate, "WAV", "WAV_LENS")?,
+            decoders: match reader.may_take_long() {
+                true => Some(Pool::new(threads.get())?),
+                false => None,
+            },
+            reader,
             door: Door::load(context, sample_rate)?,
             outputs: Arc::new(outputs),
             limits,
@@ -244,8 +251,29 @@ impl<R: Recogniser> OfflinePipeline<R> {
         warmup::start(context, pipeline, shapes)
     }
 
-    /// Computes the features of a request's rows and lets the rows wait. Those too short for a frame are answered here.
-    fn take(self: &Arc<Self>, request: Request) {
+    /// Takes a request up on a thread of the pipeline's own, if there is room for it to wait.
+    fn take_later(self: &Arc<Self>, request: Request, decoders: &Pool) {
+        let (rows, bytes) = self.reader.waiting(&request);
+        let deadline = request.deadline();
+        match self.door.admit_waiting(rows, bytes) {
+            Ok(waiting) => {
+                let pipeline = Arc::clone(self);
+                decoders.run(move || {
+                    // It comes in again with what it turns out to be.
+                    drop(waiting);
+                    match deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                        true => request.fail(late()),
+                        false => pipeline.take(request, deadline),
+                    }
+                });
+            }
+            Err(error) => request.fail(error),
+        }
+    }
+
+    /// Computes the features of a request's rows and lets the rows wait, until `deadline` at most. Those too short for a frame are
+    /// answered here.
+    fn take(self: &Arc<Self>, request: Request, deadline: Option<Instant>) {
         let Admitted { inputs, permit } = match guard(|| self.inputs(&request)) {
             Ok(admitted) => admitted,
             Err(error) => {
@@ -255,7 +283,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
         };
         request.compute_starts();
         let outputs = Arc::clone(&self.outputs);
-        let collector = Collector::new(request, permit, inputs.len(), outputs);
+        let collector = Collector::new(request, deadline, permit, inputs.len(), outputs);
         let (heard, unheard): (Vec<_>, Vec<_>) = inputs
             .into_iter()
             .enumerate()
@@ -510,7 +538,15 @@ impl<R: Recogniser> Worker for Arc<OfflinePipeline<R>> {
     fn execute(&mut self, batch: Batch) {
         self.encoder.learn();
         for request in batch {
-            self.take(request);
+            match &self.decoders {
+                Some(decoders) if self.reader.takes_long(&request) => {
+                    self.take_later(request, decoders);
+                }
+                _ => {
+                    let deadline = request.deadline();
+                    self.take(request, deadline);
+                }
+            }
         }
     }
 }

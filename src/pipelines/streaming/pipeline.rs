@@ -13,13 +13,13 @@ use crate::component::{Component, Worker};
 use crate::pipelines::callee::Callee;
 use crate::pipelines::options::{CallsInFlight, Door, Permit, max_rows_per_call};
 use crate::pipelines::scheduler::batch::Limits;
-use crate::pipelines::scheduler::pool::Pool;
 use crate::pipelines::scheduler::queue::{
     Group, Queue, Settled, Taken, an_item_may_be_at_fault, late,
 };
 use crate::pipelines::scheduler::waiting::Item;
 use crate::pipelines::warmup;
-use crate::tensors::audio::AudioReader;
+use crate::pool::Pool;
+use crate::tensors::audio::{AudioReader, Names};
 use crate::tensors::options::threads;
 use crate::tensors::outputs::Outputs;
 use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
@@ -62,7 +62,7 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
     let sample_rate = models.frontend.frontend().options().sample_rate;
     let most_rows = max_rows_per_call(context)?;
     let pipeline = Arc::new(StreamingPipeline {
-        reader: AudioReader::of_chunks(context, sample_rate, usize::MAX, "WAV", "WAV_LENS")?,
+        reader: AudioReader::of_chunks(context, sample_rate, usize::MAX, &Names::PIPELINE)?,
         outputs: Outputs::of(config)?,
         streams: Streams::new(context, &ENDS)?,
         encoding: Queue::new(),
@@ -111,11 +111,16 @@ impl StreamingPipeline {
             return Err(Error::cancelled());
         }
         let admitted = self.reader.chunk_sizes(request).and_then(|sizes| {
+            let length = sizes.lengths.iter().sum::<usize>();
             // Its samples are held twice, by the server and by the stream; their frames come a few at a time.
-            let permit = self.door.admit(&sizes, sizes.values)?;
-            Ok((permit, self.reader.chunk(request, sizes)?))
+            let permit = self.door.admit(&sizes, sizes.values.max(length))?;
+            let chunk = self.reader.chunk(request, sizes)?;
+            if let Some(stream) = &state {
+                stream.check_rate(chunk.sample_rate)?;
+            }
+            Ok((permit, chunk, length))
         });
-        let (permit, samples) = match admitted {
+        let (permit, chunk, length) = match admitted {
             Ok(admitted) => admitted,
             Err(error) => {
                 lease.refuse(state);
@@ -127,16 +132,16 @@ impl StreamingPipeline {
             Some(stream) => stream,
             None => Stream::new(&self.models)?,
         };
-        if let Err(error) = stream.reserve(samples.len()) {
+        if let Err(error) = stream.reserve(length) {
             lease.refuse((!begins).then_some(stream));
             return Err(error);
         }
-        stream.push(&self.models, &samples, lease.ends())?;
+        stream.push(&self.models, &chunk, lease.ends())?;
         Ok(Begun {
             lease,
             stream,
             permit,
-            long: samples.len() > self.models.samples_per_turn(),
+            long: length > self.models.samples_per_turn(),
         })
     }
 

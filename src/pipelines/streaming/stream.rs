@@ -1,5 +1,6 @@
 //! One stream of the streaming pipeline: its state, and what it needs next.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::Instant;
 use asr_decode::cif::Cif;
 use asr_decode::words::Joiner;
 use asr_decode::{Frames, Transcript};
+use audio_input::resample::Resampler;
 use triton_backend::{Error, Promise};
 use wav_frontend::stream::StreamState;
 use wav_frontend::windows::EncoderWindows;
@@ -16,6 +18,7 @@ use super::models::Models;
 use crate::pipelines::options::Permit;
 use crate::pipelines::scheduler::batch::Size;
 use crate::pipelines::scheduler::waiting::Item;
+use crate::tensors::audio::{Chunk, Names};
 use crate::tensors::memory::missing;
 use crate::tensors::outputs::StreamText;
 use crate::tensors::sequences::Lease;
@@ -23,6 +26,8 @@ use crate::tensors::sequences::Lease;
 /// The state of a stream between its requests.
 pub(super) struct Stream {
     samples: StreamState,
+    /// The rate that its audio comes with, and what brings it to the model's.
+    resampler: Option<(u32, Resampler)>,
     windows: EncoderWindows,
     /// Made when the encoder's first answer tells the size of a frame.
     cif: Option<Cif>,
@@ -154,6 +159,7 @@ impl Stream {
             .map_err(|error| Error::Config(error.to_string()))?;
         Ok(Self {
             samples: StreamState::new(),
+            resampler: None,
             windows,
             cif: None,
             joiner: models.tokens.vocabulary.joiner(models.tokens.join),
@@ -169,17 +175,57 @@ impl Stream {
         reserved.map_err(|_| missing::<f32>(samples, "a stream's samples"))
     }
 
+    /// Checks the rate of a chunk that goes on with the stream.
+    pub(super) fn check_rate(&self, sample_rate: Option<u32>) -> Result<(), Error> {
+        match (&self.resampler, sample_rate) {
+            (Some((begun, _)), Some(rate)) if *begun != rate => Err(Error::input(
+                Names::PIPELINE.sample_rate,
+                format!("row 0 is {rate}, but the stream began with {begun} Hz"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The samples of a chunk at the model's rate; at the stream's end all that there are.
+    fn resample<'c>(
+        &mut self,
+        models: &Models,
+        chunk: &'c Chunk<'_>,
+        end: bool,
+    ) -> Result<Cow<'c, [f32]>, Error> {
+        let rate = models.frontend.frontend().options().sample_rate;
+        let (from, resampler) = match &mut self.resampler {
+            Some(begun) => begun,
+            empty => {
+                let from = chunk.sample_rate.unwrap_or(rate);
+                let new = Resampler::new(from, rate);
+                let new = new.map_err(|error| Error::invalid(error.to_string()))?;
+                empty.insert((from, new))
+            }
+        };
+        if *from == rate {
+            return Ok(Cow::Borrowed(&chunk.samples));
+        }
+        let mut samples = Vec::new();
+        resampler.push(&chunk.samples, &mut samples);
+        if end {
+            resampler.finish(&mut samples);
+        }
+        Ok(Cow::Owned(samples))
+    }
+
     /// Takes a request's samples.
     pub(super) fn push(
         &mut self,
         models: &Models,
-        samples: &[f32],
+        chunk: &Chunk<'_>,
         end: bool,
     ) -> Result<(), Error> {
         let internal = |error: FrontendError| Error::internal(error.to_string());
         let frontend = &models.frontend;
+        let samples = self.resample(models, chunk, end)?;
         frontend
-            .push(&mut self.samples, samples)
+            .push(&mut self.samples, &samples)
             .map_err(internal)?;
         if end {
             // Silence behind next to nothing would be a window of silence alone.

@@ -17,7 +17,7 @@ use crate::pipelines::options::{self, CallsInFlight, Door, Permit};
 use crate::pipelines::rows::Rows;
 use crate::pipelines::scheduler::batch::Limits;
 use crate::pipelines::warmup::{self, Rehearsal, Shape, Warm};
-use crate::tensors::audio::{AudioReader, Sizes};
+use crate::tensors::audio::{AudioReader, Names, Sizes};
 use crate::tensors::layout::{Layout, check_tensor};
 use crate::tensors::options::threads;
 use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
@@ -61,13 +61,14 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
     let layout = Layout {
         batched: config.batches(),
     };
-    let (wav, wav_lens) = ("WAV", "WAV_LENS");
+    let names = &Names::PIPELINE;
     let (reader, streams) = if config.sequence_batching.is_some() {
-        let reader = AudioReader::of_chunks(context, sample_rate, usize::MAX, wav, wav_lens)?;
+        let reader = AudioReader::of_chunks(context, sample_rate, usize::MAX, names)?;
         (reader, Some(Streams::new(context, &ENDS)?))
     } else {
-        (AudioReader::new(context, sample_rate, wav, wav_lens)?, None)
+        (AudioReader::new(context, sample_rate, names)?, None)
     };
+    reader.refuse_more()?;
     let shared = Shared {
         model,
         name: callee.name.clone(),
@@ -190,7 +191,7 @@ impl VadPipeline {
         }
         let admitted = self.reader.chunk_sizes(request).and_then(|sizes| {
             let permit = self.admit(&sizes)?;
-            Ok((permit, self.reader.chunk(request, sizes)?))
+            Ok((permit, self.reader.chunk(request, sizes)?.samples))
         });
         let (permit, samples) = match admitted {
             Ok(admitted) => admitted,

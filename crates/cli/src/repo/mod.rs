@@ -2,6 +2,7 @@
 
 mod all;
 mod assembly;
+mod audio;
 mod beside;
 mod caches;
 mod check;

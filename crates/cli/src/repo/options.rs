@@ -28,6 +28,9 @@ pub struct Common {
     /// What the models tell beside the text: all that they can, or names as in TEXT,WORDS,WORD_START_MS (docs/results.md has them)
     #[arg(long, value_name = "all|LIST", value_delimiter = ',')]
     pub outputs: Vec<String>,
+    /// Let the models take whole files (AUDIO), samples of other rates (SAMPLE_RATE) and one of several channels (CHANNEL) too
+    #[arg(long)]
+    pub audio: bool,
     /// Replace a repository that is there already
     #[arg(long)]
     pub force: bool,
@@ -44,6 +47,7 @@ impl Common {
             quantized: false,
             keep_logits: false,
             outputs: Vec::new(),
+            audio: false,
             force: false,
             copy: false,
         }

@@ -116,7 +116,7 @@ fn json_line(file: &str, transcript: &Transcript) -> Value {
     let mut line = json!({
         "file": file,
         "text": transcript.text,
-        "audio_seconds": round(transcript.audio_seconds),
+        "audio_seconds": transcript.audio_seconds.map(round),
         "latency_ms": round(transcript.latency_ms),
     });
     if let Some(heard) = &transcript.heard {
@@ -168,7 +168,7 @@ mod tests {
         let mut transcript = Transcript {
             text: "<|zh|>好".to_owned(),
             heard: Some(heard.unwrap()),
-            audio_seconds: 1.23449,
+            audio_seconds: Some(1.23449),
             latency_ms: 5.0,
         };
         let file = Path::new("a.wav");

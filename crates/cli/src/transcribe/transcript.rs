@@ -8,6 +8,7 @@ pub(super) struct Transcript {
     pub(super) text: String,
     /// What more the model says, where it was asked.
     pub(super) heard: Option<Heard>,
-    pub(super) audio_seconds: f64,
+    /// Not known of files that are sent as they are.
+    pub(super) audio_seconds: Option<f64>,
     pub(super) latency_ms: f64,
 }

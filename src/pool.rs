@@ -9,8 +9,9 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// A few threads that run jobs in the order they come. They end when the pool is dropped and its jobs are done.
 ///
-/// The channel has no limit of its own and needs none, if each job ends a call of a [queue](super::queue::Queue): a call counts as
-/// under way until its job has settled it, so there are never more jobs than the queues' calls under way together.
+/// The channel has no limit of its own: whoever hands in jobs limits them. A pipeline's jobs each end a call of a
+/// [queue](crate::pipelines::scheduler::queue::Queue), which counts as under way until its job has settled it, so there are never more
+/// than the queues' calls under way together; or they decode a request that its door has let in.
 pub(crate) struct Pool {
     jobs: Sender<Job>,
 }

@@ -1,0 +1,169 @@
+//! Whole files in place of samples: what `--audio` changes in the configurations.
+
+use super::kind::Kind;
+
+/// How the templates write what concerns audio, and how they are to write it.
+pub(super) fn replacements(kind: Kind) -> Vec<(String, String)> {
+    match kind {
+        Kind::Sensevoice | Kind::Paraformer => offline(),
+        Kind::ParaformerOnline => streams(),
+    }
+}
+
+/// `WAV` becomes optional, and beside it there are files, rates and channels: in the model that clients call, in the step that it hands
+/// them on to, and in the pipeline.
+fn offline() -> Vec<(String, String)> {
+    let mut replacements = Vec::new();
+    for upper in [true, false] {
+        let name = |name: &str| match upper {
+            true => name.to_owned(),
+            false => name.to_lowercase(),
+        };
+        let wav = format!(
+            "    name: \"{}\"\n    data_type: TYPE_FP32\n    dims: [ -1 ]\n",
+            name("WAV")
+        );
+        let optional_wav = format!("{wav}    optional: true\n");
+        replacements.push((wav, optional_wav));
+        let lens = format!(
+            "    name: \"{}\"\n    data_type: TYPE_INT32\n    dims: [ 1 ]\n  }}",
+            name("WAV_LENS")
+        );
+        let open = lens.trim_end_matches("  }");
+        let more = [
+            input(
+                "A file as it is, in place of the two above: WAV, FLAC, MP3, AAC, Ogg, M4A, WebM.",
+                &name("AUDIO"),
+                "STRING",
+            ),
+            input(
+                "The rate of the samples, 8000 to 192000 Hz; a file says its own.",
+                &name("SAMPLE_RATE"),
+                "INT32",
+            ),
+            input(
+                "The channel of a file to take, counted from 0; -1, or nothing: all of them, mixed.",
+                &name("CHANNEL"),
+                "INT32",
+            ),
+        ];
+        let more = more.join(",\n");
+        replacements.push((
+            lens.clone(),
+            format!("{open}    optional: true\n  }},\n{more}"),
+        ));
+    }
+    let map = |name: &str| {
+        format!(
+            "input_map {{ key: \"{}\" value: \"{name}\" }}",
+            name.to_lowercase()
+        )
+    };
+    let maps = ["WAV_LENS", "AUDIO", "SAMPLE_RATE", "CHANNEL"].map(map);
+    replacements.push((map("WAV_LENS"), maps.join("\n      ")));
+    replacements
+}
+
+/// The pipeline takes chunks of any rate; an ensemble's chunks have as many samples as its front end's.
+fn streams() -> Vec<(String, String)> {
+    let wav = "    name: \"WAV\"\n    data_type: TYPE_FP32\n    dims: [ -1 ]\n    # Requests of different lengths share a batch.\n    \
+               allow_ragged_batch: true\n  },";
+    let rate = input(
+        "The rate of the stream's samples, 8000 to 192000 Hz; said with its first chunk, it holds for all.",
+        "SAMPLE_RATE",
+        "INT32",
+    );
+    vec![(wav.to_owned(), format!("{wav}\n{rate},"))]
+}
+
+fn input(comment: &str, name: &str, data_type: &str) -> String {
+    format!(
+        "  {{\n    # {comment}\n    name: \"{name}\"\n    data_type: TYPE_{data_type}\n    dims: [ 1 ]\n    optional: true\n  }}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repo::templates;
+
+    /// The configurations of a model with files in place of samples.
+    fn configs(kind: Kind, model: &str) -> Vec<(String, String)> {
+        let replaced = |text: &str| {
+            replacements(kind)
+                .iter()
+                .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+        };
+        templates::configs(kind.template(), model)
+            .map(|(path, text)| (path.display().to_string(), replaced(text)))
+            .collect()
+    }
+
+    /// Names of inputs, with a mark where they are optional.
+    fn inputs(text: &str) -> Vec<String> {
+        let (_, inputs) = text.split_once("\ninput [").unwrap();
+        let (inputs, _) = inputs.split_once("\noutput [").unwrap();
+        let names = inputs.split("name: \"").skip(1).map(|input| {
+            let (name, rest) = input.split_once('"').unwrap();
+            let mark = if rest.contains("optional: true") {
+                "?"
+            } else {
+                ""
+            };
+            format!("{name}{mark}")
+        });
+        names.collect()
+    }
+
+    #[test]
+    fn offline_models_and_their_front_ends_take_files() {
+        for (kind, model, more) in [
+            (
+                Kind::Sensevoice,
+                "sensevoice",
+                &["LANGUAGE", "TEXT_NORM"][..],
+            ),
+            (Kind::Paraformer, "infer_pipeline", &[]),
+        ] {
+            let expected = [
+                &["WAV?", "WAV_LENS?", "AUDIO?", "SAMPLE_RATE?", "CHANNEL?"],
+                more,
+            ]
+            .concat();
+            let configs = configs(kind, model);
+            assert_eq!(configs.len(), 2);
+            for (path, text) in configs {
+                assert_eq!(inputs(&text), expected, "{model}/{path}");
+            }
+        }
+        let (_, text) = configs(Kind::Paraformer, "infer_pipeline").swap_remove(0);
+        assert!(
+            text.contains("\n      input_map { key: \"audio\" value: \"AUDIO\" }\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn steps_have_what_their_models_hand_on() {
+        for (kind, more) in [
+            (Kind::Sensevoice, &["language?", "textnorm?"][..]),
+            (Kind::Paraformer, &[]),
+        ] {
+            let expected = [
+                &["wav?", "wav_lens?", "audio?", "sample_rate?", "channel?"],
+                more,
+            ]
+            .concat();
+            let (_, text) = configs(kind, "feature_extractor").swap_remove(0);
+            assert_eq!(inputs(&text), expected);
+        }
+    }
+
+    #[test]
+    fn streams_have_a_rate_where_a_pipeline_serves_them() {
+        let configs = configs(Kind::ParaformerOnline, "streaming_paraformer");
+        let inputs: Vec<_> = configs.iter().map(|(_, text)| inputs(text)).collect();
+        assert_eq!(inputs[0], ["WAV", "WAV_LENS?"]);
+        assert_eq!(inputs[1], ["WAV", "SAMPLE_RATE?", "WAV_LENS?"]);
+    }
+}

@@ -1,0 +1,276 @@
+//! The inputs beside `WAV` and `WAV_LENS` that a config may list: `SAMPLE_RATE`, `CHANNEL`, and `AUDIO`, whole files in place of `WAV`.
+
+use audio_input::{AudioError, Channel, Decoded, HIGHEST_RATE, LOWEST_RATE, Options, decode};
+use triton_backend::{DataType, Error, ErrorCode, Input, ModelContext, Request};
+
+use super::limit::{Limit, MAX_AUDIO_SECONDS};
+use super::names::Names;
+use crate::tensors::layout::{Layout, check_type};
+use crate::tensors::parameters::{Parameter, Written};
+
+/// The parameter that says what becomes of damaged files.
+pub(crate) const INCOMPLETE_AUDIO: Parameter<Remedy> = Parameter::new(
+    "incomplete_audio",
+    "what becomes of a file in `AUDIO` that is cut off or damaged: `transcribe` takes what can be read of it, `refuse` refuses it",
+)
+.default("transcribe");
+
+/// What becomes of a file of which a part is missing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Remedy {
+    Transcribe,
+    Refuse,
+}
+
+impl Written for Remedy {
+    const KIND: &'static str = "`transcribe` or `refuse`";
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "transcribe" => Ok(Self::Transcribe),
+            "refuse" => Ok(Self::Refuse),
+            _ => Err("is neither transcribe nor refuse"),
+        }
+    }
+}
+
+/// Those of the inputs that the config lists.
+#[derive(Debug)]
+pub(super) struct More {
+    sample_rate: Option<&'static str>,
+    audio: Option<&'static str>,
+    channel: Option<&'static str>,
+    remedy: Remedy,
+    layout: Layout,
+}
+
+impl More {
+    pub(super) fn load(context: &ModelContext, names: &Names) -> Result<Self, Error> {
+        let config = &context.config;
+        let listed = |name: &'static str, data_type| match config.input(name) {
+            Ok(tensor) => check_type(tensor, data_type).map(|()| Some(name)),
+            Err(_) => Ok(None),
+        };
+        let more = Self {
+            sample_rate: listed(names.sample_rate, DataType::Int32)?,
+            audio: listed(names.audio, DataType::String)?,
+            channel: listed(names.channel, DataType::Int32)?,
+            remedy: INCOMPLETE_AUDIO.read(context)?,
+            layout: Layout {
+                batched: config.batches(),
+            },
+        };
+        if let Some(audio) = more.audio {
+            for name in [names.wav, names.wav_lens, audio] {
+                if !config.input(name)?.optional {
+                    return Err(Error::Config(format!(
+                        "input '{name}' needs 'optional: true': a request has either '{}' or '{audio}'",
+                        names.wav
+                    )));
+                }
+            }
+        }
+        Ok(more)
+    }
+
+    /// Whether the config lists any of them.
+    pub(super) fn any(&self) -> bool {
+        self.sample_rate.or(self.audio).or(self.channel).is_some()
+    }
+
+    /// Refuses those that a stream's chunks do not have, for the reason `why`.
+    pub(super) fn refuse(&self, which: &[&str], why: &str) -> Result<(), Error> {
+        let listed = [self.sample_rate, self.audio, self.channel];
+        match listed
+            .into_iter()
+            .flatten()
+            .find(|name| which.contains(name))
+        {
+            Some(name) => Err(Error::Config(format!(
+                "input '{name}' is not possible here: {why}"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The files of a request, if it has files.
+    pub(super) fn files<'r>(&self, request: &'r Request) -> Result<Option<Input<'r>>, Error> {
+        find(request, self.audio)
+    }
+
+    /// That samples are missing, where files would do too.
+    pub(super) fn or_files(&self, error: Error) -> Error {
+        match (&error, self.audio) {
+            (Error::MissingInput { name }, Some(audio)) => Error::input(
+                name,
+                format!("is missing, and so is '{audio}'; a request has one of them"),
+            ),
+            _ => error,
+        }
+    }
+
+    /// The sample rate of each row, if the request says it.
+    pub(super) fn rates(&self, request: &Request, rows: usize) -> Result<Option<Vec<u32>>, Error> {
+        let Some(input) = find(request, self.sample_rate)? else {
+            return Ok(None);
+        };
+        let values = input.read::<i32>()?;
+        let values = self
+            .layout
+            .ids(input.name(), input.shape(), &values, rows)?;
+        let rate = |(row, value): (usize, i32)| {
+            u32::try_from(value)
+                .ok()
+                .filter(|rate| (LOWEST_RATE..=HIGHEST_RATE).contains(rate))
+                .ok_or_else(|| {
+                    let message = format!(
+                        "row {row} is {value}, expected {LOWEST_RATE} to {HIGHEST_RATE} (Hz)"
+                    );
+                    Error::input(input.name(), message)
+                })
+        };
+        let rates: Result<Vec<u32>, Error> = values.into_iter().enumerate().map(rate).collect();
+        rates.map(Some)
+    }
+
+    fn channels(&self, request: &Request, rows: usize) -> Result<Vec<Channel>, Error> {
+        let Some(input) = find(request, self.channel)? else {
+            return Ok(vec![Channel::Mix; rows]);
+        };
+        let values = input.read::<i32>()?;
+        let values = self
+            .layout
+            .ids(input.name(), input.shape(), &values, rows)?;
+        let channel = |(row, value): (usize, i32)| match usize::try_from(value) {
+            Ok(channel) => Ok(Channel::Only(channel)),
+            Err(_) if value == -1 => Ok(Channel::Mix),
+            Err(_) => {
+                let message = format!(
+                    "row {row} is {value}, expected a channel, counted from 0, or -1 for a mix of all"
+                );
+                Err(Error::input(input.name(), message))
+            }
+        };
+        values.into_iter().enumerate().map(channel).collect()
+    }
+
+    /// Refuses a channel that samples do not have: those of `wav` are one channel.
+    pub(super) fn check_one_channel(
+        &self,
+        request: &Request,
+        rows: usize,
+        wav: &str,
+    ) -> Result<(), Error> {
+        let wanted = self.channels(request, rows)?.into_iter().enumerate();
+        for (row, channel) in wanted {
+            if let (Channel::Only(wanted @ 1..), Some(name)) = (channel, self.channel) {
+                let message =
+                    format!("row {row} is {wanted}, but '{wav}' has one channel, number 0");
+                return Err(Error::input(name, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// The samples of each file, at `sample_rate`.
+    pub(super) fn decode(
+        &self,
+        request: &Request,
+        files: &Input<'_>,
+        sample_rate: u32,
+        limit: Limit,
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        let name = files.name();
+        let strings = files.string_slices()?;
+        let rows = strings.len();
+        let expected = self.layout.rows_of(files.shape());
+        if expected != rows {
+            return Err(Error::Shape {
+                name: name.to_owned(),
+                got: files.shape().to_vec(),
+                expected: "one file for each row".to_owned(),
+            });
+        }
+        let given = self.rates(request, rows)?;
+        let channels = self.channels(request, rows)?;
+        let mut decoded = Vec::new();
+        for (row, (file, channel)) in strings.iter().zip(channels).enumerate() {
+            if request.is_cancelled() {
+                return Err(Error::cancelled());
+            }
+            let options = Options::new(sample_rate)
+                .channel(channel)
+                .max_seconds(limit.seconds);
+            let audio = decode(file, &options).map_err(|error| self.refused(name, row, &error))?;
+            let stated = given.as_ref().and_then(|rates| rates.get(row));
+            self.check(name, row, &audio, stated.copied())?;
+            decoded.push(audio.samples);
+        }
+        Ok(decoded)
+    }
+
+    /// Checks what came of a file.
+    fn check(
+        &self,
+        name: &str,
+        row: usize,
+        audio: &Decoded,
+        stated: Option<u32>,
+    ) -> Result<(), Error> {
+        let Decoded {
+            format,
+            sample_rate,
+            incomplete,
+            ..
+        } = audio;
+        if let (Some(stated), Some(input)) = (stated, self.sample_rate)
+            && stated != *sample_rate
+        {
+            let message = format!(
+                "row {row} is {stated} Hz, but the {format} file in '{name}' has {sample_rate} Hz; a file says its rate itself, leave it out"
+            );
+            return Err(Error::input(input, message));
+        }
+        if *incomplete && self.remedy == Remedy::Refuse {
+            let message = format!(
+                "row {row}: this {format} file is cut off or damaged; parameter {} = transcribe takes what can be read of it",
+                INCOMPLETE_AUDIO.name()
+            );
+            return Err(Error::input(name, message));
+        }
+        Ok(())
+    }
+
+    /// What a client is told of a file that cannot be taken.
+    fn refused(&self, name: &str, row: usize, error: &AudioError) -> Error {
+        match error {
+            AudioError::TooLong { .. } => {
+                let parameter = MAX_AUDIO_SECONDS.name();
+                Error::input(
+                    name,
+                    format!("row {row}: {error}, which parameter {parameter} allows"),
+                )
+            }
+            AudioError::Memory { .. } => Error::new(
+                ErrorCode::Unavailable,
+                format!("input '{name}': row {row}: {error}"),
+            ),
+            AudioError::NoChannel { .. } => {
+                Error::input(self.channel.unwrap_or(name), format!("row {row}: {error}"))
+            }
+            _ => Error::input(name, format!("row {row}: {error}")),
+        }
+    }
+}
+
+/// The input of that name, if the config lists it and the request has it.
+fn find<'r>(request: &'r Request, name: Option<&str>) -> Result<Option<Input<'r>>, Error> {
+    let Some(name) = name else {
+        return Ok(None);
+    };
+    match request.input(name) {
+        Ok(input) => Ok(Some(input)),
+        Err(Error::MissingInput { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

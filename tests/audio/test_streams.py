@@ -1,0 +1,62 @@
+"""Streams of other rates, and of integers."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import soxr
+
+from audio.ask import column
+from audio.files import RATE
+from paraformer.streaming import MODEL
+from pipelines.audio import cut
+from support.client import InferenceServerException
+from support.load import many_at_a_time
+from support.recordings import recordings
+
+
+def send(client, chunk, stream, start, end, model=MODEL, **more):
+    """Sends a chunk; returns the text that it adds."""
+    tensors = {"WAV": chunk[None], "WAV_LENS": column(len(chunk)), **more}
+    flags = {"sequence_id": stream, "sequence_start": start, "sequence_end": end}
+    return client.infer(model, tensors, ["TRANSCRIPTS"], **flags)["TRANSCRIPTS"][0, 0]
+
+
+def transcribe(client, pieces, stream, rate=None, model=MODEL):
+    """The text of a stream whose rate is said with its first chunk."""
+    last, texts = len(pieces) - 1, []
+    for at, piece in enumerate(pieces):
+        more = {"SAMPLE_RATE": column(rate)} if rate and at == 0 else {}
+        texts.append(send(client, piece, stream, at == 0, at == last, model, **more))
+    return "".join(texts)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+def test_a_stream_of_another_rate_in_any_pieces(pipelines, ids, rate):
+    for each in (recordings()[0], recordings()[8]):
+        given = soxr.resample(each.samples, RATE, rate, "VHQ")
+        whole = soxr.resample(given, rate, RATE, "HQ")
+        expected = transcribe(pipelines, cut(whole, 9600), next(ids))
+        sizes = (len(given), rate * 6 // 10, 999, "random")
+        calls = [partial(transcribe, pipelines, cut(given, size), next(ids), rate) for size in sizes]
+        assert many_at_a_time(pipelines, calls) == [expected] * len(sizes)
+
+
+def test_a_stream_keeps_its_rate(pipelines, ids):
+    samples, stream = recordings()[8].samples, next(ids)
+    high = soxr.resample(samples, RATE, 48000, "VHQ")
+    pieces = cut(high, 20_000)
+    send(pipelines, pieces[0], stream, True, False, SAMPLE_RATE=column(48000))
+    with pytest.raises(InferenceServerException) as error:
+        send(pipelines, pieces[1], stream, False, False, SAMPLE_RATE=column(44100))
+    assert "row 0 is 44100, but the stream began with 48000 Hz" in error.value.message()
+    # It is as it was.
+    texts = [send(pipelines, piece, stream, False, piece is pieces[-1]) for piece in pieces[1:]]
+    assert "".join(texts) == transcribe(pipelines, [high], next(ids), 48000)
+
+
+def test_a_stream_of_integers(pipelines, ids):
+    samples = recordings()[0].samples
+    integers = (samples * 32768).astype(np.int16)
+    expected = transcribe(pipelines, cut(samples, 9600), next(ids))
+    assert transcribe(pipelines, cut(integers, 9600), next(ids), model="streaming_int16") == expected
