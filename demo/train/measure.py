@@ -35,8 +35,9 @@ class Model:
             logits, counts, _, peaks = self.model.bb_infer(*inputs, self.embedded(hotwords))
         else:
             logits, counts, _, peaks = self.model.infer(*inputs)
-        tokens = self.model.decode(logits, counts)[0]
-        return tokens, (np.flatnonzero(peaks[0] > 1 - 1e-4) - SHIFT) * STEP
+        # As the server reads them: without blank and end, wherever the end is.
+        ids = [index for index in logits[0, : counts[0]].argmax(-1) if index not in (0, 2)]
+        return self.model.converter.ids2tokens(ids), (np.flatnonzero(peaks[0] > 1 - 1e-4) - SHIFT) * STEP
 
 
 def edits(one, other):
