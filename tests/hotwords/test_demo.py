@@ -1,12 +1,14 @@
 """The demo's SeACo-Paraformer with and without hot words: golden.tsv has what FunASR's own class makes of its files."""
 
+import subprocess
+
 import pytest
 
 from hotwords.asking import heard
 from hotwords.repositories import assembled
 from pipelines.variants import PIPELINE
 from support.client import GRPC, HTTP, serving
-from support.environment import PROJECT
+from support.environment import PROJECT, variable
 from support.recordings import read_wav
 
 DEMO = PROJECT / "demo/seaco"
@@ -35,3 +37,22 @@ def test_texts_are_those_of_funasrs_own_class(flags):
             ):
                 # The file's texts have no spaces between words.
                 assert heard(client, samples, given, protocol) == text.replace(" ", ""), (words, given)
+
+
+def transcribed(client, *options):
+    """What the tool prints for a recording."""
+    recording = DEMO / "recordings/00_zh_hotword.wav"
+    command = [variable("TRITON_FUNASR"), "transcribe", recording, "--url", f"http://{client.server.http}", *options]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    return said.stdout + said.stderr, said.returncode
+
+
+def test_the_tool_sends_hot_words():
+    """As the README has it; a model that takes none is told before anything is sent."""
+    with serving(assembled("hotword-tool", DEMO), PIPELINE) as client:
+        out, code = transcribed(client, "--hotwords", "公元 在建")
+        assert code == 0 and "公元在建" in out
+        out, code = transcribed(client)
+        assert code == 0 and "公园再见" in out
+        out, code = transcribed(client, "--model", "encoder", "--kind", "paraformer", "--hotwords", "公元")
+        assert code == 1 and "encoder has no input HOTWORDS" in out

@@ -82,8 +82,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// One row of one file.
-    pub fn file(name: &'a str, bytes: &'a [u8]) -> Self {
+    /// One row of one string: a text, or a whole file.
+    pub fn bytes(name: &'a str, bytes: &'a [u8]) -> Self {
         Self {
             name,
             shape: [1, 1],
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn a_file_is_its_length_and_its_bytes() {
         let (body, header_length) =
-            binary_request(&[Input::file("AUDIO", b"RIFF\0")], &["TRANSCRIPTS"], None);
+            binary_request(&[Input::bytes("AUDIO", b"RIFF\0")], &["TRANSCRIPTS"], None);
         let header: Value = serde_json::from_slice(&body[..header_length]).unwrap();
         assert_eq!(header["inputs"][0]["datatype"], "BYTES");
         assert_eq!(header["inputs"][0]["parameters"]["binary_data_size"], 9);

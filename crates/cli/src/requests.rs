@@ -11,6 +11,8 @@ pub const WITH_ITN: [i32; 1] = [14];
 pub const WITHOUT_ITN: [i32; 1] = [15];
 /// The input that takes a whole file.
 pub const AUDIO: &str = "AUDIO";
+/// The input that takes words to listen for.
+pub const HOTWORDS: &str = "HOTWORDS";
 /// Samples of a stream's chunk: 600 ms.
 pub const CHUNK: usize = 9600;
 

@@ -48,6 +48,9 @@ pub struct Transcribe {
     /// SenseVoice: words as they are spoken, without inverse text normalisation
     #[arg(long)]
     no_itn: bool,
+    /// Words that a SeACo-Paraformer is to listen for, with blanks between them, in place of those of its config
+    #[arg(long, value_name = "WORDS")]
+    hotwords: Option<String>,
     /// How to write them
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -229,6 +232,9 @@ fn model(options: &Transcribe, client: &Client) -> Result<Model> {
     };
     // Streams bring samples, whatever else the model takes.
     let takes_files = kind != Kind::ParaformerOnline && client.has_input(&name, requests::AUDIO)?;
+    if options.hotwords.is_some() && !client.has_input(&name, requests::HOTWORDS)? {
+        bail!("{name} has no input HOTWORDS; models made from an export of SeACo-Paraformer have it");
+    }
     Ok(Model {
         name,
         kind,
@@ -294,12 +300,15 @@ fn one(
     } else {
         WITH_ITN
     };
+    let hotwords = options.hotwords.as_deref();
+    let hotwords = hotwords.map(|words| Input::bytes(requests::HOTWORDS, words.as_bytes()));
     if model.takes_files {
         let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let mut inputs = vec![Input::file(requests::AUDIO, &bytes)];
+        let mut inputs = vec![Input::bytes(requests::AUDIO, &bytes)];
         if model.kind == Kind::Sensevoice {
             inputs.extend(requests::prompt(&language, &norm));
         }
+        inputs.extend(hotwords);
         let started = Instant::now();
         let (text, heard) = ask(&inputs, None)?;
         return Ok(Transcript {
@@ -317,7 +326,11 @@ fn one(
             &requests::sensevoice(samples, &length, &language, &norm),
             None,
         )?,
-        Kind::Paraformer => ask(&requests::audio(samples, &length), None)?,
+        Kind::Paraformer => {
+            let mut inputs = requests::audio(samples, &length).to_vec();
+            inputs.extend(hotwords);
+            ask(&inputs, None)?
+        }
         Kind::ParaformerOnline => {
             let padded = requests::with_silence(samples);
             let answers = stream(&padded, id, |chunk, sequence| {
