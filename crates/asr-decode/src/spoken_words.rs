@@ -71,7 +71,7 @@ const MOST_OPEN: usize = 64;
 /// The words of a stream, each whole and told once: with the request after which nothing can go on in it.
 ///
 /// What may go on: a token that ends in `@@`, and a single letter, which may become an abbreviation.
-/// A stream that spells for ever is told what there is every [`MOST_OPEN`] tokens.
+/// A stream that spells for ever is told what there is every 64 tokens.
 #[derive(Debug, Clone, Default)]
 pub struct StreamWords {
     open: Vec<Token>,
