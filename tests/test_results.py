@@ -25,12 +25,12 @@ EXPORTS = {
 }
 
 
-def telling(*flags):
-    """The repository of the demo's models that tell all they can."""
-    target = scratch() / f"telling{''.join(flags)}"
+def telling(*flags, outputs=("--outputs", "all")):
+    """The repository of the demo's models that tell all they can, or what `outputs` say."""
+    target = scratch() / f"telling{''.join(flags)}{len(outputs)}"
     given = [word for kind, place in EXPORTS.items() for word in ("--from", f"{kind}={PROJECT / place}")]
     tool = variable("TRITON_FUNASR")
-    command = [tool, "repo", "all", *given, "--to", str(target), "--outputs", "all", "--force", *flags]
+    command = [tool, "repo", "all", *given, "--to", str(target), *outputs, "--force", *flags]
     subprocess.run(command, check=True)
     return target
 
