@@ -11,25 +11,21 @@ ENCODER = MODELS.parents[2] / "demo" / "sensevoice" / "model.onnx"
 FRAMES_A_SECOND = 1000 / 60
 
 
-def add_encoder(repository, name, config="", instances=1):
-    """The encoder, its tensors filled in from the file."""
-    group = f"instance_group [ {{ count: {instances} kind: KIND_CPU }} ]\n"
+def add_encoder(repository, name, config=""):
+    """The encoder, one instance of it, its tensors filled in from the file."""
+    group = "instance_group [ { count: 1 kind: KIND_CPU } ]\n"
     repository.add(name, batching(4) + group + config, ENCODER)
 
 
-def request(seconds):
-    """The encoder's inputs: features of so many seconds."""
+def transcribe(client, model, seconds):
+    """Sends features of so many seconds, and returns the shape of the scores."""
     frames = round(seconds * FRAMES_A_SECOND)
     speech = np.random.default_rng(0).standard_normal((1, frames, 560), np.float32)
     inputs = [grpc.InferInput("speech", speech.shape, "FP32").set_data_from_numpy(speech)]
     for name, value in (("speech_lengths", frames), ("language", 0), ("textnorm", 15)):
         inputs.append(grpc.InferInput(name, [1, 1], "INT32").set_data_from_numpy(np.array([[value]], np.int32)))
-    return inputs
-
-
-def transcribe(client, model, seconds):
-    """Sends features of so many seconds, and returns the shape of the scores."""
-    return client.infer(model, request(seconds), client_timeout=300).as_numpy("ctc_logits").shape
+    result = client.infer(model, inputs, client_timeout=300)
+    return result.as_numpy("ctc_logits").shape
 
 
 class Memory:

@@ -64,14 +64,12 @@ def measure(instances, settings="", external=False):
 
 def main():
     shared = parameter("share_session", "true")
-    apart = parameter("share_weights", "false")
     plain = parameter("session.disable_prepacking", 1)
     for name, arguments in {
         "no model": (0,),
         "1 instance": (1,),
         "2 instances": (2,),
         "4 instances": (4,),
-        "4 instances, no share_weights": (4, apart),
         "4 instances, share_session": (4, shared),
         "1 instance, external weights": (1, "", True),
         "4 instances, external weights": (4, "", True),

@@ -53,16 +53,12 @@ pub fn config_fits(config: &[i64], file: &[i64], is_output: bool) -> bool {
 }
 
 /// Types of elements, numbered as in `TensorProto.DataType`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Element(pub i32);
 
 impl Element {
     /// float
     pub const FP32: Self = Self(1);
-    /// uint8
-    pub const UINT8: Self = Self(2);
-    /// int8
-    pub const INT8: Self = Self(3);
     /// int32
     pub const INT32: Self = Self(6);
     /// int64

@@ -11,7 +11,6 @@ mod proto;
 mod prune;
 mod silence;
 mod table;
-mod weights;
 mod wire;
 
 pub use edit::Edit;
@@ -21,4 +20,3 @@ pub use interface::{Element, Interface, Tensor, config_fits};
 pub use prune::{keep_outputs, output_names};
 pub use silence::{Silence, guard_silence};
 pub use table::table_rows;
-pub use weights::{Weight, refer_to_weights, weights};

@@ -56,7 +56,6 @@ pub(crate) mod tensor {
     pub(crate) const NAME: u64 = 8;
     pub(crate) const RAW_DATA: u64 = 9;
     pub(crate) const EXTERNAL_DATA: u64 = 13;
-    pub(crate) const DATA_LOCATION: u64 = 14;
 }
 
 /// `StringStringEntryProto`

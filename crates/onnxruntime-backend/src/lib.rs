@@ -22,9 +22,7 @@ mod sequence;
 mod session;
 mod signature;
 mod tensor;
-mod threads;
 mod types;
-mod weights;
 
 // The server's functions exist only inside a server: the test binary has none to link.
 #[cfg(not(test))]

@@ -1,14 +1,11 @@
 //! A model: its file, its config, its sessions.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ort::session::Session;
 use serde_json::Value;
-use triton_backend::{
-    Error, ErrorCode, InstanceContext, InstanceKind, ModelConfig, ModelContext,
-    give_back_free_memory,
-};
+use triton_backend::{Error, ErrorCode, InstanceContext, InstanceKind, ModelConfig, ModelContext};
 
 use crate::accelerators::Kind;
 use crate::arenas::to_shrink;
@@ -21,7 +18,6 @@ use crate::options::{SessionOptions, unknown_parameters};
 use crate::sequence::SequenceTensors;
 use crate::session::Runtime;
 use crate::signature::Signature;
-use crate::weights::SharedWeights;
 
 /// A session as instances use it: `run` wants it for itself.
 pub(crate) type SharedSession = Arc<Mutex<Session>>;
@@ -40,7 +36,6 @@ pub(crate) struct OnnxModel {
     operators: Vec<PathBuf>,
     runtime: &'static Runtime,
     shared: Mutex<Vec<(Place, Weak<Mutex<Session>>)>>,
-    weights: OnceLock<Option<SharedWeights>>,
 }
 
 impl OnnxModel {
@@ -68,7 +63,6 @@ impl OnnxModel {
             operators: operator_libraries(context).map_err(named)?,
             runtime,
             shared: Mutex::default(),
-            weights: OnceLock::new(),
             config,
         })
     }
@@ -129,52 +123,17 @@ impl OnnxModel {
     }
 
     fn new_session(&self, place: Place) -> Result<SharedSession, Error> {
-        let open = |weights| {
-            self.runtime.session(
+        let session = self
+            .runtime
+            .session(
                 &self.file,
                 (&self.config, &self.sequence),
                 &self.options,
-                (&self.operators, weights),
+                &self.operators,
                 place,
             )
-        };
-        let weights = self.weights(place);
-        let session = match (open(weights), weights) {
-            // ONNX Runtime has operators that cannot work with weights that are shared. If that was not why, this says why.
-            (Err(error), Some(_)) => {
-                let session = open(None);
-                if session.is_ok() {
-                    self.no_shared_weights(&error);
-                }
-                session
-            }
-            (session, _) => session,
-        };
-        // Loading took a multiple of what is left.
-        give_back_free_memory();
-        let session = session.map_err(|error| named(&self.name, error))?;
+            .map_err(|error| named(&self.name, error))?;
         Ok(Arc::new(Mutex::new(session)))
-    }
-
-    /// The weights for a session there, if it shares them.
-    fn weights(&self, (kind, _): Place) -> Option<&SharedWeights> {
-        if !self.options.share_weights || self.options.shared || kind != InstanceKind::Cpu {
-            return None;
-        }
-        let read = || match SharedWeights::read(&self.file) {
-            Ok(weights) => Some(weights),
-            // It costs memory; and what is wrong with the file is better said by ONNX Runtime.
-            Err(error) => {
-                self.no_shared_weights(&error);
-                None
-            }
-        };
-        self.weights.get_or_init(read).as_ref()
-    }
-
-    fn no_shared_weights(&self, error: &Error) {
-        let name = &self.name;
-        triton_backend::warn!("model '{name}': an instance has weights of its own: {error}");
     }
 
     /// What the model takes and gives, once it is known to fit the config.

@@ -12,7 +12,7 @@ pub(crate) const SHRINK_ARENAS: &str = "memory.enable_memory_arena_shrinkage";
 /// Options of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SessionOptions {
-    /// Threads inside an operator; `None` if the config leaves it open.
+    /// Threads inside an operator; `None` is ONNX Runtime's default, one per core.
     pub(crate) intra_threads: Option<usize>,
     /// Threads across operators, if they run in parallel.
     pub(crate) inter_threads: Option<usize>,
@@ -27,8 +27,6 @@ pub(crate) struct SessionOptions {
     pub(crate) entries: Vec<(String, String)>,
     /// All instances on a device take turns with one session.
     pub(crate) shared: bool,
-    /// Sessions on the CPU have their weights in common.
-    pub(crate) share_weights: bool,
 }
 
 /// How far the graph is optimised.
@@ -58,7 +56,6 @@ const EXECUTION_MODE: &str = "execution_mode";
 const MEMORY_ARENA: &str = "enable_mem_arena";
 const MEMORY_PATTERN: &str = "enable_mem_pattern";
 const SHARE_SESSION: &str = "share_session";
-const SHARE_WEIGHTS: &str = "share_weights";
 
 /// Parameters that only the CUDA provider reads; configs carry them to machines without a GPU too.
 pub(crate) const CUDA_PARAMETERS: [&str; 4] = [
@@ -68,7 +65,7 @@ pub(crate) const CUDA_PARAMETERS: [&str; 4] = [
     "do_copy_in_default_stream",
 ];
 
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 11] = [
     LENGTH_INPUTS,
     LENIENT_CONFIG,
     GROUP_BY_SHAPE,
@@ -80,7 +77,6 @@ const KNOWN: [&str; 12] = [
     MEMORY_PATTERN,
     SHRINK_ARENAS,
     SHARE_SESSION,
-    SHARE_WEIGHTS,
 ];
 
 /// Keys of ONNX Runtime's own session configuration start like this.
@@ -118,28 +114,8 @@ impl SessionOptions {
                 .filter_map(|key| Some((key.to_owned(), parameters.text(key)?.to_owned())))
                 .collect(),
             shared: parameters.flag(SHARE_SESSION)?.unwrap_or(false),
-            share_weights: parameters
-                .flag(SHARE_WEIGHTS)?
-                .unwrap_or_else(|| several_on_cpus(config)),
         })
     }
-}
-
-impl SessionOptions {
-    /// Whether the config says how many threads there are: then they are the session's own.
-    pub(crate) fn own_threads(&self) -> bool {
-        self.parallel || self.intra_threads.is_some() || self.inter_threads.is_some()
-    }
-}
-
-/// Whether the config has more than one instance that may be on a CPU. For a single one there is nothing to share, and it would
-/// keep the weights' values beside what ONNX Runtime made of them.
-fn several_on_cpus(config: &ModelConfig) -> bool {
-    let groups = config.instance_group.iter();
-    let counts = groups
-        .filter(|group| group.kind != "KIND_GPU")
-        .map(|group| i64::from(group.count.max(1)));
-    counts.sum::<i64>() > 1
 }
 
 /// As the official backend reads it: a level that it does not know is the default.
@@ -270,7 +246,6 @@ mod tests {
                 "1".to_owned(),
             )],
             shared: true,
-            share_weights: false,
         };
         assert_eq!(read, expected);
     }
@@ -320,31 +295,6 @@ mod tests {
         }
         let nothing = with("memory.enable_memory_arena_shrinkage", "").shrink_arenas;
         assert_eq!(nothing.as_deref(), Some(""));
-    }
-
-    #[test]
-    fn several_instances_on_cpus_share_their_weights() {
-        let shared = |groups: Value, parameters: &[(&str, &str)]| {
-            let config = config(parameters, &json!({"instance_group": groups}));
-            SessionOptions::from_config(&config).unwrap().share_weights
-        };
-        let cpu = |count| json!({"kind": "KIND_CPU", "count": count});
-        let gpu = json!({"kind": "KIND_GPU", "count": 4, "gpus": [0, 1]});
-        assert!(!shared(json!([cpu(1)]), &[]));
-        assert!(shared(json!([cpu(2)]), &[]));
-        assert!(shared(json!([cpu(1), cpu(1)]), &[]));
-        assert!(!shared(json!([cpu(1), gpu]), &[]));
-        assert!(!shared(json!([cpu(4)]), &[("share_weights", "false")]));
-        assert!(shared(json!([cpu(1)]), &[("share_weights", "true")]));
-    }
-
-    #[test]
-    fn threads_are_a_sessions_own_where_the_config_says_how_many() {
-        let own = |parameters: &[(&str, &str)]| options(parameters).unwrap().own_threads();
-        assert!(!own(&[]) && !own(&[("intra_op_thread_count", "0")]));
-        assert!(own(&[("intra_op_thread_count", "1")]));
-        assert!(own(&[("inter_op_thread_count", "2")]));
-        assert!(own(&[("execution_mode", "1")]));
     }
 
     #[test]

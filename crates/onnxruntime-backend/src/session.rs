@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use onnx_file::{Edit, keep_outputs, output_names, refer_to_weights};
+use onnx_file::{keep_outputs, output_names};
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::ep;
 use ort::logging::LogLevel;
@@ -17,8 +17,6 @@ use crate::accelerators::{self, Kind};
 use crate::library::{candidates, not_found, reason};
 use crate::options::{Level, SessionOptions, flag_from, threads_from};
 use crate::sequence::SequenceTensors;
-use crate::threads::processors;
-use crate::weights::SharedWeights;
 
 /// The ONNX Runtime of this process: loaded once and kept for good, since a process can have but one environment.
 pub(crate) struct Runtime {
@@ -91,7 +89,7 @@ impl Runtime {
         file: &Path,
         (config, sequence): (&ModelConfig, &SequenceTensors),
         options: &SessionOptions,
-        (operators, weights): (&[std::path::PathBuf], Option<&SharedWeights>),
+        operators: &[std::path::PathBuf],
         (kind, device): (InstanceKind, i32),
     ) -> Result<Session, Error> {
         let mut providers = Vec::new();
@@ -115,19 +113,12 @@ impl Runtime {
                 .with_operator_library(library)
                 .map_err(|error| cannot_load(library, &error.into()))?;
         }
-        // What other providers make of weights is theirs to say.
-        let weights = weights.filter(|_| providers.is_empty());
-        if let Some(weights) = weights {
-            builder = weights
-                .give(builder)
-                .map_err(|error| cannot_load(file, &error))?;
-        }
         for (kind, dispatch) in providers {
             builder = builder
                 .with_execution_providers([dispatch])
                 .map_err(|error| refused(kind, device, &error.into()))?;
         }
-        if let Some(model) = edited(file, config, sequence, weights) {
+        if let Some(model) = pruned(file, config, sequence) {
             builder = builder
                 .with_config_entry(EXTERNAL_DATA, directory_of(file))
                 .map_err(|error| cannot_load(file, &error.into()))?;
@@ -136,7 +127,7 @@ impl Runtime {
                 // Versions before 1.21 find no external weights this way; and what is wrong with a file is better said of
                 // the file itself.
                 Err(error) => triton_backend::verbose!(
-                    "model '{}': the file is taken as it is, with all outputs, because it does not load otherwise: {}",
+                    "model '{}': all outputs are computed, because without some it does not load: {}",
                     config.name,
                     one_line(&error)
                 ),
@@ -151,9 +142,6 @@ impl Runtime {
         let mut builder = Session::builder(&self.environment)?
             .with_optimization_level(options.level.into())?
             .with_parallel_execution(options.parallel)?;
-        if options.own_threads() {
-            builder = builder.with_independent_thread_pool()?;
-        }
         if let Some(count) = options.intra_threads {
             builder = builder.with_intra_threads(count)?;
         }
@@ -181,45 +169,12 @@ fn directory_of(file: &Path) -> std::borrow::Cow<'_, str> {
     file.parent().unwrap_or(file).to_string_lossy()
 }
 
-/// The model as it is given to ONNX Runtime, if that is not the file: without outputs that nobody can get, and without weights that
-/// ONNX Runtime is given anyway, which it would else keep a copy of.
-fn edited(
-    file: &Path,
-    config: &ModelConfig,
-    sequence: &SequenceTensors,
-    weights: Option<&SharedWeights>,
-) -> Option<Vec<u8>> {
+/// The model without the outputs that neither clients nor sequences can get, if there are such.
+fn pruned(file: &Path, config: &ModelConfig, sequence: &SequenceTensors) -> Option<Vec<u8>> {
+    let keep = |name: &str| config.output(name).is_ok() || sequence.keeps(name);
     let mut source = BufReader::new(File::open(file).ok()?);
     let length = source.get_ref().metadata().ok()?.len();
-    let pruned = pruned(&mut source, length, config, sequence);
-    let referring = weights.and_then(|weights| {
-        let name = file.file_name()?.to_str()?;
-        let edit = refer_to_weights(&mut source, length, name, |weight| weights.holds(weight));
-        edit.ok().filter(|edit| !edit.is_empty())
-    });
-    // Nearly all of a file is weights.
-    let size = match referring {
-        Some(_) => 0,
-        None => usize::try_from(length).ok()?,
-    };
-    let edit = match (pruned, referring) {
-        (Some(pruned), Some(referring)) => pruned.and(referring).ok()?,
-        (one, other) => one.or(other)?,
-    };
-    let mut model = Vec::with_capacity(size);
-    edit.write(source, &mut model).ok()?;
-    Some(model)
-}
-
-/// How to take outputs out that neither clients nor sequences can get, if there are such.
-fn pruned(
-    source: &mut BufReader<File>,
-    length: u64,
-    config: &ModelConfig,
-    sequence: &SequenceTensors,
-) -> Option<Edit> {
-    let keep = |name: &str| config.output(name).is_ok() || sequence.keeps(name);
-    let outputs = output_names(&mut *source, length).ok()?;
+    let outputs = output_names(&mut source, length).ok()?;
     let dropped: Vec<&str> = outputs
         .iter()
         .map(String::as_str)
@@ -238,7 +193,10 @@ fn pruned(
         config.name,
         dropped.join(", ")
     );
-    keep_outputs(source, length, keep).ok()
+    let edit = keep_outputs(&mut source, length, keep).ok()?;
+    let mut model = Vec::with_capacity(usize::try_from(length).ok()?);
+    edit.write(source, &mut model).ok()?;
+    Some(model)
 }
 
 fn cannot_load(file: &Path, error: &ort::Error) -> Error {
@@ -266,22 +224,25 @@ pub(crate) fn one_line(error: &ort::Error) -> String {
     lines.join(" ")
 }
 
-/// One pool for all sessions whose config does not say how many threads they have, unless the server's settings have
-/// `enable-global-threadpool=0`: then each has its own, of ONNX Runtime's default size.
+/// `enable-global-threadpool=1` in the server's settings: one pool for all sessions.
 fn global_threads(context: &BackendContext) -> Result<Option<GlobalThreadPoolOptions>, Error> {
     let key = "enable-global-threadpool";
-    if flag_from(key, context.setting(key))? == Some(false) {
+    if flag_from(key, context.setting(key))? != Some(true) {
         return Ok(None);
     }
     let count = |key: &str| threads_from(key, context.setting(key));
-    let intra = count("intra_op_thread_count")?.unwrap_or_else(processors);
-    let inter = count("inter_op_thread_count")?.unwrap_or(1);
     let build = || -> ort::Result<_> {
-        GlobalThreadPoolOptions::default()
-            .with_intra_threads(intra)?
-            // Sessions that run operators in parallel have pools of their own.
-            .with_inter_threads(inter)
+        let mut pool = GlobalThreadPoolOptions::default();
+        if let Ok(Some(count)) = count("intra_op_thread_count") {
+            pool = pool.with_intra_threads(count)?;
+        }
+        if let Ok(Some(count)) = count("inter_op_thread_count") {
+            pool = pool.with_inter_threads(count)?;
+        }
+        Ok(pool)
     };
+    count("intra_op_thread_count")?;
+    count("inter_op_thread_count")?;
     build()
         .map(Some)
         .map_err(|error| Error::Config(format!("enable-global-threadpool: {error}")))

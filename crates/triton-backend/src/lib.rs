@@ -54,7 +54,7 @@ pub use error::{Error, ErrorCode};
 pub use excerpt::{excerpt, shape_excerpt};
 pub use guard::guard;
 pub use input::{Input, Strings};
-pub use memory::{give_back_free_memory, with_room, zeroed};
+pub use memory::{with_room, zeroed};
 pub use parameters::Parameters;
 pub use promise::Promise;
 pub use request::Request;

@@ -39,16 +39,6 @@ pub fn with_room<T>(count: usize, what: impl Display) -> Result<Vec<T>, Error> {
     Ok(values)
 }
 
-/// Gives memory that is free back to the system, where glibc would keep it for later: once something is loaded that took more than it
-/// left, say a file of weights that are somewhere else now. It looks at all free memory, so is nothing for every request.
-pub fn give_back_free_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: a function of any thread, which touches memory that nobody has.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 fn none(count: usize, size: usize, what: &impl Display) -> Error {
     let message = match count.checked_mul(size) {
         Some(bytes) => format!("no memory for {what} ({bytes} bytes)"),
