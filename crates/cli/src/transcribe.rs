@@ -233,7 +233,9 @@ fn model(options: &Transcribe, client: &Client) -> Result<Model> {
     // Streams bring samples, whatever else the model takes.
     let takes_files = kind != Kind::ParaformerOnline && client.has_input(&name, requests::AUDIO)?;
     if options.hotwords.is_some() && !client.has_input(&name, requests::HOTWORDS)? {
-        bail!("{name} has no input HOTWORDS; models made from an export of SeACo-Paraformer have it");
+        bail!(
+            "{name} has no input HOTWORDS; models made from an export of SeACo-Paraformer have it"
+        );
     }
     Ok(Model {
         name,
