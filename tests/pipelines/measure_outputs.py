@@ -1,8 +1,10 @@
 """What it costs to be told all that a model can tell; no test by itself.
 
-`cargo xtask test --only server -- -s tests/pipelines/measure_outputs.py`
+`cargo xtask test --only server -- -s tests/pipelines/measure_outputs.py`; with SENSEVOICE_EXPORT=DIR and `-k sensevoice` of that export, such as
+`cargo xtask real-size` makes.
 """
 
+import os
 import statistics
 import time
 from functools import partial
@@ -15,9 +17,14 @@ from support.client import GRPC, serving
 from support.load import many_at_a_time
 from support.recordings import WITH_ITN, padded, recordings
 from support.results import LISTS, SINGLE, TAGS
-from test_results import telling
+from test_results import EXPORTS, telling
 
-PAIRS = 12
+PAIRS = 8
+# Requests of a round, so that it takes a second or more.
+REQUESTS = {1: 60, 8: 200}
+if os.environ.get("SENSEVOICE_EXPORT"):
+    EXPORTS["sensevoice"] = os.environ["SENSEVOICE_EXPORT"]
+    REQUESTS = {1: 8, 8: 16}
 MODELS = {"sensevoice": [*SINGLE, *LISTS, *TAGS], "infer_pipeline": [*SINGLE, *LISTS]}
 
 
@@ -40,7 +47,7 @@ def test_requests_per_second_with_text_alone_and_with_all(clients, model, at_a_t
         clients[kind].infer(model, tensors, ["TRANSCRIPTS"] if kind == "text" else MODELS[model], GRPC)
 
     def took(kind):
-        calls = [partial(ask, kind, number) for number in range(60 if at_a_time == 1 else 200)]
+        calls = [partial(ask, kind, number) for number in range(REQUESTS[at_a_time])]
         began = time.monotonic()
         many_at_a_time(clients[kind], calls, threads=at_a_time)
         return time.monotonic() - began
@@ -50,4 +57,5 @@ def test_requests_per_second_with_text_alone_and_with_all(clients, model, at_a_t
         took(kind)
     pairs = [{kind: took(kind) for kind in kinds[:: 1 - number % 2 * 2]} for number in range(PAIRS)]
     ratios = sorted(pair["all"] / pair["text"] for pair in pairs)
-    print(f"\n{model}, {at_a_time} at a time: all / text = {statistics.median(ratios):.3f} ({ratios[2]:.3f} to {ratios[-3]:.3f})")
+    milliseconds = {kind: 1000 * statistics.median(pair[kind] for pair in pairs) / REQUESTS[at_a_time] for kind in kinds}
+    print(f"\n{model}, {at_a_time} at a time: all / text = {statistics.median(ratios):.3f} ({ratios[2]:.3f} to {ratios[-3]:.3f}); {milliseconds}")
