@@ -11,35 +11,21 @@ from paraformer.texts import recordings as spoken
 from paraformer.texts import streams
 from pipelines.variants import PIPELINE
 from support.client import GRPC, HTTP, PROTOCOLS, serving
-from support.environment import PROJECT, scratch, variable
+from support.environment import PROJECT, timed_repository, variable
 from support.recordings import WITH_ITN, padded, recordings
 from support.repository import fresh_directory
 from support.results import LISTS, OF_STREAMS, SINGLE, TAGS, TIMES, rows_of
 from support.server import Server, ServerFailed
 
 FRAME_MS = 60
-EXPORTS = {
-    "sensevoice": "demo/sensevoice",
-    "paraformer": "demo/paraformer_bicif",
-    "paraformer-online": "demo/paraformer_online",
-}
-
-
-def telling(*flags, outputs=("--outputs", "all")):
-    """The repository of the demo's models that tell all they can, or what `outputs` say."""
-    target = scratch() / f"telling{''.join(flags)}{len(outputs)}"
-    given = [word for kind, place in EXPORTS.items() for word in ("--from", f"{kind}={PROJECT / place}")]
-    tool = variable("TRITON_FUNASR")
-    command = [tool, "repo", "all", *given, "--to", str(target), *outputs, "--force", *flags]
-    subprocess.run(command, check=True)
-    return target
+TELLING = ("--outputs", "all")
 
 
 @pytest.fixture(scope="module", params=["ensembles", "pipelines"])
 def clients(request):
     """Clients of a server whose models hand out ids, and of one whose models hand out scores."""
     flags = [PIPELINE] if request.param == "pipelines" else []
-    with serving(telling(), *flags) as ids, serving(telling("--keep-logits"), *flags) as scores:
+    with serving(timed_repository(*TELLING), *flags) as ids, serving(timed_repository(*TELLING, "--keep-logits"), *flags) as scores:
         yield ids, scores
 
 

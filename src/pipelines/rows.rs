@@ -25,14 +25,14 @@ struct Open<T, P> {
 }
 
 impl<T, P> Rows<T, P> {
-    /// Of `rows` rows, at least one.
+    /// Of `rows` rows, at least one; `deadline` is when the client does not wait for rows any more whose call has not gone out.
     pub(crate) fn new(
         request: Request,
+        deadline: Option<Instant>,
         permit: P,
         rows: usize,
         write: impl Fn(&Request, &[T]) -> Result<Response, Error> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let deadline = request.deadline();
         let open = Open {
             request,
             came: (0..rows).map(|_| None).collect(),
@@ -45,6 +45,7 @@ impl<T, P> Rows<T, P> {
         })
     }
 
+    /// When the client does not wait for rows any more whose call has not gone out.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }

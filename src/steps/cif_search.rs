@@ -30,7 +30,7 @@ use crate::tensors::layout::{check_tensor, check_type};
 use crate::tensors::options::{CONFIG_PATH, Configured};
 use crate::tensors::outputs::{Outputs, StreamText};
 use crate::tensors::parameters::{Parameter, Table, Written};
-use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
+use crate::tensors::sequences::{Ends, Lease, Streams};
 
 /// The parameters of this component alone.
 pub(crate) const PARAMETERS: Table = Table {
@@ -164,18 +164,9 @@ impl CifSearch {
     }
 
     fn integrate(&self, request: &Request) -> Result<Step, Error> {
-        let Leased { lease, state, .. } = self.streams.lease(&request.sequence()?)?;
-        if request.is_cancelled() {
-            lease.cancel();
-            return Err(Error::cancelled());
-        }
-        let window = match self.read_window(request) {
-            Ok(window) => window,
-            Err(error) => {
-                lease.refuse(state);
-                return Err(error);
-            }
-        };
+        let leased = self.streams.lease(&request.sequence()?)?;
+        let (lease, state, window) =
+            leased.read(request.is_cancelled(), |_| self.read_window(request))?;
         let begins = state.is_none();
         let mut stream = match state {
             Some(stream) => stream,

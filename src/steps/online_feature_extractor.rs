@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use triton_backend::{
-    Batch, CorrelationId, DataType, Error, ErrorCode, ModelContext, Request, Response, guard,
+    Batch, CorrelationId, DataType, Error, ModelContext, Request, Response, guard,
 };
 use wav_frontend::Workspace;
 use wav_frontend::online::{OnlineFrontend, OnlineState};
@@ -23,7 +23,7 @@ use crate::tensors::layout::check_tensor;
 use crate::tensors::layout::dim;
 use crate::tensors::options::frontend_options;
 use crate::tensors::parameters::{Parameter, Table};
-use crate::tensors::sequences::{Ends, Leased, Streams, When};
+use crate::tensors::sequences::{Ends, Streams, When};
 
 mod short_chunks;
 
@@ -121,13 +121,9 @@ impl OnlineInstance {
         let sequence = request.sequence()?;
         // Until it is let through: an END that is not, is not heard of behind.
         *end_behind = sequence.end.then(|| (sequence.id.clone(), When::Now));
-        let Leased {
-            lease,
-            state,
-            replaced,
-        } = streams.lease(&sequence)?;
+        let leased = streams.lease(&sequence)?;
         // The END of the stream before may have been lost behind this step, or be on its way there.
-        let begins_on_live = match replaced {
+        let begins_on_live = match leased.replaced {
             true => Some(When::Now),
             false => {
                 (sequence.start && streams.is_held_behind(&sequence.id)).then_some(When::Overdue)
@@ -137,26 +133,14 @@ impl OnlineInstance {
         if sequence.start {
             end_behind.clone_from(&begins_on_live);
         }
-        if request.is_cancelled() {
-            lease.cancel();
-            return Err(Error::new(
-                ErrorCode::Cancelled,
-                "the client cancelled the request",
-            ));
-        }
-        let chunk = reader
-            .read_chunk(request)
-            .and_then(|chunk| match sequence.end {
-                true => Ok(chunk),
-                false => short_chunks.check(chunk.len()).map(|()| chunk),
-            });
-        let chunk = match chunk {
-            Ok(chunk) => chunk,
-            Err(error) => {
-                lease.refuse(state);
-                return Err(error);
+        let read = |_: Option<&_>| {
+            let chunk = reader.read_chunk(request)?;
+            if !sequence.end {
+                short_chunks.check(chunk.len())?;
             }
+            Ok(chunk)
         };
+        let (lease, state, chunk) = leased.read(request.is_cancelled(), read)?;
         let mut state = state.unwrap_or_else(OnlineState::new);
         let mut response = request.response()?;
         let shape = [1, dim(frontend.window_frames()), dim(*num_mel_bins)];

@@ -10,7 +10,7 @@ use crate::steps::found::{Found, Names, Row, Units, Wanted, as_fault_of};
 use crate::tensors::form::{Form, TOKEN_IDS};
 use crate::tensors::layout::Layout;
 use crate::tensors::layout::{check_tensor, check_type};
-use crate::tensors::outputs::{Outputs, Told};
+use crate::tensors::outputs::Outputs;
 
 /// What makes text of what was found in one row.
 pub(crate) trait Decoder: Send + Sync + 'static {
@@ -109,13 +109,7 @@ impl<D: Decoder> Scoring<D> {
         // Texts are copied into the response once: the server gives memory for them when their size is known.
         let heard = self.decoder.transcripts(&found)?;
         let heard: Vec<Transcript> = heard.into_iter().collect::<Result<_, _>>()?;
-        let needs = self.outputs.needs();
-        let told = |heard| Told::of_recording(heard, needs);
-        let told: Vec<Told<'_>> = heard.iter().map(told).collect();
-        let mut response = request.response()?;
-        self.outputs
-            .write(&mut response, |name| request.wants(name), &told)?;
-        Ok(response)
+        self.outputs.respond(request, &heard)
     }
 }
 

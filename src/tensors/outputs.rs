@@ -7,7 +7,8 @@ mod told;
 
 use std::borrow::Cow;
 
-use triton_backend::{DataType, Error, ModelConfig, Response, TensorConfig};
+use asr_decode::Transcript;
+use triton_backend::{DataType, Error, ModelConfig, Request, Response, TensorConfig};
 
 pub(crate) use self::needs::{Needs, Times};
 use self::padded::Fill;
@@ -203,6 +204,19 @@ impl Outputs {
                 "output '{name}' is one of streams; this component transcribes whole recordings"
             ))),
         }
+    }
+
+    /// A response with what was heard in each row of a request for whole recordings.
+    pub(crate) fn respond(
+        &self,
+        request: &Request,
+        heard: &[Transcript],
+    ) -> Result<Response, Error> {
+        let told = |heard| Told::of_recording(heard, self.needs);
+        let told: Vec<Told<'_>> = heard.iter().map(told).collect();
+        let mut response = request.response()?;
+        self.write(&mut response, |name| request.wants(name), &told)?;
+        Ok(response)
     }
 
     /// Writes those that are wanted into a response.

@@ -19,8 +19,9 @@ use triton_backend::{CorrelationId, Error, ModelContext, Sequence, warn};
 use self::endings::Endings;
 use self::overdue::Overdue;
 use self::sweeper::Sweeper;
+pub(crate) use self::table::Lease;
+use self::table::Leased;
 use self::table::Table;
-pub(crate) use self::table::{Lease, Leased};
 
 /// How much longer than the server a state waits: a request that kept its sequence alive may have queued this long.
 const QUEUE_MARGIN: Duration = Duration::from_secs(60);

@@ -14,16 +14,16 @@ import pytest
 
 from pipelines.variants import PIPELINE
 from support.client import GRPC, serving
+from support.environment import EXPORTS, timed_repository
 from support.load import many_at_a_time
 from support.recordings import WITH_ITN, padded, recordings
 from support.results import LISTS, SINGLE, TAGS
-from test_results import EXPORTS, telling
 
 PAIRS = 8
 # Requests of a round, so that it takes a second or more.
 REQUESTS = {1: 60, 8: 200}
-if os.environ.get("SENSEVOICE_EXPORT"):
-    EXPORTS["sensevoice"] = os.environ["SENSEVOICE_EXPORT"]
+EXPORT = os.environ.get("SENSEVOICE_EXPORT") or EXPORTS["sensevoice"]
+if EXPORT != EXPORTS["sensevoice"]:
     REQUESTS = {1: 8, 8: 16}
 MODELS = {"sensevoice": [*SINGLE, *LISTS, *TAGS], "infer_pipeline": [*SINGLE, *LISTS]}
 
@@ -32,7 +32,8 @@ MODELS = {"sensevoice": [*SINGLE, *LISTS, *TAGS], "infer_pipeline": [*SINGLE, *L
 def clients(request):
     """Clients of a server whose pipelines tell the text, and of one whose pipelines tell all they can."""
     flags = ["--keep-logits"] if request.param == "scores" else []
-    with serving(telling(*flags, outputs=[]), PIPELINE) as text, serving(telling(*flags), PIPELINE) as all_:
+    repository = partial(timed_repository, *flags, sensevoice=EXPORT)
+    with serving(repository(), PIPELINE) as text, serving(repository("--outputs", "all"), PIPELINE) as all_:
         yield {"text": text, "all": all_}
 
 

@@ -14,6 +14,11 @@ def variable(name):
     return value
 
 
+EXPORTS = {
+    "sensevoice": "demo/sensevoice",
+    "paraformer": "demo/paraformer",
+    "paraformer-online": "demo/paraformer_online",
+}
 PROJECT = Path(os.environ.get("PROJECT_DIR") or Path(__file__).parents[2])
 
 
@@ -34,12 +39,14 @@ def telling_repository(*options):
     return _assembled("all", scratch() / "-".join(["telling", *(option.strip("-") for option in options)]), "--outputs", "all", *options)
 
 
-def _assembled(kind, target, *options):
-    exports = {
-        "sensevoice": "demo/sensevoice",
-        "paraformer": "demo/paraformer",
-        "paraformer-online": "demo/paraformer_online",
-    }
+@cache
+def timed_repository(*options, sensevoice=EXPORTS["sensevoice"]):
+    """The repository of the demo's models that tell times, assembled with `options`. Copy it before changing it."""
+    exports = {**EXPORTS, "sensevoice": sensevoice, "paraformer": "demo/paraformer_bicif"}
+    return _assembled("all", scratch() / "-".join(["timed", *(option.strip("-") for option in options)]), *options, exports=exports)
+
+
+def _assembled(kind, target, *options, exports=EXPORTS):
     if kind == "all":
         given = [word for name, place in exports.items() for word in ("--from", f"{name}={PROJECT / place}")]
     else:

@@ -5,7 +5,6 @@
 //! length, whichever request they belong to. So calls fill up while the encoder is busy, and nothing waits while it is not. The
 //! encoder's answer is scored where it stands, on a thread of the pipeline's own.
 
-mod collector;
 pub(crate) mod paraformer;
 pub(crate) mod sensevoice;
 
@@ -17,10 +16,10 @@ use asr_decode::Transcript;
 use triton_backend::{Batch, Call, Caller, Error, ModelContext, Reply, Request, guard, info};
 use wav_frontend::{Frontend, Row as FeatureRow};
 
-use self::collector::Collector;
 use crate::component::{Component, Worker};
 use crate::pipelines::callee::Callee;
 use crate::pipelines::options::{self, CallsInFlight, Door, Permit, calls_in_flight};
+use crate::pipelines::rows::Rows;
 use crate::pipelines::scheduler::batch::{Limits, Size};
 use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault, late};
 use crate::pipelines::scheduler::waiting::Item;
@@ -156,7 +155,7 @@ struct Admitted<E> {
 
 /// A row that waits for the encoder.
 struct Row<E> {
-    collector: Arc<Collector>,
+    collector: Arc<Rows<Transcript, Permit>>,
     /// Which of the request's rows.
     place: usize,
     class: usize,
@@ -283,7 +282,8 @@ impl<R: Recogniser> OfflinePipeline<R> {
         };
         request.compute_starts();
         let outputs = Arc::clone(&self.outputs);
-        let collector = Collector::new(request, deadline, permit, inputs.len(), outputs);
+        let write = move |request: &Request, heard: &[Transcript]| outputs.respond(request, heard);
+        let collector = Rows::new(request, deadline, permit, inputs.len(), write);
         let (heard, unheard): (Vec<_>, Vec<_>) = inputs
             .into_iter()
             .enumerate()

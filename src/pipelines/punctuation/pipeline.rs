@@ -18,7 +18,7 @@ use crate::pipelines::scheduler::batch::Limits;
 use crate::tensors::layout::{Layout, check_tensor};
 use crate::tensors::options::threads;
 use crate::tensors::parameters::{Count, Parameter};
-use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
+use crate::tensors::sequences::{Ends, Lease, Streams};
 
 /// What comes while one call is computed shares the next.
 const LEAST_CALLS_IN_FLIGHT: usize = 2;
@@ -110,7 +110,8 @@ impl PunctuationPipeline {
             }
             Ok(response)
         };
-        let collector = Rows::new(request, permit, texts.len(), write);
+        let deadline = request.deadline();
+        let collector = Rows::new(request, deadline, permit, texts.len(), write);
         let shared = &self.chain.shared;
         for (place, text) in texts.into_iter().enumerate() {
             let rows = Arc::clone(&collector);
@@ -185,12 +186,9 @@ impl PunctuationPipeline {
     }
 
     fn begin(&self, speeches: &Streams<Cache>, request: &Request) -> Result<Begun, Error> {
-        let Leased { lease, state, .. } = speeches.lease(&request.sequence()?)?;
-        if request.is_cancelled() {
-            lease.cancel();
-            return Err(Error::cancelled());
-        }
-        let one = self.read(request).and_then(|(texts, permit)| {
+        let leased = speeches.lease(&request.sequence()?)?;
+        let admit = |_: Option<&_>| {
+            let (texts, permit) = self.read(request)?;
             let [text]: [String; 1] = texts.try_into().map_err(|texts: Vec<String>| {
                 let message = format!(
                     "has {} rows; a request carries one piece of one speech",
@@ -199,19 +197,14 @@ impl PunctuationPipeline {
                 Error::input(TEXT, message)
             })?;
             Ok((text, permit))
-        });
-        match one {
-            Ok((text, permit)) => Ok(Begun {
-                lease,
-                cache: state.unwrap_or_default(),
-                text,
-                permit,
-            }),
-            Err(error) => {
-                lease.refuse(state);
-                Err(error)
-            }
-        }
+        };
+        let (lease, state, (text, permit)) = leased.read(request.is_cancelled(), admit)?;
+        Ok(Begun {
+            lease,
+            cache: state.unwrap_or_default(),
+            text,
+            permit,
+        })
     }
 }
 

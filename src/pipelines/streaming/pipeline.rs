@@ -22,7 +22,7 @@ use crate::pool::Pool;
 use crate::tensors::audio::{AudioReader, Names};
 use crate::tensors::options::threads;
 use crate::tensors::outputs::Outputs;
-use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
+use crate::tensors::sequences::{Ends, Lease, Streams};
 
 /// A live client sends a chunk every 600 ms or so.
 const ENDS: Ends = Ends {
@@ -105,28 +105,19 @@ impl StreamingPipeline {
     }
 
     fn begin(&self, request: &Request) -> Result<Begun, Error> {
-        let Leased { lease, state, .. } = self.streams.lease(&request.sequence()?)?;
-        if request.is_cancelled() {
-            lease.cancel();
-            return Err(Error::cancelled());
-        }
-        let admitted = self.reader.chunk_sizes(request).and_then(|sizes| {
+        let leased = self.streams.lease(&request.sequence()?)?;
+        let admit = |stream: Option<&Stream>| {
+            let sizes = self.reader.chunk_sizes(request)?;
             let length = sizes.lengths.iter().sum::<usize>();
             // Its samples are held twice, by the server and by the stream; their frames come a few at a time.
             let permit = self.door.admit(&sizes, sizes.values.max(length))?;
             let chunk = self.reader.chunk(request, sizes)?;
-            if let Some(stream) = &state {
+            if let Some(stream) = stream {
                 stream.check_rate(chunk.sample_rate)?;
             }
             Ok((permit, chunk, length))
-        });
-        let (permit, chunk, length) = match admitted {
-            Ok(admitted) => admitted,
-            Err(error) => {
-                lease.refuse(state);
-                return Err(error);
-            }
         };
+        let (lease, state, (permit, chunk, length)) = leased.read(request.is_cancelled(), admit)?;
         let begins = state.is_none();
         let mut stream = match state {
             Some(stream) => stream,

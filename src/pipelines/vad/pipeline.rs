@@ -20,7 +20,7 @@ use crate::pipelines::warmup::{self, Rehearsal, Shape, Warm};
 use crate::tensors::audio::{AudioReader, Names, Sizes};
 use crate::tensors::layout::{Layout, check_tensor};
 use crate::tensors::options::threads;
-use crate::tensors::sequences::{Ends, Lease, Leased, Streams};
+use crate::tensors::sequences::{Ends, Lease, Streams};
 
 /// While a call is computed, the next ones are put together.
 const LEAST_CALLS_IN_FLIGHT: usize = 4;
@@ -114,7 +114,8 @@ impl VadPipeline {
             }
             Ok(response)
         };
-        let collector = Rows::new(request, permit, rows.len(), write);
+        let deadline = request.deadline();
+        let collector = Rows::new(request, deadline, permit, rows.len(), write);
         for (place, stream) in rows.into_iter().enumerate() {
             let rows = Arc::clone(&collector);
             self.go_on(Box::new(stream), Owner::Row { rows, place }, workspace);
@@ -184,22 +185,13 @@ impl VadPipeline {
     }
 
     fn begin(&self, streams: &Streams<Box<VadStream>>, request: &Request) -> Result<Begun, Error> {
-        let Leased { lease, state, .. } = streams.lease(&request.sequence()?)?;
-        if request.is_cancelled() {
-            lease.cancel();
-            return Err(Error::cancelled());
-        }
-        let admitted = self.reader.chunk_sizes(request).and_then(|sizes| {
+        let leased = streams.lease(&request.sequence()?)?;
+        let admit = |_: Option<&_>| {
+            let sizes = self.reader.chunk_sizes(request)?;
             let permit = self.admit(&sizes)?;
             Ok((permit, self.reader.chunk(request, sizes)?.samples))
-        });
-        let (permit, samples) = match admitted {
-            Ok(admitted) => admitted,
-            Err(error) => {
-                lease.refuse(state);
-                return Err(error);
-            }
         };
+        let (lease, state, (permit, samples)) = leased.read(request.is_cancelled(), admit)?;
         let begins = state.is_none();
         let mut stream = match state {
             Some(stream) => stream,

@@ -162,6 +162,28 @@ impl<S> Inner<S> {
     }
 }
 
+impl<S> Leased<S> {
+    /// Reads what a request brings, given the state. One that was `cancelled` ends its stream; one that is refused leaves it as it was.
+    pub(crate) fn read<T>(
+        self,
+        cancelled: bool,
+        read: impl FnOnce(Option<&S>) -> Result<T, Error>,
+    ) -> Result<(Lease<S>, Option<S>, T), Error> {
+        let Self { lease, state, .. } = self;
+        if cancelled {
+            lease.cancel();
+            return Err(Error::cancelled());
+        }
+        match read(state.as_ref()) {
+            Ok(brought) => Ok((lease, state, brought)),
+            Err(error) => {
+                lease.refuse(state);
+                Err(error)
+            }
+        }
+    }
+}
+
 impl<S> Lease<S> {
     /// The request is the stream's last.
     pub(crate) fn ends(&self) -> bool {

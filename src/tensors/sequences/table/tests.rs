@@ -1,3 +1,5 @@
+use triton_backend::ErrorCode;
+
 use super::*;
 
 fn request(id: u64, start: bool, end: bool) -> Sequence {
@@ -226,4 +228,24 @@ fn all_states_go_when_the_table_is_cleared() {
     // What comes back later stays nowhere.
     busy.lease.put_back(busy.state.unwrap());
     assert_eq!(streams.dropped(), ["busy"]);
+}
+
+#[test]
+fn what_a_request_brings_is_read_beside_its_stream() {
+    let streams = Streams::new();
+    streams.begin(7, "seven");
+    let read = |state: Option<&State>| Ok(state.map(|state| state.0));
+    let (lease, state, brought) = streams.lease(&next(7)).read(false, read).unwrap();
+    assert_eq!(brought, Some("seven"));
+    lease.put_back(state.unwrap());
+    // Refused: it is as it was.
+    let refuse = |_: Option<&State>| Err::<(), _>(Error::invalid("no"));
+    let refused = streams.lease(&next(7)).read(false, refuse);
+    assert_eq!(refused.err().unwrap().to_string(), "no");
+    // Taken back: nothing is read, and the stream is over.
+    let unread = |_: Option<&State>| -> Result<(), Error> { panic!("it is read") };
+    let cancelled = streams.lease(&next(7)).read(true, unread);
+    assert_eq!(cancelled.err().unwrap().code(), ErrorCode::Cancelled);
+    assert_eq!(streams.dropped(), ["seven"]);
+    assert!(streams.error(&next(7)).contains("was cancelled"));
 }
