@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::error::AudioError;
 use crate::format::Format;
 use crate::options::Options;
-use crate::sink::{Sink, Taken};
+use crate::sink::{Sink, Take, Taken};
 use crate::{packets, wav};
 
 /// What a file holds.
@@ -31,9 +31,30 @@ pub struct Decoded {
 /// # Errors
 /// See [`AudioError`]; each says in words what is wrong and what to do.
 pub fn decode(bytes: &[u8], options: &Options) -> Result<Decoded, AudioError> {
+    let (format, mut rows) = read(bytes, options, Take::One(options.channel))?;
+    rows.pop().ok_or(AudioError::NoAudio { format })
+}
+
+/// Decodes the bytes of a file to one row for each of its channels, all of the same length, whatever `options` say of channels.
+///
+/// [`Options::max_seconds`] is the most of each row, and `most_channels` the most rows there may be.
+///
+/// # Errors
+/// As [`decode`]; and [`AudioError::TooManyChannels`].
+pub fn decode_each(
+    bytes: &[u8],
+    options: &Options,
+    most_channels: usize,
+) -> Result<Vec<Decoded>, AudioError> {
+    let (_, rows) = read(bytes, options, Take::Each(most_channels))?;
+    Ok(rows)
+}
+
+/// What a file is, and its rows: at least one.
+fn read(bytes: &[u8], options: &Options, take: Take) -> Result<(Format, Vec<Decoded>), AudioError> {
     let format = Format::sniff(bytes)?;
     let read = || {
-        let mut sink = Sink::new(options, format);
+        let mut sink = Sink::new(options, take, format);
         let incomplete = match format {
             Format::Wav => wav::read(bytes, &mut sink)?,
             _ => packets::read(bytes, format, &mut sink)?,
@@ -43,15 +64,18 @@ pub fn decode(bytes: &[u8], options: &Options) -> Result<Decoded, AudioError> {
     // Nothing that a panic could leave half done outlives this.
     let (taken, incomplete) = catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(AudioError::broken(format, "its decoder failed")))?;
-    let Taken { samples, first } = taken;
+    let Taken { rows, first } = taken;
     match first {
-        Some((sample_rate, channels)) if !samples.is_empty() => Ok(Decoded {
-            samples,
-            format,
-            sample_rate,
-            channels,
-            incomplete,
-        }),
+        Some((sample_rate, channels)) if rows.iter().any(|row| !row.is_empty()) => {
+            let decoded = |samples| Decoded {
+                samples,
+                format,
+                sample_rate,
+                channels,
+                incomplete,
+            };
+            Ok((format, rows.into_iter().map(decoded).collect()))
+        }
         _ => Err(AudioError::NoAudio { format }),
     }
 }

@@ -54,6 +54,16 @@ pub enum AudioError {
         /// How many there are.
         channels: usize,
     },
+    /// More channels than are taken each for itself.
+    #[error(
+        "the audio has {channels} channels; up to {most} are taken each for itself, pick one of them"
+    )]
+    TooManyChannels {
+        /// How many there are.
+        channels: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// A sample rate that nothing is resampled from or to.
     #[error("a sample rate of {rate} Hz is not possible; it is {LOWEST_RATE} to {HIGHEST_RATE} Hz")]
     Rate {

@@ -16,9 +16,9 @@ mod sniff;
 mod wav;
 
 pub use channels::Channel;
-pub use decode::{Decoded, decode};
+pub use decode::{Decoded, decode, decode_each};
 pub use error::AudioError;
 pub use format::Format;
 pub use options::Options;
 pub use rates::{HIGHEST_RATE, LOWEST_RATE};
-pub use samples::from_i16;
+pub use samples::{Encoding, from_i16};

@@ -2,23 +2,54 @@
 //!
 //! µ-law and A-law are ITU-T G.711's, at the level of 16-bit PCM: their largest values are 32124 and 32256 of 32768.
 
-/// How samples are written down.
+/// How samples are written down. More than one byte are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    /// Unsigned, 128 is zero.
+pub enum Encoding {
+    /// 8 bits, unsigned: 128 is zero.
     U8,
+    /// 16 bits.
     I16,
+    /// 24 bits.
     I24,
+    /// 32 bits.
     I32,
+    /// 32 bits, floating.
     F32,
+    /// 64 bits, floating.
     F64,
+    /// G.711 µ-law, 8 bits.
     MuLaw,
+    /// G.711 A-law, 8 bits.
     ALaw,
 }
 
+/// All of them, as ffmpeg calls them.
+const NAMED: [(&str, Encoding); 8] = [
+    ("s16le", Encoding::I16),
+    ("s24le", Encoding::I24),
+    ("s32le", Encoding::I32),
+    ("f32le", Encoding::F32),
+    ("f64le", Encoding::F64),
+    ("u8", Encoding::U8),
+    ("mulaw", Encoding::MuLaw),
+    ("alaw", Encoding::ALaw),
+];
+
 impl Encoding {
+    /// The encoding that ffmpeg calls so: s16le, s24le, s32le, f32le, f64le, u8, mulaw or alaw.
+    ///
+    /// ```
+    /// assert_eq!(audio_input::Encoding::named("s16le"), Some(audio_input::Encoding::I16));
+    /// ```
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let known = NAMED.iter().find(|(known, _)| *known == name);
+        known.map(|&(_, encoding)| encoding)
+    }
+
     /// Bytes of a sample.
-    pub(crate) fn size(self) -> usize {
+    #[must_use]
+    pub fn size(self) -> usize {
         match self {
             Self::U8 | Self::MuLaw | Self::ALaw => 1,
             Self::I16 => 2,
@@ -28,8 +59,8 @@ impl Encoding {
         }
     }
 
-    /// Appends the samples that `bytes` hold, little-endian.
-    pub(crate) fn read(self, bytes: &[u8], samples: &mut Vec<f32>) {
+    /// Appends the samples that `bytes` hold; what is left of them at the end, less than a sample, is none.
+    pub fn read(self, bytes: &[u8], samples: &mut Vec<f32>) {
         match self {
             Self::U8 => samples.extend(bytes.iter().map(|&byte| (f32::from(byte) - 128.0) / 128.0)),
             Self::I16 => each(bytes, samples, |bytes| from_i16(i16::from_le_bytes(bytes))),
@@ -122,6 +153,14 @@ mod tests {
             read(Encoding::I32, &[0, 0, 0, 0x80, 0, 0, 0, 0x40]),
             [-1.0, 0.5]
         );
+    }
+
+    #[test]
+    fn encodings_are_known_by_name() {
+        for (name, encoding) in NAMED {
+            assert_eq!(Encoding::named(name), Some(encoding));
+        }
+        assert_eq!(Encoding::named("S16LE"), None);
     }
 
     #[test]

@@ -1,20 +1,31 @@
-//! Where decoders put their samples: counted, reduced to one channel, resampled.
+//! Where decoders put their samples: counted, reduced to one channel or kept apart, resampled.
 
+use crate::channels::Channel;
 use crate::error::AudioError;
 use crate::format::Format;
 use crate::options::Options;
 use crate::resample::Resampler;
 
+/// What becomes of a file's channels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Take {
+    /// They become one.
+    One(Channel),
+    /// Each is kept, if there are no more than so many.
+    Each(usize),
+}
+
 /// Takes interleaved samples as they are decoded.
 pub(crate) struct Sink<'o> {
     options: &'o Options,
+    take: Take,
     format: Format,
     /// The audio that comes: none before the first.
     source: Option<Source>,
     /// Seconds of audio that were taken before the rate last changed.
     seconds: f64,
     mono: Vec<f32>,
-    samples: Vec<f32>,
+    rows: Vec<Vec<f32>>,
     first: Option<(u32, usize)>,
 }
 
@@ -22,25 +33,28 @@ struct Source {
     rate: u32,
     channels: usize,
     frames: u64,
-    resampler: Resampler,
+    /// One for each row.
+    resamplers: Vec<Resampler>,
 }
 
 /// What a sink took.
 pub(crate) struct Taken {
-    pub(crate) samples: Vec<f32>,
+    /// One row, or one for each channel; all of the same length.
+    pub(crate) rows: Vec<Vec<f32>>,
     /// Rate and channels of the first audio that came.
     pub(crate) first: Option<(u32, usize)>,
 }
 
 impl<'o> Sink<'o> {
-    pub(crate) fn new(options: &'o Options, format: Format) -> Self {
+    pub(crate) fn new(options: &'o Options, take: Take, format: Format) -> Self {
         Self {
             options,
+            take,
             format,
             source: None,
             seconds: 0.0,
             mono: Vec::new(),
-            samples: Vec::new(),
+            rows: Vec::new(),
             first: None,
         }
     }
@@ -54,17 +68,36 @@ impl<'o> Sink<'o> {
         if channels == 0 {
             return Err(AudioError::broken(self.format, "its audio has no channels"));
         }
-        self.options.channel.check(channels)?;
+        let rows = self.rows_of(channels)?;
         let resampler = Resampler::new(rate, self.options.sample_rate)?;
         self.end();
+        self.rows.resize_with(rows, Vec::new);
         self.first = self.first.or(Some((rate, channels)));
         self.source = Some(Source {
             rate,
             channels,
             frames: 0,
-            resampler,
+            resamplers: vec![resampler; rows],
         });
         Ok(())
+    }
+
+    /// How many rows so many channels become.
+    fn rows_of(&self, channels: usize) -> Result<usize, AudioError> {
+        match (self.take, self.first) {
+            (Take::One(channel), _) => channel.check(channels).map(|()| 1),
+            (Take::Each(most), _) if channels > most => {
+                Err(AudioError::TooManyChannels { channels, most })
+            }
+            // Rows would end, or begin, in the middle.
+            (Take::Each(_), Some((_, first))) if channels != first => {
+                let message = format!(
+                    "it has {first} channels at first and {channels} later; mix them, or pick one"
+                );
+                Err(AudioError::broken(self.format, message))
+            }
+            (Take::Each(_), _) => Ok(channels),
+        }
     }
 
     /// Takes samples, channels interleaved.
@@ -79,21 +112,27 @@ impl<'o> Sink<'o> {
         if seconds > most + 1.0e-3 / f64::from(source.rate) {
             return Err(AudioError::TooLong { seconds: most });
         }
-        let channel = self.options.channel;
-        channel.reduce(interleaved, source.channels, &mut self.mono);
-        if !self.mono.iter().all(|sample| sample.is_finite()) {
-            let message = "it has samples that are no finite numbers";
-            return Err(AudioError::broken(self.format, message));
+        let lines = self.rows.iter_mut().zip(&mut source.resamplers);
+        for (index, (row, resampler)) in lines.enumerate() {
+            let channel = match self.take {
+                Take::One(channel) => channel,
+                Take::Each(_) => Channel::Only(index),
+            };
+            channel.reduce(interleaved, source.channels, &mut self.mono);
+            if !self.mono.iter().all(|sample| sample.is_finite()) {
+                let message = "it has samples that are no finite numbers";
+                return Err(AudioError::broken(self.format, message));
+            }
+            let room = resampler.output_len(self.mono.len() as u64);
+            let room = usize::try_from(room)
+                .unwrap_or(usize::MAX)
+                .saturating_add(1);
+            if row.try_reserve(room).is_err() {
+                let samples = row.len().saturating_add(room);
+                return Err(AudioError::Memory { samples });
+            }
+            resampler.push(&self.mono, row);
         }
-        let room = source.resampler.output_len(self.mono.len() as u64);
-        let room = usize::try_from(room)
-            .unwrap_or(usize::MAX)
-            .saturating_add(1);
-        if self.samples.try_reserve(room).is_err() {
-            let samples = self.samples.len().saturating_add(room);
-            return Err(AudioError::Memory { samples });
-        }
-        source.resampler.push(&self.mono, &mut self.samples);
         Ok(())
     }
 
@@ -106,7 +145,7 @@ impl<'o> Sink<'o> {
     pub(crate) fn finish(mut self) -> Taken {
         self.end();
         Taken {
-            samples: self.samples,
+            rows: self.rows,
             first: self.first,
         }
     }
@@ -114,7 +153,8 @@ impl<'o> Sink<'o> {
     fn end(&mut self) {
         if let Some(mut source) = self.source.take() {
             self.seconds += source.seconds();
-            source.resampler.finish(&mut self.samples);
+            let lines = self.rows.iter_mut().zip(&mut source.resamplers);
+            lines.for_each(|(row, resampler)| resampler.finish(row));
         }
     }
 }

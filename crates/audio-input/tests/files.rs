@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use audio_input::{AudioError, Channel, Decoded, Format, Options, decode};
+use audio_input::{AudioError, Channel, Decoded, Format, Options, decode, decode_each};
 
 const RATE: u32 = 16_000;
 
@@ -146,6 +146,24 @@ fn a_channel_of_several_is_the_recording_too() {
             wanted: 1,
             channels: 1
         }
+    );
+}
+
+#[test]
+fn each_channel_is_a_row_with_what_it_has_alone() {
+    for case in CASES {
+        let bytes = bytes(case.file);
+        let rows = decode_each(&bytes, &Options::new(RATE), 2).unwrap();
+        assert_eq!(rows.len(), case.channels, "{}", case.file);
+        for (channel, row) in rows.iter().enumerate() {
+            let options = Options::new(RATE).channel(Channel::Only(channel));
+            assert_eq!(*row, decode(&bytes, &options).unwrap(), "{}", case.file);
+        }
+    }
+    let refused = decode_each(&bytes("08_en_stereo.webm"), &Options::new(RATE), 1).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the audio has 2 channels; up to 1 are taken each for itself, pick one of them"
     );
 }
 
