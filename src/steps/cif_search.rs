@@ -130,7 +130,7 @@ impl CifSearch {
             tokens: TokenDecoder::load(context)?,
             options,
             decoder: Decoder::load(context, options.chunk_size.iter().sum())?,
-            outputs: Outputs::of(config)?,
+            outputs: Outputs::of(config)?.without_audio()?,
             streams: Streams::new(context, &ENDS)?,
         };
         // Options that cannot be used fail here and not with the first stream.

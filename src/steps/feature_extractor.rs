@@ -8,6 +8,8 @@
 //! that `wav` has another rate, and `channel` INT32 `[rows, 1]` picks a channel of the files. Requests that are to be decoded or
 //! resampled go to threads of this component's own; the others do not wait for them.
 //!
+//! `warning` STRING `[rows, 1]`, where the config lists it, says of a file that is cut off or damaged that it is, and is empty else.
+//!
 //! `language` and `textnorm` INT32 `[rows, 1]`, where the config lists them, are only checked: an ensemble hands them on to the
 //! encoder, which could not say whose fault an id is that its embedding lacks, and on a GPU would not even notice.
 
@@ -19,7 +21,7 @@ use wav_frontend::{Frontend, Row};
 
 use self::decoders::Decoders;
 use crate::component::{Component, Worker};
-use crate::tensors::audio::{self, Audio, AudioReader, Names};
+use crate::tensors::audio::{self, Audio, AudioReader, Names, Origin};
 use crate::tensors::layout::Layout;
 use crate::tensors::layout::{check_tensor, check_type};
 use crate::tensors::options::threads;
@@ -41,6 +43,9 @@ const PAD_TO_MULTIPLE: Parameter<Count> = Parameter::new(
 )
 .default(1);
 
+/// The output that tells what the sender of a file should know of it.
+const WARNING: &str = "warning";
+
 /// The loaded component.
 pub(crate) struct FeatureExtractor {
     frontend: Frontend,
@@ -51,6 +56,8 @@ pub(crate) struct FeatureExtractor {
     /// `speech` has a multiple of this many frames.
     pad_to_multiple: usize,
     threads: NonZeroUsize,
+    /// The config lists the output that tells of incomplete files.
+    warns: bool,
     /// For requests that take long to read, if there can be such.
     decoders: Option<Decoders>,
 }
@@ -74,7 +81,12 @@ impl FeatureExtractor {
         let speech = [None, Some(frontend.feature_dim())];
         check_tensor(config.output("speech")?, DataType::Fp32, &speech)?;
         check_type(config.output("speech_lengths")?, DataType::Int32)?;
+        let warning = config.output(WARNING).ok();
+        if let Some(warning) = warning {
+            check_tensor(warning, DataType::String, &[Some(1)])?;
+        }
         Ok(Arc::new(Self {
+            warns: warning.is_some(),
             prompts: PromptInput::listed(context)?,
             decoders: match reader.may_take_long() {
                 true => Some(Decoders::new(threads)?),
@@ -92,7 +104,7 @@ impl FeatureExtractor {
 
     /// Checks a request and starts its response.
     fn prepare<'r>(&self, request: &'r Request) -> Result<Job<'r>, Error> {
-        let audio = self.reader.read(request)?;
+        let (audio, origins) = self.reader.read(request)?;
         for prompt in &self.prompts {
             prompt.check(request, audio.lengths.len())?;
         }
@@ -103,6 +115,12 @@ impl FeatureExtractor {
             for (frames, &length) in frames.iter_mut().zip(&audio.lengths) {
                 *frames = i32::try_from(self.frontend.output_frames(length)).unwrap_or(i32::MAX);
             }
+        }
+        if self.warns && request.wants(WARNING) {
+            let warnings = origins.iter().map(Origin::warning_bytes);
+            let warnings: Vec<&[u8]> = warnings.collect();
+            let shape = self.layout.shape(warnings.len(), &[1]);
+            response.output_strings(WARNING, &shape, &warnings)?;
         }
         Ok(Job {
             audio,

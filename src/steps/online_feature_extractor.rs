@@ -18,7 +18,7 @@ use wav_frontend::online::{OnlineFrontend, OnlineState};
 
 use self::short_chunks::ShortChunks;
 use crate::component::{Component, Worker};
-use crate::tensors::audio::{AudioReader, MAX_AUDIO_SECONDS, Names};
+use crate::tensors::audio::{AudioReader, MAX_AUDIO_SECONDS, Names, PCM_FORMAT};
 use crate::tensors::layout::check_tensor;
 use crate::tensors::layout::dim;
 use crate::tensors::options::frontend_options;
@@ -34,6 +34,7 @@ pub(crate) const PARAMETERS: Table = Table {
         &CHUNK_SIZE_S,
         &short_chunks::SHORT_CHUNKS,
         &MAX_AUDIO_SECONDS,
+        &PCM_FORMAT,
     ],
 };
 

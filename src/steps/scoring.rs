@@ -79,7 +79,7 @@ impl<D: Decoder> Scoring<D> {
             .map_err(|error| error.context(format_args!("there are {width} {}", names.units)))?;
         }
         check_type(config.input(names.counts)?, DataType::Int32)?;
-        let outputs = Outputs::of(config)?.of_recordings()?;
+        let outputs = Outputs::of(config)?.of_recordings()?.without_audio()?;
         let listed = |name: &str| config.input.iter().any(|input| input.name == name);
         let times = names.tell_times(outputs.needs().times, |tensor| match listed(tensor) {
             true => None,
@@ -109,7 +109,7 @@ impl<D: Decoder> Scoring<D> {
         // Texts are copied into the response once: the server gives memory for them when their size is known.
         let heard = self.decoder.transcripts(&found)?;
         let heard: Vec<Transcript> = heard.into_iter().collect::<Result<_, _>>()?;
-        self.outputs.respond(request, &heard)
+        self.outputs.respond(request, &heard, &[])
     }
 }
 

@@ -1,9 +1,12 @@
 //! Audio as requests bring it: rows of samples, of which each counts up to its own length, or files.
 
+mod channels;
+mod form;
 mod limit;
 mod mistakes;
 mod more;
 mod names;
+mod origin;
 
 use std::borrow::Cow;
 
@@ -11,12 +14,17 @@ use audio_input::resample::resample;
 use triton_backend::{DataType, Error, ErrorCode, Input, ModelContext, Request};
 use wav_frontend::Frontend;
 
+pub(crate) use self::channels::CHANNELS;
+use self::channels::Channels;
+use self::form::Form;
+pub(crate) use self::form::PCM_FORMAT;
 use self::limit::Limit;
 pub(crate) use self::limit::MAX_AUDIO_SECONDS;
 use self::more::{INCOMPLETE_AUDIO, More};
 pub(crate) use self::names::Names;
+pub(crate) use self::origin::{Origin, of_origins, rows_asked};
 use crate::tensors::layout::Layout;
-use crate::tensors::layout::{check_tensor, check_type};
+use crate::tensors::layout::check_type;
 use crate::tensors::memory::room;
 use crate::tensors::options::{CMVN_PATH, THREADS, cmvn, frontend_error, frontend_options};
 use crate::tensors::parameters::Table;
@@ -24,7 +32,13 @@ use crate::tensors::parameters::Table;
 /// What components take that make an encoder's features of audio, besides the front end's options.
 pub(crate) const FEATURES: Table = Table {
     name: "Features",
-    lines: &[&CMVN_PATH, &MAX_AUDIO_SECONDS, &INCOMPLETE_AUDIO, &THREADS],
+    lines: &[
+        &CMVN_PATH,
+        &MAX_AUDIO_SECONDS,
+        &PCM_FORMAT,
+        &INCOMPLETE_AUDIO,
+        &THREADS,
+    ],
 };
 
 /// The offline front end that a config describes.
@@ -38,8 +52,7 @@ pub(crate) struct AudioReader {
     /// The inputs' names.
     wav: &'static str,
     wav_lens: &'static str,
-    /// Samples are 16-bit integers.
-    integers: bool,
+    form: Form,
     /// What the config lists beside them.
     more: More,
     /// The rate of the samples that are handed out, in Hz.
@@ -57,6 +70,8 @@ pub(crate) struct Sizes {
     pub(crate) lengths: Vec<usize>,
     /// Samples of all rows as they came, padding included.
     pub(crate) values: usize,
+    /// Where each row comes from.
+    pub(crate) origins: Vec<Origin>,
     /// Where they are.
     source: Source,
 }
@@ -121,21 +136,18 @@ impl AudioReader {
     ) -> Result<Self, Error> {
         let config = &context.config;
         let wav = config.input(names.wav)?;
-        let integers = wav.data_type() == Some(DataType::Int16);
-        let samples = if integers {
-            DataType::Int16
-        } else {
-            DataType::Fp32
-        };
-        check_tensor(wav, samples, &[None])?;
-        check_type(config.input(names.wav_lens)?, DataType::Int32)?;
+        let form = Form::load(context, wav)?;
+        match config.input(names.wav_lens) {
+            Err(_) if form.tells_lengths() => {}
+            lens => check_type(lens?, DataType::Int32)?,
+        }
         let layout = Layout {
             batched: config.batches(),
         };
         Ok(Self {
             wav: names.wav,
             wav_lens: names.wav_lens,
-            integers,
+            form,
             more: More::load(context, names)?,
             sample_rate,
             layout,
@@ -143,6 +155,12 @@ impl AudioReader {
             most: usize::MAX,
             limit: Limit::load(context)?,
         })
+    }
+
+    /// The same, for which files' channels become this where none is picked.
+    pub(crate) fn with_channels(mut self, channels: Channels) -> Self {
+        self.more.channels = channels;
+        self
     }
 
     /// A reader of streams' chunks, which may be empty and have up to `most` samples.
@@ -260,10 +278,11 @@ impl AudioReader {
         })
     }
 
-    /// The audio of a request; lengths are checked before samples are looked at.
-    pub(crate) fn read<'r>(&self, request: &'r Request) -> Result<Audio<'r>, Error> {
-        let sizes = self.sizes(request)?;
-        self.samples(request, sizes)
+    /// The audio of a request, and where it comes from; lengths are checked before samples are looked at.
+    pub(crate) fn read<'r>(&self, request: &'r Request) -> Result<(Audio<'r>, Vec<Origin>), Error> {
+        let mut sizes = self.sizes(request)?;
+        let origins = std::mem::take(&mut sizes.origins);
+        Ok((self.samples(request, sizes)?, origins))
     }
 
     /// How much audio a request has, without a look at its samples. Files are decoded to know it.
@@ -274,31 +293,17 @@ impl AudioReader {
         let wav = request
             .input(self.wav)
             .map_err(|error| self.more.or_files(error))?;
-        let (rows, [stride]) = self.layout.rows(self.wav, wav.shape(), "samples")?;
-        if stride < self.least {
-            return Err(Error::Shape {
-                name: self.wav.to_owned(),
-                got: wav.shape().to_vec(),
-                expected: "at least one sample".to_owned(),
-            });
-        }
-        let what = match self.most {
-            usize::MAX => format!("samples in the row of '{}'", self.wav),
-            most => format!(
-                "samples of '{}'; a chunk has up to {most} of them",
-                self.wav
-            ),
+        let (stride, counts) = match self.form {
+            Form::Bytes(encoding) => {
+                let counts = form::counts(&wav, self.layout, encoding)?;
+                (0, self.counts_of_bytes(request, counts)?)
+            }
+            Form::Floats | Form::Integers => {
+                let (rows, [stride]) = self.layout.rows(self.wav, wav.shape(), "samples")?;
+                (stride, self.counts(request, rows, stride)?)
+            }
         };
-        let lens = request.input(self.wav_lens)?;
-        let values = lens.read::<i32>()?;
-        let counts = self.layout.lengths(
-            self.wav_lens,
-            lens.shape(),
-            &values,
-            rows,
-            (self.least, stride.min(self.most)),
-            &what,
-        )?;
+        let rows = counts.len();
         self.more.check_one_channel(request, rows, self.wav)?;
         let rates = self.more.rates(request, rows)?;
         let stated = rates.is_some();
@@ -306,7 +311,13 @@ impl AudioReader {
         self.limit.check(self.wav_lens, &counts, &rates)?;
         let lengths = counts.iter().zip(&rates);
         Ok(Sizes {
-            values: rows.saturating_mul(stride),
+            values: match self.form {
+                Form::Bytes(_) => counts
+                    .iter()
+                    .fold(0, |sum, &count| sum.saturating_add(count)),
+                Form::Floats | Form::Integers => rows.saturating_mul(stride),
+            },
+            origins: Origin::of_rows(rows),
             lengths: lengths
                 .map(|(&count, &rate)| resampled_len(count, rate, self.sample_rate))
                 .collect(),
@@ -319,18 +330,77 @@ impl AudioReader {
         })
     }
 
+    /// The samples that count of each row of so many.
+    fn counts(&self, request: &Request, rows: usize, stride: usize) -> Result<Vec<usize>, Error> {
+        if stride < self.least {
+            return Err(Error::Shape {
+                name: self.wav.to_owned(),
+                got: request.input(self.wav)?.shape().to_vec(),
+                expected: "at least one sample".to_owned(),
+            });
+        }
+        let what = match self.most {
+            usize::MAX => format!("samples in the row of '{}'", self.wav),
+            most => format!(
+                "samples of '{}'; a chunk has up to {most} of them",
+                self.wav
+            ),
+        };
+        let lens = request.input(self.wav_lens)?;
+        let values = lens.read::<i32>()?;
+        let limits = (self.least, stride.min(self.most));
+        self.layout
+            .lengths(self.wav_lens, lens.shape(), &values, rows, limits, &what)
+    }
+
+    /// The samples that count of rows that have so many: all of them, unless the request says otherwise.
+    fn counts_of_bytes(&self, request: &Request, counts: Vec<usize>) -> Result<Vec<usize>, Error> {
+        let wrong = |count: &usize| *count < self.least || *count > self.most;
+        if let Some(row) = counts.iter().position(wrong) {
+            let most = match self.most {
+                usize::MAX => "at least 1".to_owned(),
+                most => format!("up to {most}"),
+            };
+            let message = format!("row {row} has {} samples, expected {most}", counts[row]);
+            return Err(Error::input(self.wav, message));
+        }
+        let lens = match request.input(self.wav_lens) {
+            Ok(lens) => lens,
+            Err(Error::MissingInput { .. }) => return Ok(counts),
+            Err(error) => return Err(error),
+        };
+        let values = lens.read::<i32>()?;
+        let (name, shape) = (self.wav_lens, lens.shape());
+        let longest = counts.iter().copied().max().unwrap_or(0);
+        let what = format!("samples in '{}'; with bytes it can be left out", self.wav);
+        let limits = (self.least, longest);
+        let stated = self
+            .layout
+            .lengths(name, shape, &values, counts.len(), limits, &what)?;
+        let mut pairs = stated.iter().zip(&counts);
+        if let Some(row) = pairs.position(|(stated, there)| stated > there) {
+            let message = format!(
+                "row {row} is {}, but there are {} {what}",
+                stated[row], counts[row]
+            );
+            return Err(Error::input(name, message));
+        }
+        Ok(stated)
+    }
+
     fn decoded(&self, request: &Request, files: &Input<'_>) -> Result<Sizes, Error> {
         if request.input(self.wav).is_ok() {
             let message = format!("a request has either '{}' or '{}'", self.wav, files.name());
             return Err(Error::input(files.name(), message));
         }
-        let rows = self
+        let (origins, rows) = self
             .more
             .decode(request, files, self.sample_rate, self.limit)?;
         let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
         Ok(Sizes {
             values: lengths.iter().sum(),
             lengths,
+            origins,
             source: Source::Decoded(rows),
         })
     }
@@ -371,27 +441,43 @@ impl AudioReader {
         counts: &[usize],
     ) -> Result<Rows<'r>, Error> {
         let wav = request.input(self.wav)?;
-        if self.integers {
-            let samples = wav.read::<i16>()?;
-            let rows = counts.iter().enumerate().map(|(row, &count)| {
-                let samples = &samples[row * stride..][..count];
-                mistakes::check_header_of_i16(self.wav, row, samples)?;
-                let mut floats = room(count, "samples")?;
-                floats.extend(samples.iter().map(|&sample| audio_input::from_i16(sample)));
-                Ok(floats)
-            });
-            return Ok(Rows::Own(rows.collect::<Result<_, Error>>()?));
-        }
-        let samples = wav.read::<f32>()?;
-        for (row, &count) in counts.iter().enumerate() {
-            let samples = &samples[row * stride..][..count];
-            mistakes::check_samples(self.wav, row, samples)?;
-            // Where nothing is asked for but samples as ever, they may be as loud as ever.
-            if self.more.any() {
-                mistakes::check_scale(self.wav, row, samples)?;
+        match self.form {
+            Form::Integers => {
+                let samples = wav.read::<i16>()?;
+                let rows = counts.iter().enumerate().map(|(row, &count)| {
+                    let samples = &samples[row * stride..][..count];
+                    mistakes::check_header_of_i16(self.wav, row, samples)?;
+                    let mut floats = room(count, "samples")?;
+                    floats.extend(samples.iter().map(|&sample| audio_input::from_i16(sample)));
+                    Ok(floats)
+                });
+                Ok(Rows::Own(rows.collect::<Result<_, Error>>()?))
+            }
+            Form::Bytes(encoding) => {
+                let rows = form::samples(&wav, encoding, counts)?;
+                for (row, samples) in rows.iter().enumerate() {
+                    self.check(row, samples)?;
+                }
+                Ok(Rows::Own(rows))
+            }
+            Form::Floats => {
+                let samples = wav.read::<f32>()?;
+                for (row, &count) in counts.iter().enumerate() {
+                    self.check(row, &samples[row * stride..][..count])?;
+                }
+                Ok(Rows::Padded { samples, stride })
             }
         }
-        Ok(Rows::Padded { samples, stride })
+    }
+
+    /// Checks that samples are samples.
+    fn check(&self, row: usize, samples: &[f32]) -> Result<(), Error> {
+        mistakes::check_samples(self.wav, row, samples)?;
+        // Where nothing is asked for but samples as ever, they may be as loud as ever.
+        if self.more.any() {
+            mistakes::check_scale(self.wav, row, samples)?;
+        }
+        Ok(())
     }
 
     /// Rows of these rates at the model's.

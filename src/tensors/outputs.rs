@@ -13,6 +13,7 @@ use triton_backend::{DataType, Error, ModelConfig, Request, Response, TensorConf
 pub(crate) use self::needs::{Needs, Times};
 use self::padded::Fill;
 pub(crate) use self::told::{StreamText, Told};
+use crate::tensors::audio::Origin;
 use crate::tensors::layout::{Layout, check_tensor};
 
 /// Every output: its name in a config, what it needs to be known, and what a row of it holds.
@@ -90,6 +91,21 @@ const OUTPUTS: &[Output] = &[
         Fill::Text(|row| Cow::Borrowed(row.stream.map_or("", |stream| stream.text))),
     ),
     Output::new(
+        "AUDIO_ROW",
+        Needs::ORIGIN,
+        Fill::Integer(|row| told::number(row.origin.map(|origin| origin.row))),
+    ),
+    Output::new(
+        "AUDIO_CHANNEL",
+        Needs::ORIGIN,
+        Fill::Integer(|row| told::number(row.origin.and_then(|origin| origin.channel))),
+    ),
+    Output::new(
+        "WARNING",
+        Needs::ORIGIN,
+        Fill::Text(|row| tag(row.warning())),
+    ),
+    Output::new(
         "RESULT_JSON",
         Needs::ALL,
         Fill::Text(|row| Cow::Owned(document::of(row))),
@@ -128,7 +144,7 @@ impl Output {
             Fill::Text(_) => (DataType::String, Some(1)),
             Fill::Number(_) => (DataType::Fp32, Some(1)),
             Fill::Flag(_) => (DataType::Bool, Some(1)),
-            Fill::Count(_) => (DataType::Int32, Some(1)),
+            Fill::Count(_) | Fill::Integer(_) => (DataType::Int32, Some(1)),
             Fill::Texts(_) => (DataType::String, None),
             Fill::Times(_) => (DataType::Int32, None),
             Fill::Numbers(_) => (DataType::Fp32, None),
@@ -206,14 +222,30 @@ impl Outputs {
         }
     }
 
-    /// A response with what was heard in each row of a request for whole recordings.
+    /// An error if there is one that tells of the audio, which this component does not see.
+    pub(crate) fn without_audio(self) -> Result<Self, Error> {
+        match self
+            .chosen
+            .iter()
+            .find(|output| output.needs == Needs::ORIGIN)
+        {
+            None => Ok(self),
+            Some(Output { name, .. }) => Err(Error::Config(format!(
+                "output '{name}' tells of the request's audio files; the pipelines sensevoice and paraformer have it"
+            ))),
+        }
+    }
+
+    /// A response with what was heard in each row of a request for whole recordings; `origins` says where the rows come from, if
+    /// that is known.
     pub(crate) fn respond(
         &self,
         request: &Request,
         heard: &[Transcript],
+        origins: &[Origin],
     ) -> Result<Response, Error> {
-        let told = |heard| Told::of_recording(heard, self.needs);
-        let told: Vec<Told<'_>> = heard.iter().map(told).collect();
+        let told = |(row, heard)| Told::of_recording(heard, origins.get(row), self.needs);
+        let told: Vec<Told<'_>> = heard.iter().enumerate().map(told).collect();
         let mut response = request.response()?;
         self.write(&mut response, |name| request.wants(name), &told)?;
         Ok(response)
@@ -317,6 +349,20 @@ mod tests {
         assert_eq!(told.times, Times::IfKnown);
         let told = needs(&[("WORD_END_MS", "TYPE_INT32", -1), json]);
         assert_eq!(told.times, Times::Needed("WORD_END_MS"));
+    }
+
+    #[test]
+    fn only_who_sees_the_audio_tells_of_it() {
+        for (name, kind) in [("WARNING", "TYPE_STRING"), ("AUDIO_ROW", "TYPE_INT32")] {
+            let outputs = of(serde_json::json!([listed(name, kind, &[1])])).unwrap();
+            let error = outputs.without_audio().err().unwrap().to_string();
+            assert!(
+                error.contains(&format!("output '{name}' tells of")),
+                "{error}"
+            );
+        }
+        let text = of(serde_json::json!([listed("TEXT", "TYPE_STRING", &[1])])).unwrap();
+        assert!(text.without_audio().is_ok());
     }
 
     #[test]

@@ -8,7 +8,7 @@ import soundfile
 
 from audio import variants
 from audio.ask import column, of_files, of_samples, prompt
-from audio.files import encoded
+from audio.files import encoded, files as tensor
 from support.client import InferenceServerException, serving
 from support.recordings import recordings
 
@@ -33,7 +33,7 @@ MISTAKES = {
     "the second row": ([FILE, b"RIFF"], {}, "row 1: the bytes begin with 'RIFF'"),
     "another rate": ([FILE], {"SAMPLE_RATE": 8000}, "row 0 is 8000 Hz, but the WAV file in "),
     "no such channel": ([FILE], {"CHANNEL": 1}, "row 0: channel 1 is wanted, but the audio has one channel, number 0"),
-    "a wrong channel": ([FILE], {"CHANNEL": -2}, "row 0 is -2, expected a channel, counted from 0, or -1 for a mix"),
+    "a wrong channel": ([FILE], {"CHANNEL": -2}, "row 0 is -2, expected a channel, counted from 0, or -1 for all of them"),
 }
 
 
@@ -115,8 +115,26 @@ def test_a_file_that_is_cut_off(pipelines):
     assert of_files(pipelines, [FILE], "sensevoice_strict") == of_samples(pipelines, [WORD])
 
 
+def told(client, files, model="sensevoice"):
+    """Texts and warnings of files."""
+    answer = client.infer(model, {"AUDIO": tensor(files), **prompt(len(files))}, ["TRANSCRIPTS", "WARNING"])
+    return list(answer["TRANSCRIPTS"][:, 0]), list(answer["WARNING"][:, 0])
+
+
+def test_of_a_file_that_is_cut_off_there_is_a_warning(either):
+    longer = recordings()[0].samples
+    cut = encoded(longer, "wav-16", 16000)[:-20_000]
+    seconds = (len(longer) - 10_000) / 16_000
+    texts, warnings = told(either, [FILE, cut])
+    assert texts == of_samples(either, [WORD, longer[:-10_000]])
+    assert warnings == ["", f"this WAV file is cut off or damaged; the text is of the {seconds:.2f} s that could be read"]
+    assert told(either, [FILE]) == (of_samples(either, [WORD]), [""])
+    samples = {"WAV": WORD[None], "WAV_LENS": column(len(WORD)), **prompt()}
+    assert either.infer("sensevoice", samples, ["WARNING"])["WARNING"].tolist() == [[""]]
+
+
 def test_ensembles_of_integers():
-    with serving(variants.with_front_end_of_integers(variants.repository())) as client:
+    with serving(variants.with_front_ends_of("INT16", variants.repository())) as client:
         samples = (WORD * 32768).astype(np.int16)
         of_integers = of_samples(client, [samples])
         assert of_files(client, [FILE]) == of_integers

@@ -10,13 +10,23 @@ from support.repository import chain, edit_config, fresh_directory, replaced, wi
 EXPORTS = {"sensevoice": "sensevoice", "paraformer": "paraformer", "paraformer-online": "paraformer_online"}
 SHORT_SECONDS = 2.5
 
+as_bytes = replaced('name: "WAV"\n    data_type: TYPE_FP32', 'name: "WAV"\n    data_type: TYPE_STRING')
 as_integers = replaced('name: "WAV"\n    data_type: TYPE_FP32', 'name: "WAV"\n    data_type: TYPE_INT16')
+
+
+def with_channels_as_rows(text):
+    """Each channel is a row, which says where it comes from."""
+    for name in ("AUDIO_ROW", "AUDIO_CHANNEL"):
+        text += f'output {{ name: "{name}" data_type: TYPE_INT32 dims: 1 }}\n'
+    return with_parameter("channels", "rows")(text)
 
 
 def repository():
     """Writes the repository. Of pipelines there are beside what users get:
 
     - `sensevoice_int16`, `infer_int16`, `streaming_int16`: WAV is INT16
+    - `sensevoice_bytes`, `infer_bytes`, `streaming_bytes`: WAV is the bytes of 16-bit samples; `sensevoice_mulaw`: of µ-law
+    - `sensevoice_rows`, `infer_rows`: each channel is a row, which says where it comes from
     - `sensevoice_short`: takes SHORT_SECONDS of audio at most
     - `sensevoice_strict`: refuses damaged files
     """
@@ -28,6 +38,12 @@ def repository():
         ("sensevoice_int16", "sensevoice", as_integers),
         ("infer_int16", "infer_pipeline", as_integers),
         ("streaming_int16", "streaming_paraformer", as_integers),
+        ("sensevoice_bytes", "sensevoice", as_bytes),
+        ("infer_bytes", "infer_pipeline", as_bytes),
+        ("streaming_bytes", "streaming_paraformer", as_bytes),
+        ("sensevoice_mulaw", "sensevoice", chain(as_bytes, with_parameter("pcm_format", "mulaw"))),
+        ("sensevoice_rows", "sensevoice", with_channels_as_rows),
+        ("infer_rows", "infer_pipeline", with_channels_as_rows),
         ("sensevoice_short", "sensevoice", with_parameter("max_audio_seconds", SHORT_SECONDS)),
         ("sensevoice_strict", "sensevoice", with_parameter("incomplete_audio", "refuse")),
     ):
@@ -35,17 +51,16 @@ def repository():
     return target
 
 
-def with_front_end_of_integers(repository):
-    """The ensembles with WAV as INT16, in place."""
+def with_front_ends_of(data_type, repository):
+    """The ensembles with WAV of another type, in place."""
     for front_end, model in (
         ("sensevoice_feature_extractor", "sensevoice"),
         ("paraformer_feature_extractor", "infer_pipeline"),
+        ("online_feature_extractor", "streaming_paraformer"),
     ):
-        edit_config(repository / model, as_integers)
-        edit_config(
-            repository / front_end,
-            replaced('name: "wav"\n    data_type: TYPE_FP32', 'name: "wav"\n    data_type: TYPE_INT16'),
-        )
+        for place, name in ((model, "WAV"), (front_end, "wav")):
+            old = f'name: "{name}"\n    data_type: TYPE_'
+            edit_config(repository / place, replaced(f"{old}FP32", f"{old}{data_type}"))
     return repository
 
 

@@ -27,7 +27,7 @@ use crate::pipelines::warmup::{self, Rehearsal, Shape, Warm};
 use crate::pool::Pool;
 use crate::steps::found::Wanted;
 use crate::steps::scoring::Decoder;
-use crate::tensors::audio::{self, AudioReader, Names};
+use crate::tensors::audio::{self, AudioReader, CHANNELS, Names, Origin, of_origins, rows_asked};
 use crate::tensors::form::Form;
 use crate::tensors::layout::Layout;
 use crate::tensors::memory::{room, zeros};
@@ -43,6 +43,7 @@ pub(crate) const PARAMETERS: Table = Table {
         &MAX_FRAMES_PER_CALL,
         &MAX_ATTENTION_PER_CALL,
         &ENCODER_OUTPUTS,
+        &CHANNELS,
     ],
 };
 
@@ -150,6 +151,8 @@ struct Input<E> {
 /// The rows of a request that was let in.
 struct Admitted<E> {
     inputs: Vec<Input<E>>,
+    /// Where each comes from.
+    origins: Vec<Origin>,
     permit: Permit,
 }
 
@@ -227,7 +230,8 @@ impl<R: Recogniser> OfflinePipeline<R> {
             "model '{}' asks '{}' for {asked}",
             context.name, encoder.name
         );
-        let reader = AudioReader::new(context, sample_rate, &Names::PIPELINE)?;
+        let reader = AudioReader::new(context, sample_rate, &Names::PIPELINE)?
+            .with_channels(CHANNELS.read(context)?);
         let pipeline = Arc::new(Self {
             decoders: match reader.may_take_long() {
                 true => Some(Pool::new(threads.get())?),
@@ -273,7 +277,11 @@ impl<R: Recogniser> OfflinePipeline<R> {
     /// Computes the features of a request's rows and lets the rows wait, until `deadline` at most. Those too short for a frame are
     /// answered here.
     fn take(self: &Arc<Self>, request: Request, deadline: Option<Instant>) {
-        let Admitted { inputs, permit } = match guard(|| self.inputs(&request)) {
+        let Admitted {
+            inputs,
+            origins,
+            permit,
+        } = match guard(|| self.inputs(&request)) {
             Ok(admitted) => admitted,
             Err(error) => {
                 request.fail(error);
@@ -282,7 +290,9 @@ impl<R: Recogniser> OfflinePipeline<R> {
         };
         request.compute_starts();
         let outputs = Arc::clone(&self.outputs);
-        let write = move |request: &Request, heard: &[Transcript]| outputs.respond(request, heard);
+        let write = move |request: &Request, heard: &[Transcript]| {
+            outputs.respond(request, heard, &origins)
+        };
         let collector = Rows::new(request, deadline, permit, inputs.len(), write);
         let (heard, unheard): (Vec<_>, Vec<_>) = inputs
             .into_iter()
@@ -328,12 +338,14 @@ impl<R: Recogniser> OfflinePipeline<R> {
             return Err(Error::cancelled());
         }
         let dim = self.frontend.feature_dim();
-        let sizes = self.reader.sizes(request)?;
+        let mut sizes = self.reader.sizes(request)?;
+        let origins = std::mem::take(&mut sizes.origins);
         let frames = |&length: &usize| self.frontend.output_frames(length);
         let frames: usize = sizes.lengths.iter().map(frames).sum();
         let permit = self.door.admit(&sizes, frames.saturating_mul(dim))?;
         let audio = self.reader.samples(request, sizes)?;
-        let extras = self.recogniser.extras(request, audio.lengths.len())?;
+        let extras = self.recogniser.extras(request, rows_asked(&origins))?;
+        let extras = of_origins(&origins, &extras);
         let empty = |(&length, extra): (&usize, R::Extra)| {
             let frames = self.frontend.output_frames(length);
             Ok(Input {
@@ -358,7 +370,11 @@ impl<R: Recogniser> OfflinePipeline<R> {
         self.frontend
             .extract_batch(&mut rows, self.threads)
             .map_err(|error| Error::internal(error.to_string()))?;
-        Ok(Admitted { inputs, permit })
+        Ok(Admitted {
+            inputs,
+            origins,
+            permit,
+        })
     }
 
     /// Sends calls as long as rows wait and the encoder may have more.

@@ -63,7 +63,7 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
     let most_rows = max_rows_per_call(context)?;
     let pipeline = Arc::new(StreamingPipeline {
         reader: AudioReader::of_chunks(context, sample_rate, usize::MAX, &Names::PIPELINE)?,
-        outputs: Outputs::of(config)?,
+        outputs: Outputs::of(config)?.without_audio()?,
         streams: Streams::new(context, &ENDS)?,
         encoding: Queue::new(),
         decoding: Queue::new(),

@@ -47,9 +47,31 @@ pub(super) fn check_header_of_i16(name: &str, row: usize, samples: &[i16]) -> Re
     Ok(())
 }
 
+/// What files begin with that are no samples.
+const FILES: [(&[u8], &str); 5] = [
+    (b"RIFF", "a WAV file (RIFF)"),
+    (b"fLaC", "a FLAC file (fLaC)"),
+    (b"OggS", "an Ogg file (OggS)"),
+    (b"\x1a\x45\xdf\xa3", "a Matroska or WebM file"),
+    (b"#!AMR", "an AMR file (#!AMR)"),
+];
+
+/// Refuses bytes of samples that begin with a file's header.
+pub(super) fn check_header_of_bytes(name: &str, row: usize, bytes: &[u8]) -> Result<(), Error> {
+    let found = FILES.iter().find(|(start, _)| bytes.starts_with(start));
+    match found {
+        Some((_, file)) => Err(header_of(name, row, file)),
+        None => Ok(()),
+    }
+}
+
 fn header(name: &str, row: usize) -> Error {
+    header_of(name, row, "a WAV file (RIFF)")
+}
+
+fn header_of(name: &str, row: usize, file: &str) -> Error {
     let message = format!(
-        "row {row} begins with the header of a WAV file (RIFF); send the samples behind it, or the whole file as AUDIO where the model has that"
+        "row {row} begins with the header of {file}; send the samples behind it, or the whole file as AUDIO where the model has that"
     );
     Error::input(name, message)
 }
@@ -101,6 +123,13 @@ mod tests {
             assert!(check_samples("WAV", 0, samples).is_ok(), "{samples:?}");
         }
         assert!(check_header_of_i16("WAV", 0, &[1, 2, 3]).is_ok());
+        assert_eq!(words(check_header_of_bytes("WAV", 3, file)), expected);
+        let ogg = words(check_header_of_bytes("WAV", 0, b"OggS\0\x02"));
+        assert!(
+            ogg.contains("row 0 begins with the header of an Ogg file (OggS)"),
+            "{ogg}"
+        );
+        assert!(check_header_of_bytes("WAV", 0, b"RIF").is_ok());
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! The inputs beside `WAV` and `WAV_LENS` that a config may list: `SAMPLE_RATE`, `CHANNEL`, and `AUDIO`, whole files in place of `WAV`.
 
-use audio_input::{AudioError, Channel, Decoded, HIGHEST_RATE, LOWEST_RATE, Options, decode};
+use audio_input::{AudioError, Decoded, HIGHEST_RATE, LOWEST_RATE, Options, decode, decode_each};
 use triton_backend::{DataType, Error, ErrorCode, Input, ModelContext, Request};
 
+use super::channels::{self, Channels, MOST_AS_ROWS};
 use super::limit::{Limit, MAX_AUDIO_SECONDS};
 use super::names::Names;
+use super::origin::Origin;
 use crate::tensors::layout::{Layout, check_type};
 use crate::tensors::parameters::{Parameter, Written};
 
 /// The parameter that says what becomes of damaged files.
 pub(crate) const INCOMPLETE_AUDIO: Parameter<Remedy> = Parameter::new(
     "incomplete_audio",
-    "what becomes of a file in `AUDIO` that is cut off or damaged: `transcribe` takes what can be read of it, `refuse` refuses it",
+    "what becomes of a file in `AUDIO` that is cut off or damaged: `transcribe` takes what can be read of it and says so in the output `WARNING`, where the config lists that; `refuse` refuses it",
 )
 .default("transcribe");
 
@@ -40,6 +42,8 @@ pub(super) struct More {
     sample_rate: Option<&'static str>,
     audio: Option<&'static str>,
     channel: Option<&'static str>,
+    /// What becomes of channels of which none is picked.
+    pub(super) channels: Channels,
     remedy: Remedy,
     layout: Layout,
 }
@@ -55,6 +59,7 @@ impl More {
             sample_rate: listed(names.sample_rate, DataType::Int32)?,
             audio: listed(names.audio, DataType::String)?,
             channel: listed(names.channel, DataType::Int32)?,
+            channels: Channels::Mix,
             remedy: INCOMPLETE_AUDIO.read(context)?,
             layout: Layout {
                 batched: config.batches(),
@@ -133,25 +138,12 @@ impl More {
         rates.map(Some)
     }
 
-    fn channels(&self, request: &Request, rows: usize) -> Result<Vec<Channel>, Error> {
-        let Some(input) = find(request, self.channel)? else {
-            return Ok(vec![Channel::Mix; rows]);
-        };
-        let values = input.read::<i32>()?;
-        let values = self
-            .layout
-            .ids(input.name(), input.shape(), &values, rows)?;
-        let channel = |(row, value): (usize, i32)| match usize::try_from(value) {
-            Ok(channel) => Ok(Channel::Only(channel)),
-            Err(_) if value == -1 => Ok(Channel::Mix),
-            Err(_) => {
-                let message = format!(
-                    "row {row} is {value}, expected a channel, counted from 0, or -1 for a mix of all"
-                );
-                Err(Error::input(input.name(), message))
-            }
-        };
-        values.into_iter().enumerate().map(channel).collect()
+    /// The channel that each row picks, if it does.
+    fn picked(&self, request: &Request, rows: usize) -> Result<Vec<Option<usize>>, Error> {
+        match find(request, self.channel)? {
+            Some(input) => channels::picked(&input, self.layout, rows),
+            None => Ok(vec![None; rows]),
+        }
     }
 
     /// Refuses a channel that samples do not have: those of `wav` are one channel.
@@ -161,9 +153,9 @@ impl More {
         rows: usize,
         wav: &str,
     ) -> Result<(), Error> {
-        let wanted = self.channels(request, rows)?.into_iter().enumerate();
-        for (row, channel) in wanted {
-            if let (Channel::Only(wanted @ 1..), Some(name)) = (channel, self.channel) {
+        let picked = self.picked(request, rows)?.into_iter().enumerate();
+        for (row, channel) in picked {
+            if let (Some(wanted @ 1..), Some(name)) = (channel, self.channel) {
                 let message =
                     format!("row {row} is {wanted}, but '{wav}' has one channel, number 0");
                 return Err(Error::input(name, message));
@@ -172,14 +164,14 @@ impl More {
         Ok(())
     }
 
-    /// The samples of each file, at `sample_rate`.
+    /// The samples of each file, or of each of its channels, at `sample_rate`, and where they come from.
     pub(super) fn decode(
         &self,
         request: &Request,
         files: &Input<'_>,
         sample_rate: u32,
         limit: Limit,
-    ) -> Result<Vec<Vec<f32>>, Error> {
+    ) -> Result<(Vec<Origin>, Vec<Vec<f32>>), Error> {
         let name = files.name();
         let strings = files.string_slices()?;
         let rows = strings.len();
@@ -192,21 +184,33 @@ impl More {
             });
         }
         let given = self.rates(request, rows)?;
-        let channels = self.channels(request, rows)?;
-        let mut decoded = Vec::new();
-        for (row, (file, channel)) in strings.iter().zip(channels).enumerate() {
+        let picked = self.picked(request, rows)?;
+        let (mut origins, mut decoded) = (Vec::new(), Vec::new());
+        for (row, (file, picked)) in strings.iter().zip(picked).enumerate() {
             if request.is_cancelled() {
                 return Err(Error::cancelled());
             }
             let options = Options::new(sample_rate)
-                .channel(channel)
+                .channel(channels::one(picked))
                 .max_seconds(limit.seconds);
-            let audio = decode(file, &options).map_err(|error| self.refused(name, row, &error))?;
+            let apart = picked.is_none() && self.channels == Channels::Rows;
+            let each = match apart {
+                true => decode_each(file, &options, MOST_AS_ROWS),
+                false => decode(file, &options).map(|one| vec![one]),
+            };
+            let each = each.map_err(|error| self.refused(name, row, &error))?;
             let stated = given.as_ref().and_then(|rates| rates.get(row));
-            self.check(name, row, &audio, stated.copied())?;
-            decoded.push(audio.samples);
+            for (channel, audio) in each.into_iter().enumerate() {
+                self.check(name, row, &audio, stated.copied())?;
+                origins.push(Origin {
+                    row,
+                    channel: apart.then_some(channel).or(picked),
+                    warning: audio.incomplete.then(|| warning(&audio, sample_rate)),
+                });
+                decoded.push(audio.samples);
+            }
         }
-        Ok(decoded)
+        Ok((origins, decoded))
     }
 
     /// Checks what came of a file.
@@ -255,12 +259,21 @@ impl More {
                 ErrorCode::Unavailable,
                 format!("input '{name}': row {row}: {error}"),
             ),
-            AudioError::NoChannel { .. } => {
+            AudioError::NoChannel { .. } | AudioError::TooManyChannels { .. } => {
                 Error::input(self.channel.unwrap_or(name), format!("row {row}: {error}"))
             }
             _ => Error::input(name, format!("row {row}: {error}")),
         }
     }
+}
+
+/// What the sender of an incomplete file should know.
+fn warning(audio: &Decoded, sample_rate: u32) -> String {
+    let seconds = audio.samples.len() as f64 / f64::from(sample_rate);
+    format!(
+        "this {} file is cut off or damaged; the text is of the {seconds:.2} s that could be read",
+        audio.format
+    )
 }
 
 /// The input of that name, if the config lists it and the request has it.

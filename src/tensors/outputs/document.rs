@@ -22,6 +22,9 @@ pub(super) fn of(row: &Told<'_>) -> String {
         members.insert("is_final".to_owned(), stream.ended.into());
         members.insert("full_text".to_owned(), stream.text.into());
     }
+    if let (Some(warning), Value::Object(members)) = (row.warning(), &mut document) {
+        members.insert("warning".to_owned(), warning.into());
+    }
     document.to_string()
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct Needs {
     pub(crate) words: bool,
     /// How far the stream is.
     pub(crate) stream: bool,
+    /// Where the audio comes from.
+    pub(crate) origin: bool,
 }
 
 /// Whether it has to be known when tokens were said.
@@ -32,6 +34,7 @@ impl Needs {
         times: Times::Unused,
         words: false,
         stream: false,
+        origin: false,
     };
     pub(super) const PROBABILITIES: Self = Self {
         probabilities: true,
@@ -54,12 +57,17 @@ impl Needs {
         stream: true,
         ..Self::NONE
     };
+    pub(super) const ORIGIN: Self = Self {
+        origin: true,
+        ..Self::NONE
+    };
     /// For a document of everything that is known.
     pub(super) const ALL: Self = Self {
         probabilities: true,
         times: Times::IfKnown,
         words: true,
         stream: true,
+        origin: true,
     };
 
     /// Whether decoders are to say how probable tokens are.
@@ -82,6 +90,7 @@ impl Needs {
             },
             words: self.words || more.words,
             stream: self.stream || more.stream,
+            origin: self.origin || more.origin,
         }
     }
 }

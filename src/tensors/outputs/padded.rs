@@ -17,6 +17,8 @@ pub(super) enum Fill {
     Flag(fn(&Told<'_>) -> bool),
     /// INT32 `[1]`
     Count(fn(&Told<'_>) -> usize),
+    /// INT32 `[1]`
+    Integer(fn(&Told<'_>) -> i32),
     /// STRING `[-1]`
     Texts(for<'a> fn(&'a Told<'_>) -> Vec<&'a str>),
     /// INT32 `[-1]`, milliseconds
@@ -56,6 +58,10 @@ pub(super) fn write(
             let count = |row| i32::try_from(fill(row)).unwrap_or(i32::MAX);
             let counts: Vec<i32> = rows.iter().map(count).collect();
             values(response, name, &one(rows.len()), &counts)
+        }
+        Fill::Integer(fill) => {
+            let numbers: Vec<i32> = rows.iter().map(fill).collect();
+            values(response, name, &one(rows.len()), &numbers)
         }
         Fill::Texts(fill) => {
             let lists: Vec<Vec<&str>> = rows.iter().map(fill).collect();

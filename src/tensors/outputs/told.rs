@@ -3,6 +3,7 @@
 use asr_decode::{Span, StreamWords, Token, Transcript, Word};
 
 use super::needs::Needs;
+use crate::tensors::audio::Origin;
 
 /// What stands for a time that is not known, and behind the last token of a row with fewer than the longest.
 pub(super) const NO_TIME: i32 = -1;
@@ -14,6 +15,8 @@ pub(crate) struct Told<'a> {
     pub(super) words: Vec<Word>,
     /// Of a stream's request: how far the stream is.
     pub(super) stream: Option<SoFar<'a>>,
+    /// Of a recording: where it comes from, if that is known.
+    pub(super) origin: Option<&'a Origin>,
 }
 
 /// How far a stream is.
@@ -27,7 +30,11 @@ pub(super) struct SoFar<'a> {
 
 impl<'a> Told<'a> {
     /// What is told of a recording.
-    pub(crate) fn of_recording(heard: &'a Transcript, needs: Needs) -> Self {
+    pub(crate) fn of_recording(
+        heard: &'a Transcript,
+        origin: Option<&'a Origin>,
+        needs: Needs,
+    ) -> Self {
         Self {
             words: if needs.words {
                 heard.words()
@@ -36,7 +43,13 @@ impl<'a> Told<'a> {
             },
             heard,
             stream: None,
+            origin,
         }
+    }
+
+    /// What the sender of the audio should know of it.
+    pub(super) fn warning(&self) -> Option<&'a str> {
+        self.origin.and_then(|origin| origin.warning.as_deref())
     }
 
     /// The tokens that are no tags.
@@ -75,8 +88,14 @@ impl StreamText {
                 ended,
                 text: &self.text,
             }),
+            origin: None,
         }
     }
+}
+
+/// A number that need not be there: -1 stands for none.
+pub(super) fn number(number: Option<usize>) -> i32 {
+    number.map_or(-1, |number| i32::try_from(number).unwrap_or(i32::MAX))
 }
 
 /// When something began, in milliseconds.

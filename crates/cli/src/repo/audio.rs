@@ -61,7 +61,39 @@ fn offline() -> Vec<(String, String)> {
     };
     let maps = ["WAV_LENS", "AUDIO", "SAMPLE_RATE", "CHANNEL"].map(map);
     replacements.push((map("WAV_LENS"), maps.join("\n      ")));
+    replacements.extend(warning());
     replacements
+}
+
+/// The output that tells of a file that is cut off: of the pipeline, of the front end, and of the ensemble.
+fn warning() -> [(String, String); 4] {
+    let listed = |name: &str, behind: &str| {
+        let comment =
+            "Empty, or that the file was cut off or damaged, and how much of it could be read.";
+        let output = format!(
+            "  {{\n    # {comment}\n    name: \"{name}\"\n    data_type: TYPE_STRING\n    dims: [ 1 ]\n  }}"
+        );
+        let from = format!("  }}\n]\n\n{behind}");
+        let to = format!("  }},\n{output}\n]\n\n{behind}");
+        (from, to)
+    };
+    // Of the models that have a batcher only the pipelines call others.
+    let pipeline = "dynamic_batching { }\n\n# Native code on the CPU, with and without a GPU in the machine; the encoder runs where";
+    let lengths = "    name: \"speech_lengths\"\n    data_type: TYPE_INT32\n    dims: [ 1 ]\n";
+    let (front_end, with_warning) = listed("warning", "dynamic_batching { }");
+    let map = "output_map { key: \"speech_lengths\" value: \"SPEECH_LENGTHS\" }";
+    [
+        listed("WARNING", pipeline),
+        listed("WARNING", "ensemble_scheduling {"),
+        (
+            format!("{lengths}{front_end}"),
+            format!("{lengths}{with_warning}"),
+        ),
+        (
+            map.to_owned(),
+            format!("{map}\n      output_map {{ key: \"warning\" value: \"WARNING\" }}"),
+        ),
+    ]
 }
 
 /// The pipeline takes chunks of any rate; an ensemble's chunks have as many samples as its front end's.
@@ -156,6 +188,27 @@ mod tests {
             .concat();
             let (_, text) = configs(kind, "feature_extractor").swap_remove(0);
             assert_eq!(inputs(&text), expected);
+        }
+    }
+
+    #[test]
+    fn files_that_are_cut_off_are_told_of() {
+        for (kind, model) in [
+            (Kind::Sensevoice, "sensevoice"),
+            (Kind::Paraformer, "infer_pipeline"),
+        ] {
+            let map = "output_map { key: \"warning\" value: \"WARNING\" }";
+            for (path, text) in configs(kind, model) {
+                assert_eq!(text.matches("name: \"WARNING\"").count(), 1, "{path}");
+                let ensemble = text.contains("ensemble_scheduling");
+                assert_eq!(text.contains(map), ensemble, "{path}");
+            }
+            let (_, text) = configs(kind, "feature_extractor").swap_remove(0);
+            assert_eq!(text.matches("name: \"warning\"").count(), 1);
+            for other in ["encoder", "scoring"] {
+                let (_, text) = configs(kind, other).swap_remove(0);
+                assert!(!text.to_lowercase().contains("\"warning\""), "{other}");
+            }
         }
     }
 
