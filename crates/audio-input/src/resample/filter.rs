@@ -13,6 +13,8 @@ const MOST_ROWS: usize = 1024;
 const ROWS_BETWEEN: usize = 512;
 /// Rows have a multiple of this many coefficients: two vectors of the widest kind.
 pub(super) const LANES: usize = 32;
+/// Bytes of a cache line.
+const CACHE_LINE: usize = 64;
 /// Filters that are kept. The largest have 3.6 MB (from 191 999 Hz), that of 48 kHz 2 kB.
 const KEPT: usize = 16;
 
@@ -31,8 +33,10 @@ pub(super) struct Filter {
     pub(super) rows: usize,
     /// Whether each place that can occur has a row.
     pub(super) exact: bool,
-    /// `[rows (+ 1), width]`
-    pub(super) coefficients: Vec<f32>,
+    /// `[rows (+ 1), width]`, behind what fills up to `begin`.
+    coefficients: Vec<f32>,
+    /// Where rows begin: at an address that is a whole number of cache lines.
+    begin: usize,
 }
 
 impl Filter {
@@ -79,6 +83,7 @@ impl Filter {
                 rows: 0,
                 exact: true,
                 coefficients: Vec::new(),
+                begin: 0,
             };
         }
         // In cycles per input sample.
@@ -92,8 +97,16 @@ impl Filter {
         let (reach, half) = (half, half as usize);
         let width = (2 * half).next_multiple_of(LANES);
         let all = if exact { rows } else { rows + 1 };
-        let mut coefficients = vec![0.0; all * width];
-        for (row, values) in coefficients.chunks_exact_mut(width).enumerate() {
+        let mut coefficients = vec![0.0; all * width + CACHE_LINE / size_of::<f32>()];
+        let begin = coefficients.as_ptr().align_offset(CACHE_LINE);
+        // A place that cannot be found costs time alone.
+        let begin = if begin < CACHE_LINE / size_of::<f32>() {
+            begin
+        } else {
+            0
+        };
+        let rows_of = coefficients[begin..].chunks_exact_mut(width);
+        for (row, values) in rows_of.take(all).enumerate() {
             let place = row as f64 / rows as f64;
             let times = (0..2 * half).map(|tap| place + reach - 1.0 - tap as f64);
             let taps: Vec<f64> = times
@@ -113,12 +126,13 @@ impl Filter {
             rows,
             exact,
             coefficients,
+            begin,
         }
     }
 
     /// The coefficients of a row.
     pub(super) fn row(&self, row: usize) -> &[f32] {
-        &self.coefficients[row * self.width..][..self.width]
+        &self.coefficients[self.begin + row * self.width..][..self.width]
     }
 }
 

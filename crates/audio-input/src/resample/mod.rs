@@ -10,6 +10,7 @@
 
 mod filter;
 mod run;
+mod shared;
 
 use std::sync::Arc;
 

@@ -158,7 +158,9 @@ proptest! {
 
     #[test]
     fn chunks_are_the_whole_bit_for_bit(
-        from in prop_oneof![Just(8000), Just(44_100), Just(48_000), Just(191_999), 8000_u32..=192_000],
+        from in prop_oneof![
+            Just(8000), Just(24_000), Just(44_100), Just(48_000), Just(96_000), Just(191_999), 8000_u32..=192_000,
+        ],
         sizes in prop::collection::vec(0_usize..6000, 1..12),
         seed in any::<u32>(),
     ) {
