@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audio import variants as audio_variants
 from support.client import serving
 from support.environment import PROJECT, sensevoice_repository
 from support.recordings import WITH_ITN, WITHOUT_ITN, recordings
@@ -173,6 +175,27 @@ def test_any_rate_and_channel_count(sensevoice, tmp_path, name, rate, channels, 
     file = resampled(tmp_path / name, recording.samples, rate, channels, **options)
     out, _ = run("transcribe", *tell(sensevoice.server, "http"), "--tags", file)
     assert out.strip() == recording.texts[WITH_ITN]
+
+
+def test_files_are_sent_as_they_are_to_a_model_that_takes_them(tmp_path):
+    """Of kinds that libsndfile does not read, too; one that is cut off is told of."""
+    with serving(audio_variants.repository()) as client:
+        server = tell(client.server, "http")
+        for name in ("08_en.m4a", "08_en.webm", "08_en.mp3"):
+            shutil.copy(PROJECT / "crates/audio-input/tests/data" / name, tmp_path)
+        whole = (RECORDINGS / "06_en.wav").read_bytes()
+        (tmp_path / "cut.wav").write_bytes(whole[:-1000])
+        resampled(tmp_path / "here.aiff", recordings()[8].samples, 16000, 1)
+        out, err = run("transcribe", *server, "--model", "sensevoice", "--format", "json", tmp_path)
+        answers = {Path(each["recording"]).name: each for each in map(json.loads, out.splitlines())}
+        assert list(answers) == ["08_en.m4a", "08_en.mp3", "08_en.webm", "cut.wav", "here.aiff"]
+        heard = {name: each["text"].strip(" .。").lower() for name, each in answers.items()}
+        assert heard == {name: "good" for name in answers} | {"cut.wav": "water world please you school"}
+        assert answers["08_en.m4a"]["seconds"] is None and answers["08_en.mp3"]["seconds"] > 1
+        assert "warning" not in answers["here.aiff"] and "is cut off or damaged" in answers["cut.wav"]["warning"]
+        assert "cut.wav: this WAV file is cut off or damaged" in err
+        table, _ = run("transcribe", *server, "--model", "sensevoice", "--format", "tsv", tmp_path / "08_en.m4a")
+        assert table.splitlines()[1].split("\t")[1] == ""
 
 
 def test_bad_files_are_named_and_the_others_transcribed(sensevoice, tmp_path):

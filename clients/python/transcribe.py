@@ -29,10 +29,10 @@ COLUMNS = ("recording", "seconds", "latency_ms", "language", "emotion", "event",
 
 @dataclass(frozen=True)
 class Answer:
-    """A recording's transcript, its length, and how long the answer took."""
+    """A recording's transcript, its length if that is known, and how long the answer took."""
 
     transcript: Transcript
-    seconds: float
+    seconds: float | None
     latency: float
 
 
@@ -43,7 +43,8 @@ def arguments() -> argparse.ArgumentParser:
         nargs="*",
         type=Path,
         metavar="FILE_OR_FOLDER",
-        help="any sample rate, any number of channels (they are averaged); folders are searched with all below them",
+        help="any sample rate, any number of channels (they are averaged); folders are searched with all below them. A model with the "
+        "input AUDIO gets files as they are, and takes M4A and WebM too",
     )
     options.add_argument(
         "--list",
@@ -96,16 +97,17 @@ def main() -> int:
     if options.times and options.format == "tsv":
         parser.error("--times is for --format text and json")
     connections = Connections(cli.address(options, parser), options.timeout)
-    recordings = all_recordings(options)
     model = find_model(connections(), options.model, options.times)
+    recordings = all_recordings(options, model)
     if not model.is_sensevoice and (options.language or options.text_norm):
         raise ClientError(f"'{model.name}' is no SenseVoice: leave --language and --text-norm away")
     return transcribe_all(options, connections, model, recordings)
 
 
-def all_recordings(options: argparse.Namespace) -> list[Recording]:
+def all_recordings(options: argparse.Namespace, model: OfflineModel) -> list[Recording]:
     """What the command line and the list name, in this order."""
-    recordings = [Recording(str(path), path) for path in audio.find(options.recordings)]
+    suffixes = audio.SUFFIXES | audio.THERE_ONLY if model.takes_files else audio.SUFFIXES
+    recordings = [Recording(str(path), path) for path in audio.find(options.recordings, suffixes)]
     if options.list:
         recordings += lists.read_list(options.list)
     if options.references:
@@ -119,12 +121,17 @@ def transcribe_all(
     """Prints the answers in the recordings' order; complains of those that fail, and goes on."""
 
     def work(recording: Recording) -> Answer:
-        samples = audio.load(recording.path)
+        path = recording.path
+        if model.takes_files and path.suffix.lower() not in audio.HERE_ONLY:
+            given, seconds = audio.as_it_is(path), audio.length(path)
+        else:
+            given = audio.load(path)
+            seconds = audio.seconds(given)
         began = time.perf_counter()
         transcript = transcribe(
-            connections(), model, samples, options.language or "auto", options.text_norm or "withitn"
+            connections(), model, given, options.language or "auto", options.text_norm or "withitn"
         )
-        return Answer(transcript, audio.seconds(samples), time.perf_counter() - began)
+        return Answer(transcript, seconds, time.perf_counter() - began)
 
     if options.format == "tsv":
         cli.say("\t".join(COLUMNS))
@@ -142,7 +149,9 @@ def transcribe_all(
             progress.advance(0)
             continue
         cli.say(formatted(options, recording, answer, len(recordings) == 1))
-        progress.advance(answer.seconds)
+        if answer.transcript.warning:
+            cli.warn(f"{recording.path}: {answer.transcript.warning}")
+        progress.advance(answer.seconds or 0)
         if recording.reference is not None:
             compared.append((recording.reference, answer.transcript.text))
     progress.end()
@@ -164,7 +173,7 @@ def formatted(options: argparse.Namespace, recording: Recording, answer: Answer,
         return "\n".join([text if alone else f"{recording.name}: {text}", *results.as_lines(transcript.words)])
     values = {
         "recording": recording.name,
-        "seconds": round(answer.seconds, 3),
+        "seconds": None if answer.seconds is None else round(answer.seconds, 3),
         "latency_ms": round(answer.latency * 1000, 1),
         "language": transcript.language,
         "emotion": transcript.emotion,
@@ -172,10 +181,13 @@ def formatted(options: argparse.Namespace, recording: Recording, answer: Answer,
         "text": text,
     }
     if options.format == "tsv":
-        return "\t".join(" ".join(str(values[column]).split()) for column in COLUMNS)
+        texts = ("" if values[column] is None else str(values[column]) for column in COLUMNS)
+        return "\t".join(" ".join(text.split()) for text in texts)
     if not transcript.language:
         for tag in ("language", "emotion", "event"):
             del values[tag]
+    if transcript.warning:
+        values["warning"] = transcript.warning
     if options.times:
         values["confidence"] = transcript.confidence
         values["words"] = results.as_json(transcript.words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,12 @@ from .errors import ClientError
 
 SAMPLE_RATE = 16000
 
-# What is picked up from folders. A file named on the command line may have any suffix.
-SUFFIXES = {".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"}
+# What libsndfile alone reads, what models that take files read too, and what they alone read. A file named on the command line
+# may have any suffix.
+HERE_ONLY = {".aif", ".aiff", ".au", ".caf", ".w64"}
+ANYWHERE = {".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"}
+THERE_ONLY = {".aac", ".m4a", ".mka", ".mkv", ".mp4", ".webm"}
+SUFFIXES = HERE_ONLY | ANYWHERE
 
 
 def load(path: Path) -> np.ndarray:
@@ -34,6 +38,23 @@ def load(path: Path) -> np.ndarray:
     return samples
 
 
+def as_it_is(path: Path) -> bytes:
+    """The bytes of a recording, for models that take files."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ClientError(f"cannot be read: {error.strerror or error}") from error
+
+
+def length(path: Path) -> float | None:
+    """How many seconds a recording lasts, if libsndfile can tell."""
+    try:
+        with path.open("rb") as file:
+            return soundfile.info(file).duration
+    except (OSError, soundfile.SoundFileError, ValueError, TypeError):
+        return None
+
+
 def mono(channels: np.ndarray) -> np.ndarray:
     """[samples, channels] as [samples]."""
     return channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1, dtype=np.float32)
@@ -46,14 +67,14 @@ def to_model_rate(samples: np.ndarray, rate: int) -> np.ndarray:
     return soxr.resample(samples, rate, SAMPLE_RATE).astype(np.float32, copy=False)
 
 
-def find(places: Iterable[Path]) -> list[Path]:
+def find(places: Iterable[Path], suffixes: Set[str] = SUFFIXES) -> list[Path]:
     """The given files, and the recordings in the given folders and below, each once, folders in alphabetical order."""
     found: dict[Path, None] = {}
     for place in places:
         if place.is_dir():
-            inside = sorted(each for each in place.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
+            inside = sorted(each for each in place.rglob("*") if each.suffix.lower() in suffixes and each.is_file())
             if not inside:
-                raise ClientError(f"{place}: no recordings in this folder ({', '.join(sorted(SUFFIXES))})")
+                raise ClientError(f"{place}: no recordings in this folder ({', '.join(sorted(suffixes))})")
             found.update(dict.fromkeys(inside))
         else:
             found[place] = None

@@ -17,7 +17,7 @@ from .errors import ClientError, Refused, Unreachable
 HTTP, GRPC, GRPC_STREAM = "http", "grpc", "grpc-stream"
 
 OUTPUT = "TRANSCRIPTS"
-DATATYPES = {np.dtype(np.float32): "FP32", np.dtype(np.int32): "INT32"}
+DATATYPES = {np.dtype(np.float32): "FP32", np.dtype(np.int32): "INT32", np.dtype(object): "BYTES"}
 
 DEFAULT_PORTS = {HTTP: 8000, GRPC: 8001, GRPC_STREAM: 8001}
 # scheme: (protocol, TLS)

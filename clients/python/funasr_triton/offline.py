@@ -10,10 +10,14 @@ import numpy as np
 from . import PARAFORMER, SENSEVOICE, STREAMING
 from .connection import OUTPUT, Connection
 from .errors import ClientError
-from .results import Word, heard_in, outputs_with_times
+from .results import Word, heard_in, outputs_with_times, the_only
 
 LANGUAGES = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12, "nospeech": 13}
 TEXT_NORMS = {"withitn": 14, "woitn": 15}
+
+# A file as it is, and what the model says of one that is cut off.
+FILE = "AUDIO"
+WARNING = "WARNING"
 
 TAG = re.compile(r"<\|([^|<>]*)\|>")
 LEADING_TAGS = re.compile(r"(?:<\|[^|<>]*\|>)*")
@@ -21,11 +25,16 @@ LEADING_TAGS = re.compile(r"(?:<\|[^|<>]*\|>)*")
 
 @dataclass(frozen=True)
 class OfflineModel:
-    """A model on the server, and which outputs it is asked for; SenseVoice takes a language and a text norm."""
+    """A model on the server, and which outputs it is asked for; SenseVoice takes a language and a text norm.
+
+    Some take files as they are, and may say what is wrong with one.
+    """
 
     name: str
     is_sensevoice: bool
     outputs: tuple[str, ...] = (OUTPUT,)
+    takes_files: bool = False
+    warns: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Transcript:
     text_norm: str = ""
     words: tuple[Word, ...] = ()
     confidence: float | None = None
+    warning: str = ""
 
 
 def find_model(connection: Connection, name: str | None, times: bool = False) -> OfflineModel:
@@ -55,19 +65,33 @@ def find_model(connection: Connection, name: str | None, times: bool = False) ->
     if not {"WAV", "WAV_LENS"} <= inputs:
         raise ClientError(f"'{name}' does not take recordings: its inputs are {', '.join(sorted(inputs))}")
     outputs = outputs_with_times(connection, name) if times else (OUTPUT,)
-    return OfflineModel(name, {"LANGUAGE", "TEXT_NORM"} <= inputs, outputs)
+    takes_files = FILE in inputs
+    warns = takes_files and WARNING in connection.output_names(name)
+    return OfflineModel(name, {"LANGUAGE", "TEXT_NORM"} <= inputs, outputs, takes_files, warns)
 
 
 def transcribe(
-    connection: Connection, model: OfflineModel, samples: np.ndarray, language: str = "auto", text_norm: str = "withitn"
+    connection: Connection,
+    model: OfflineModel,
+    recording: np.ndarray | bytes,
+    language: str = "auto",
+    text_norm: str = "withitn",
 ) -> Transcript:
-    """Sends one recording; `language` and `text_norm` are names and for SenseVoice alone."""
-    tensors = {"WAV": samples[np.newaxis], "WAV_LENS": np.array([[len(samples)]], np.int32)}
+    """Sends one recording: samples, or a file as it is; `language` and `text_norm` are names and for SenseVoice alone."""
+    outputs = model.outputs
+    if isinstance(recording, bytes):
+        tensors = {FILE: np.array([[recording]], object)}
+        if model.warns:
+            outputs += (WARNING,)
+    else:
+        tensors = {"WAV": recording[np.newaxis], "WAV_LENS": np.array([[len(recording)]], np.int32)}
     if model.is_sensevoice:
         tensors["LANGUAGE"] = np.array([[LANGUAGES[language]]], np.int32)
         tensors["TEXT_NORM"] = np.array([[TEXT_NORMS[text_norm]]], np.int32)
-    heard = heard_in(connection.infer(model.name, tensors, outputs=model.outputs))
-    return replace(parse(heard.raw), words=heard.words, confidence=heard.confidence)
+    answer = connection.infer(model.name, tensors, outputs=outputs)
+    heard = heard_in(answer)
+    warning = the_only(answer, WARNING) if WARNING in outputs else ""
+    return replace(parse(heard.raw), words=heard.words, confidence=heard.confidence, warning=warning)
 
 
 def parse(raw: str) -> Transcript:

@@ -51,9 +51,9 @@ def outputs_with_times(connection: Connection, model: str) -> tuple[str, ...]:
 
 def heard_in(answer: Mapping[str, np.ndarray]) -> Heard:
     """An answer's tensors in the form that clients print."""
-    raw = _the_only(answer, OUTPUT)
+    raw = the_only(answer, OUTPUT)
     if DOCUMENT in answer:
-        return _of_document(raw, _the_only(answer, DOCUMENT))
+        return _of_document(raw, the_only(answer, DOCUMENT))
     if WORDS[0] in answer:
         return Heard(raw, tuple(_of_tensors(*(answer[name].ravel() for name in WORDS))))
     return Heard(raw)
@@ -100,7 +100,7 @@ def _seconds(milliseconds: int | None) -> str:
     return "?" if milliseconds is None else f"{milliseconds / 1000:.3f}"
 
 
-def _the_only(answer: Mapping[str, np.ndarray], output: str) -> str:
+def the_only(answer: Mapping[str, np.ndarray], output: str) -> str:
     values = answer[output]
     if values.size != 1:
         raise Refused(f"one {output} was expected, the server sent {values.size}")

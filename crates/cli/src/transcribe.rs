@@ -30,7 +30,8 @@ use crate::requests::{self, AUTO, WITH_ITN, WITHOUT_ITN};
 /// What to transcribe.
 #[derive(Debug, clap::Args)]
 pub struct Transcribe {
-    /// Audio files, or directories with wav files. Where the model has no input AUDIO: wav files of mono 16-bit PCM at 16 kHz
+    /// Audio files, or directories of them: WAV, FLAC, MP3, AAC, Ogg, Opus, M4A, WebM. Where the model has no input AUDIO: wav files of mono
+    /// 16-bit PCM at 16 kHz
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The server's HTTP endpoint
@@ -111,11 +112,15 @@ struct Model {
 
 /// Transcribes; results come in the order of the files. Fails at the end if one of them failed.
 pub fn transcribe(options: &Transcribe) -> Result<()> {
-    let files = wavs(&options.files)?;
     let format = options.format();
-    let places = format.places(&files, options.to.as_deref())?;
+    let to = options.to.as_deref();
+    // Whatever the model takes: what is wrong with the arguments is told before a server is asked.
+    format.places(&recordings(&options.files, ENDINGS)?, to)?;
     let client = Client::new(options.url.trim_end_matches('/'));
     let model = model(options, &client)?;
+    let endings = if model.takes_files { ENDINGS } else { WAV };
+    let files = recordings(&options.files, endings)?;
+    let places = format.places(&files, to)?;
     if let Some(directory) = &options.to {
         let context = || format!("cannot make {}", directory.display());
         fs::create_dir_all(directory).with_context(context)?;
@@ -193,8 +198,15 @@ fn complain(format: Format, out: &mut impl Write, file: &Path, error: &Error) {
     }
 }
 
-/// The files named, and the wav files of the directories named, by name.
-fn wavs(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+/// What the names of recordings in a directory end in; a file that is named itself may be called anything.
+const ENDINGS: &[&str] = &[
+    "wav", "flac", "mp3", "aac", "ogg", "oga", "opus", "m4a", "mp4", "webm", "mka", "mkv",
+];
+/// The same for models that take samples.
+const WAV: &[&str] = &["wav"];
+
+/// The files named, and of the directories named the files with one of these endings, by name.
+fn recordings(named: &[PathBuf], endings: &[&str]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in named {
         if !path.is_dir() {
@@ -205,15 +217,17 @@ fn wavs(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let mut inside = Vec::new();
         for entry in fs::read_dir(path).with_context(context)? {
             let file = entry.with_context(context)?.path();
-            let is_wav = file
-                .extension()
-                .is_some_and(|kind| kind.eq_ignore_ascii_case("wav"));
-            if is_wav && file.is_file() {
+            let fits = file.extension().is_some_and(|kind| {
+                endings
+                    .iter()
+                    .any(|ending| kind.eq_ignore_ascii_case(ending))
+            });
+            if fits && file.is_file() {
                 inside.push(file);
             }
         }
         if inside.is_empty() {
-            bail!("{} holds no .wav files", path.display());
+            bail!("{} holds no .{} files", path.display(), endings.join(", ."));
         }
         inside.sort();
         files.extend(inside);
@@ -401,21 +415,38 @@ mod tests {
     }
 
     #[test]
-    fn directories_give_their_wav_files_by_name() {
+    fn directories_give_their_recordings_by_name() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["b.wav", "a.WAV", "notes.txt"] {
+        for name in ["b.wav", "a.WAV", "notes.txt", "c.webm", "0.m4a"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
-        let single = PathBuf::from("x.mp3");
-        let found = wavs(&[directory.path().to_owned(), single.clone()]).unwrap();
-        let names: Vec<_> = found.iter().map(|file| file.file_name().unwrap()).collect();
-        assert_eq!(names, ["a.WAV", "b.wav", "x.mp3"]);
-        fs::remove_file(directory.path().join("b.wav")).unwrap();
-        fs::remove_file(directory.path().join("a.WAV")).unwrap();
-        let error = wavs(&[directory.path().to_owned()]).unwrap_err();
+        fs::create_dir(directory.path().join("d.mp3")).unwrap();
+        let single = PathBuf::from("x.amr");
+        let names = |endings: &[&str]| -> Vec<String> {
+            let found = recordings(&[directory.path().to_owned(), single.clone()], endings);
+            let found = found.unwrap().into_iter();
+            let name = |file: PathBuf| file.file_name().unwrap().to_string_lossy().into_owned();
+            found.map(name).collect()
+        };
+        assert_eq!(
+            names(ENDINGS),
+            ["0.m4a", "a.WAV", "b.wav", "c.webm", "x.amr"]
+        );
+        assert_eq!(names(WAV), ["a.WAV", "b.wav", "x.amr"]);
+        let empty = tempfile::tempdir().unwrap();
+        let error = |endings: &[&str]| {
+            let found = recordings(&[empty.path().to_owned()], endings);
+            found.unwrap_err().to_string()
+        };
         assert!(
-            error.to_string().ends_with("holds no .wav files"),
-            "{error}"
+            error(WAV).ends_with("holds no .wav files"),
+            "{}",
+            error(WAV)
+        );
+        assert!(
+            error(ENDINGS).ends_with(".webm, .mka, .mkv files"),
+            "{}",
+            error(ENDINGS)
         );
     }
 }
