@@ -6,6 +6,9 @@ use crate::format::Format;
 use crate::options::Options;
 use crate::resample::Resampler;
 
+/// No audio is louder, yet files of floats can say so, and what is computed of such numbers is infinite.
+const LOUDEST: f32 = 1.0e6;
+
 /// What becomes of a file's channels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Take {
@@ -119,8 +122,11 @@ impl<'o> Sink<'o> {
                 Take::Each(_) => Channel::Only(index),
             };
             channel.reduce(interleaved, source.channels, &mut self.mono);
-            if !self.mono.iter().all(|sample| sample.is_finite()) {
-                let message = "it has samples that are no finite numbers";
+            // NaN is not within either.
+            if !self.mono.iter().all(|sample| sample.abs() <= LOUDEST) {
+                let message = format!(
+                    "it has samples that are no finite numbers, or beyond {LOUDEST}; full scale is 1"
+                );
                 return Err(AudioError::broken(self.format, message));
             }
             let room = resampler.output_len(self.mono.len() as u64);

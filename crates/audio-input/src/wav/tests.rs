@@ -204,7 +204,7 @@ fn mistakes_are_said_in_words() {
     let nan = simple(fmt(3, 1, 16_000, 32), &f32::NAN.to_le_bytes());
     assert_eq!(
         words(&nan),
-        "this WAV file cannot be read: it has samples that are no finite numbers"
+        "this WAV file cannot be read: it has samples that are no finite numbers, or beyond 1000000; full scale is 1"
     );
     let whole = with(fmt(1, 1, 16_000, 16));
     assert_eq!(
@@ -224,4 +224,24 @@ fn mistakes_are_said_in_words() {
         words(&audio_first),
         "this WAV file cannot be read: its audio comes before its format ('fmt ')"
     );
+}
+
+#[test]
+fn floats_that_are_no_audio_are_refused() {
+    // Finite, but what a filter makes of such is not.
+    for loud in [f32::MAX, f32::MIN, 1.0e7, f32::INFINITY, f32::NAN] {
+        let data: Vec<u8> = [loud; 400].iter().flat_map(|s| s.to_le_bytes()).collect();
+        for rate in [8000, 16_000] {
+            let error = read(&simple(fmt(3, 1, rate, 32), &data)).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "this WAV file cannot be read: it has samples that are no finite numbers, or beyond 1000000; full scale is 1"
+            );
+        }
+    }
+    let loud: Vec<u8> = [1.0e5_f32; 4]
+        .iter()
+        .flat_map(|s| s.to_le_bytes())
+        .collect();
+    assert_eq!(samples(&simple(fmt(3, 1, 16_000, 32), &loud)), [1.0e5; 4]);
 }
