@@ -4,6 +4,9 @@
 //! one window, `speech` FP32 `[1, 61, 80]`. A chunk shorter than `chunk_size_s` is filled up with silence, or refused unless
 //! it is the stream's last; an ensemble has no way to wait for the rest of it.
 //!
+//! `sample_rate` INT32 `[1, 1]`, where the config lists it, says with a stream's first chunk that its samples have another rate. A chunk
+//! then has the samples of `chunk_size_s` of that rate.
+//!
 //! The later steps of an ensemble hear of a stream's end only if this step lets it through. So where a stream ends here by
 //! itself (a START on its id, an END that is refused), they are told, before the request that did it is answered.
 
@@ -14,8 +17,9 @@ use triton_backend::{
     Batch, CorrelationId, DataType, Error, ModelContext, Request, Response, guard,
 };
 use wav_frontend::Workspace;
-use wav_frontend::online::{OnlineFrontend, OnlineState};
+use wav_frontend::online::OnlineFrontend;
 
+use self::rates::{Rates, Stream};
 use self::short_chunks::ShortChunks;
 use crate::component::{Component, Worker};
 use crate::tensors::audio::{AudioReader, MAX_AUDIO_SECONDS, Names, PCM_FORMAT};
@@ -25,6 +29,7 @@ use crate::tensors::options::frontend_options;
 use crate::tensors::parameters::{Parameter, Table};
 use crate::tensors::sequences::{Ends, Streams, When};
 
+mod rates;
 mod short_chunks;
 
 /// The parameters of this component, besides the front end's.
@@ -55,7 +60,8 @@ pub(crate) struct OnlineFeatureExtractor {
     frontend: OnlineFrontend,
     reader: AudioReader,
     num_mel_bins: usize,
-    streams: Streams<OnlineState>,
+    streams: Streams<Stream>,
+    rates: Rates,
     short_chunks: ShortChunks,
 }
 
@@ -75,14 +81,19 @@ impl OnlineFeatureExtractor {
         let num_mel_bins = options.num_mel_bins;
         let window = [Some(frontend.window_frames()), Some(num_mel_bins)];
         check_tensor(config.output("speech")?, DataType::Fp32, &window)?;
+        let rates = Rates {
+            model_rate: options.sample_rate,
+            chunk_samples: frontend.chunk_samples(),
+        };
+        // Of other rates a chunk has more samples, or fewer; which rate it is, only the stream knows.
+        let most = match config.input(Names::STEP.sample_rate) {
+            Ok(_) => usize::MAX,
+            Err(_) => rates.chunk_samples,
+        };
         Ok(Arc::new(Self {
-            reader: AudioReader::of_chunks(
-                context,
-                options.sample_rate,
-                frontend.chunk_samples(),
-                &Names::STEP,
-            )?,
-            short_chunks: ShortChunks::load(context, frontend.chunk_samples())?,
+            reader: AudioReader::of_chunks(context, rates.model_rate, most, &Names::STEP)?,
+            rates,
+            short_chunks: ShortChunks::load(context)?,
             frontend,
             num_mel_bins,
             streams: Streams::new(context, &ENDS)?,
@@ -117,6 +128,7 @@ impl OnlineInstance {
             reader,
             num_mel_bins,
             streams,
+            rates,
             short_chunks,
         } = &*self.component;
         let sequence = request.sequence()?;
@@ -134,22 +146,30 @@ impl OnlineInstance {
         if sequence.start {
             end_behind.clone_from(&begins_on_live);
         }
-        let read = |_: Option<&_>| {
-            let chunk = reader.read_chunk(request)?;
+        let read = |stream: Option<&Stream>| {
+            let sizes = reader.chunk_sizes(request)?;
+            let chunk = reader.chunk(request, sizes)?;
+            let rate = rates.of(stream, chunk.sample_rate)?;
+            let most = rates.samples(rate)?;
+            rates.check(chunk.samples.len(), most, rate)?;
             if !sequence.end {
-                short_chunks.check(chunk.len())?;
+                short_chunks.check(chunk.samples.len(), most)?;
             }
-            Ok(chunk)
+            Ok((chunk.samples, rate))
         };
-        let (lease, state, chunk) = leased.read(request.is_cancelled(), read)?;
-        let mut state = state.unwrap_or_else(OnlineState::new);
+        let (lease, stream, (chunk, rate)) = leased.read(request.is_cancelled(), read)?;
+        let mut stream = match stream {
+            Some(stream) => stream,
+            None => Stream::new(rate, rates.model_rate)?,
+        };
+        let chunk = stream.take(chunk, rates.chunk_samples, sequence.end);
         let mut response = request.response()?;
         let shape = [1, dim(frontend.window_frames()), dim(*num_mel_bins)];
         let speech = response.output::<f32>("speech", &shape)?;
         frontend
-            .chunk(&mut state, &chunk, speech, &mut self.workspace)
+            .chunk(&mut stream.windows, &chunk, speech, &mut self.workspace)
             .map_err(|error| Error::input("wav", error.to_string()))?;
-        lease.put_back(state);
+        lease.put_back(stream);
         *end_behind = begins_on_live;
         Ok(response)
     }

@@ -175,10 +175,6 @@ impl AudioReader {
             &[names.audio, names.channel],
             "a stream brings samples, not files",
         )?;
-        if most != usize::MAX {
-            let why = format!("a chunk has {most} samples at most; the pipeline takes other rates");
-            reader.more.refuse(&[names.sample_rate], &why)?;
-        }
         Ok(Self {
             least: 0,
             most,
@@ -227,12 +223,6 @@ impl AudioReader {
         inputs
             .first()
             .map_or(1, |input| self.layout.rows_of(input.shape()))
-    }
-
-    /// The samples of a request that carries one chunk, at the model's rate.
-    pub(crate) fn read_chunk<'r>(&self, request: &'r Request) -> Result<Cow<'r, [f32]>, Error> {
-        let sizes = self.chunk_sizes(request)?;
-        Ok(self.chunk(request, sizes)?.samples)
     }
 
     /// How much audio a request has that carries one chunk, without a look at its samples.

@@ -121,4 +121,4 @@ def test_ensembles_of_bytes(ensembles, ids):
         assert texts == stream_of_floats
         long = files([as_bytes(samples[:9601])])
         message = refused(client.infer, MODEL, {"WAV": long}, ["TRANSCRIPTS"], sequence_id=10, sequence_start=True, sequence_end=True)
-        assert "row 0 has 9601 samples, expected up to 9600" in message
+        assert "row 0 is 9601, expected 0 to 9600 (samples of 'wav'; a chunk of 16000 Hz has up to 9600 of them)" in message

@@ -60,3 +60,35 @@ def test_a_stream_of_integers(pipelines, ids):
     integers = (samples * 32768).astype(np.int16)
     expected = transcribe(pipelines, cut(samples, 9600), next(ids))
     assert transcribe(pipelines, cut(integers, 9600), next(ids), model="streaming_int16") == expected
+
+
+@pytest.mark.parametrize("rate", [22050, 24000, 44100, 48000, 96000])
+def test_an_ensembles_stream_of_another_rate(ensembles, ids, rate):
+    """A chunk lasts as long as at the model's rate; silence brings the last words out.
+
+    Of 8 kHz half the band is missing, and some milliseconds more or less decide what is heard.
+    """
+    for each in (recordings()[0], recordings()[8]):
+        samples = np.concatenate([each.samples, np.zeros(5120, np.float32)])
+        expected = transcribe(ensembles, cut(samples, 9600), next(ids))
+        given = soxr.resample(samples, RATE, rate, "VHQ").astype(np.float32)
+        assert expected and transcribe(ensembles, cut(given, rate * 6 // 10), next(ids), rate) == expected
+
+
+def test_what_an_ensembles_stream_cannot_have_is_named(ensembles, ids):
+    chunk, stream = np.zeros(28_800, np.float32), next(ids)
+
+    def refused(samples, start, rate=None):
+        more = {} if rate is None else {"SAMPLE_RATE": column(rate)}
+        with pytest.raises(InferenceServerException) as error:
+            send(ensembles, samples, stream, start, False, **more)
+        return error.value.message()
+
+    assert "row 0 is 44056: a chunk of 600 ms is no whole number of samples there" in refused(chunk, True, 44056)
+    send(ensembles, chunk, stream, True, False, SAMPLE_RATE=column(48000))
+    assert "row 0 is 44100, but the stream began with 48000 Hz" in refused(chunk, False, 44100)
+    longer = np.zeros(28_801, np.float32)
+    assert "row 0 is 28801, expected 0 to 28800 (samples of 'wav'; a chunk of 48000 Hz" in refused(longer, False)
+    # It is as it was.
+    send(ensembles, chunk, stream, False, True)
+    assert "row 0 is 28800, expected 0 to 9600" in refused(chunk, True)

@@ -41,7 +41,6 @@ const QUIET: Duration = Duration::from_secs(60);
 /// What is done with short chunks.
 pub(super) struct ShortChunks {
     model: String,
-    chunk_samples: usize,
     refuse: bool,
     noted: Mutex<Noted>,
 }
@@ -55,18 +54,16 @@ struct Noted {
 
 impl ShortChunks {
     /// As the parameter `short_chunks` wants it.
-    pub(super) fn load(context: &ModelContext, chunk_samples: usize) -> Result<Self, Error> {
+    pub(super) fn load(context: &ModelContext) -> Result<Self, Error> {
         Ok(Self {
             model: context.name.clone(),
-            chunk_samples,
             refuse: SHORT_CHUNKS.read(context)? == Remedy::Refuse,
             noted: Mutex::default(),
         })
     }
 
-    /// Looks at the length of a chunk that is not its stream's last.
-    pub(super) fn check(&self, samples: usize) -> Result<(), Error> {
-        let expected = self.chunk_samples;
+    /// Looks at the length of a chunk that is not its stream's last and should have `expected` samples.
+    pub(super) fn check(&self, samples: usize, expected: usize) -> Result<(), Error> {
         if samples >= expected {
             return Ok(());
         }

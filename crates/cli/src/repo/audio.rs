@@ -96,16 +96,45 @@ fn warning() -> [(String, String); 4] {
     ]
 }
 
-/// The pipeline takes chunks of any rate; an ensemble's chunks have as many samples as its front end's.
+/// A stream's first chunk says its rate: in the model that clients call, in the step that it hands it on to, and in the pipeline.
 fn streams() -> Vec<(String, String)> {
-    let wav = "    name: \"WAV\"\n    data_type: TYPE_FP32\n    dims: [ -1 ]\n    # Requests of different lengths share a batch.\n    \
-               allow_ragged_batch: true\n  },";
-    let rate = input(
-        "The rate of the stream's samples, 8000 to 192000 Hz; said with its first chunk, it holds for all.",
-        "SAMPLE_RATE",
-        "INT32",
-    );
-    vec![(wav.to_owned(), format!("{wav}\n{rate},"))]
+    let rate = |name: &str| {
+        input(
+            "The rate of the stream's samples, 8000 to 192000 Hz; said with its first chunk, it holds for all.",
+            name,
+            "INT32",
+        )
+    };
+    let lens = |name: &str| {
+        format!("  {{\n    # How many samples of the chunk are audio.\n    name: \"{name}\"")
+    };
+    let wav = |name: &str| {
+        format!(
+            "    name: \"{name}\"\n    data_type: TYPE_FP32\n    dims: [ -1 ]\n    # {} share a batch.\n    allow_ragged_batch: true\n  }},",
+            match name {
+                "WAV" => "Requests of different lengths",
+                _ => "Chunks of different lengths",
+            }
+        )
+    };
+    let (ensemble, pipeline, front_end) = (lens("WAV_LENS"), wav("WAV"), wav("wav"));
+    let map = "input_map { key: \"wav_lens\" value: \"WAV_LENS\" }";
+    let rate_map = "input_map { key: \"sample_rate\" value: \"SAMPLE_RATE\" }";
+    vec![
+        (
+            ensemble.clone(),
+            format!("{},\n{ensemble}", rate("SAMPLE_RATE")),
+        ),
+        (
+            pipeline.clone(),
+            format!("{pipeline}\n{},", rate("SAMPLE_RATE")),
+        ),
+        (
+            front_end.clone(),
+            format!("{front_end}\n{},", rate("sample_rate")),
+        ),
+        (map.to_owned(), format!("{map}\n      {rate_map}")),
+    ]
 }
 
 fn input(comment: &str, name: &str, data_type: &str) -> String {
@@ -213,10 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn streams_have_a_rate_where_a_pipeline_serves_them() {
-        let configs = configs(Kind::ParaformerOnline, "streaming_paraformer");
-        let inputs: Vec<_> = configs.iter().map(|(_, text)| inputs(text)).collect();
-        assert_eq!(inputs[0], ["WAV", "WAV_LENS?"]);
-        assert_eq!(inputs[1], ["WAV", "SAMPLE_RATE?", "WAV_LENS?"]);
+    fn streams_have_a_rate() {
+        let of_streams = configs(Kind::ParaformerOnline, "streaming_paraformer");
+        for (path, text) in &of_streams {
+            assert_eq!(inputs(text), ["WAV", "SAMPLE_RATE?", "WAV_LENS?"], "{path}");
+        }
+        let map = "input_map { key: \"sample_rate\" value: \"SAMPLE_RATE\" }";
+        assert!(of_streams[0].1.contains(map), "{}", of_streams[0].1);
+        let (_, text) = configs(Kind::ParaformerOnline, "feature_extractor").swap_remove(0);
+        assert_eq!(inputs(&text), ["wav", "sample_rate?", "wav_lens?"]);
     }
 }
