@@ -1,5 +1,7 @@
 //! Where decoders put their samples: counted, reduced to one channel, resampled.
 
+use std::ops::ControlFlow;
+
 use crate::error::AudioError;
 use crate::format::Format;
 use crate::options::Options;
@@ -14,8 +16,19 @@ pub(crate) struct Sink<'o> {
     /// Seconds of audio that were taken before the rate last changed.
     seconds: f64,
     mono: Vec<f32>,
+    /// What has come out and not been handed on.
     samples: Vec<f32>,
+    windows: Option<Windows<'o>>,
+    /// Samples that were handed on.
+    handed: u64,
     first: Option<(u32, usize)>,
+}
+
+/// Where samples go that are not to be kept.
+pub(crate) struct Windows<'o> {
+    /// Samples of each but the last.
+    pub(crate) length: usize,
+    pub(crate) take: &'o mut dyn FnMut(&[f32]) -> ControlFlow<()>,
 }
 
 struct Source {
@@ -27,13 +40,17 @@ struct Source {
 
 /// What a sink took.
 pub(crate) struct Taken {
+    /// Those that were not handed on.
     pub(crate) samples: Vec<f32>,
+    /// All, with those that were.
+    pub(crate) count: u64,
     /// Rate and channels of the first audio that came.
     pub(crate) first: Option<(u32, usize)>,
 }
 
 impl<'o> Sink<'o> {
-    pub(crate) fn new(options: &'o Options, format: Format) -> Self {
+    /// Samples are handed on in `windows` if there are, and kept if not.
+    pub(crate) fn new(options: &'o Options, format: Format, windows: Option<Windows<'o>>) -> Self {
         Self {
             options,
             format,
@@ -41,6 +58,8 @@ impl<'o> Sink<'o> {
             seconds: 0.0,
             mono: Vec::new(),
             samples: Vec::new(),
+            windows,
+            handed: 0,
             first: None,
         }
     }
@@ -57,6 +76,7 @@ impl<'o> Sink<'o> {
         self.options.channel.check(channels)?;
         let resampler = Resampler::new(rate, self.options.sample_rate)?;
         self.end();
+        self.hand_on(false)?;
         self.first = self.first.or(Some((rate, channels)));
         self.source = Some(Source {
             rate,
@@ -94,6 +114,25 @@ impl<'o> Sink<'o> {
             return Err(AudioError::Memory { samples });
         }
         source.resampler.push(&self.mono, &mut self.samples);
+        self.hand_on(false)
+    }
+
+    /// Hands whole windows on; the rest, too, if it is the `last`.
+    fn hand_on(&mut self, last: bool) -> Result<(), AudioError> {
+        let Some(windows) = &mut self.windows else {
+            return Ok(());
+        };
+        let length = windows.length.max(1);
+        let mut taken = 0;
+        while self.samples.len() - taken >= length || (last && taken < self.samples.len()) {
+            let end = self.samples.len().min(taken + length);
+            if (windows.take)(&self.samples[taken..end]).is_break() {
+                return Err(AudioError::Stopped);
+            }
+            taken = end;
+        }
+        self.handed += taken as u64;
+        self.samples.drain(..taken);
         Ok(())
     }
 
@@ -103,12 +142,14 @@ impl<'o> Sink<'o> {
     }
 
     /// Ends the audio.
-    pub(crate) fn finish(mut self) -> Taken {
+    pub(crate) fn finish(mut self) -> Result<Taken, AudioError> {
         self.end();
-        Taken {
+        self.hand_on(true)?;
+        Ok(Taken {
+            count: self.handed + self.samples.len() as u64,
             samples: self.samples,
             first: self.first,
-        }
+        })
     }
 
     fn end(&mut self) {
