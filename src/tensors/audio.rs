@@ -4,6 +4,8 @@ mod limit;
 mod mistakes;
 mod more;
 mod names;
+mod pieces;
+mod recording;
 
 use std::borrow::Cow;
 
@@ -13,7 +15,8 @@ use wav_frontend::Frontend;
 
 use self::limit::Limit;
 pub(crate) use self::limit::MAX_AUDIO_SECONDS;
-use self::more::{INCOMPLETE_AUDIO, More};
+pub(crate) use self::more::INCOMPLETE_AUDIO;
+use self::more::More;
 pub(crate) use self::names::Names;
 use crate::tensors::layout::Layout;
 use crate::tensors::layout::{check_tensor, check_type};
@@ -268,7 +271,7 @@ impl AudioReader {
 
     /// How much audio a request has, without a look at its samples. Files are decoded to know it.
     pub(crate) fn sizes(&self, request: &Request) -> Result<Sizes, Error> {
-        if let Some(files) = self.more.files(request)? {
+        if let Some(files) = self.files_of(request)? {
             return self.decoded(request, &files);
         }
         let wav = request
@@ -319,11 +322,19 @@ impl AudioReader {
         })
     }
 
-    fn decoded(&self, request: &Request, files: &Input<'_>) -> Result<Sizes, Error> {
-        if request.input(self.wav).is_ok() {
+    /// The files of a request, if it has files; then it has no samples.
+    fn files_of<'r>(&self, request: &'r Request) -> Result<Option<Input<'r>>, Error> {
+        let files = self.more.files(request)?;
+        if let Some(files) = &files
+            && request.input(self.wav).is_ok()
+        {
             let message = format!("a request has either '{}' or '{}'", self.wav, files.name());
             return Err(Error::input(files.name(), message));
         }
+        Ok(files)
+    }
+
+    fn decoded(&self, request: &Request, files: &Input<'_>) -> Result<Sizes, Error> {
         let rows = self
             .more
             .decode(request, files, self.sample_rate, self.limit)?;

@@ -98,6 +98,11 @@ impl Sentences {
         text
     }
 
+    /// From the beginning of what waits to its end.
+    pub fn span(&self) -> Option<Span> {
+        span_of(&self.waiting)
+    }
+
     /// Takes what [`text`](Self::text) gave with marks in it; `last` if nothing follows.
     pub fn finish(&mut self, marked: &str, last: bool) -> Vec<Sentence> {
         self.new_words = 0;
