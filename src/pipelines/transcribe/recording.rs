@@ -16,8 +16,8 @@ use crate::pipelines::vad::SEGMENTS_MS;
 use crate::tensors::layout::dim;
 use crate::tensors::memory::room;
 
-/// Samples decoded at a time.
-const PIECE: usize = 1 << 17;
+/// Samples decoded at a time: a whole number of frames.
+const PIECE: usize = 128_000;
 /// How often it is looked whether the client still waits.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Words that are given marks together, at least: fewer calls, and what comes of a recording does not depend on when its segments come back.

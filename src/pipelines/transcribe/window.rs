@@ -6,6 +6,8 @@ use speech_segments::sentences::Span;
 const REACHES_END_MS: u64 = 200;
 /// How much of what is known to be silence the next window begins with, since speech is only noticed a while after it began.
 const LEAD_MS: u64 = 1000;
+/// Windows begin where frames of the others do, so that these come to the same.
+const FRAME_MS: u64 = 10;
 
 /// What becomes of a window.
 #[derive(Debug, PartialEq)]
@@ -33,7 +35,8 @@ pub(super) fn cut(segments: &[Span], length_ms: u64, last: bool) -> Cut {
     }
     let stand = segments.len() - usize::from(open.is_some());
     let before = segments[..stand].last().map_or(0, |own| own.end_ms);
-    let next_ms = begins.saturating_sub(LEAD_MS).max(before).min(begins);
+    let next_ms = begins.saturating_sub(LEAD_MS) / FRAME_MS * FRAME_MS;
+    let next_ms = next_ms.max(before).min(begins);
     Cut { stand, next_ms }
 }
 
@@ -67,6 +70,11 @@ mod tests {
     #[test]
     fn silence_at_the_end_leads_into_the_next_one() {
         assert_eq!(cut_of(&[], false), (0, 59_000));
+        assert_eq!(
+            cut(&[], 60_007, false).next_ms,
+            59_000,
+            "where a frame begins"
+        );
         assert_eq!(cut_of(&[(1000, 20_000)], false), (1, 59_000));
         assert_eq!(cut_of(&[(1000, 59_500)], false), (1, 59_500));
     }
