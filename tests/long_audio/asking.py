@@ -7,13 +7,17 @@ import wave
 from functools import cache
 
 import numpy as np
+import pytest
 import tritonclient.grpc as grpc
 
 from segments.material import RATE, silence
 from support.client import GRPC, TIMEOUT_SECONDS
+from support.environment import PROJECT
 from support.recordings import WITHOUT_ITN, recordings
 
 AUTO = 0
+fastjsonschema = pytest.importorskip("fastjsonschema", reason="documents are checked with fastjsonschema")
+CHECK = fastjsonschema.compile(json.loads((PROJECT / "docs/long-audio.schema.json").read_text(encoding="utf-8")))
 
 
 @cache
@@ -53,6 +57,7 @@ def ask(client, model="transcribe", protocol=GRPC, **given):
     """The document of a recording."""
     answer = client.infer(model, tensors(**given), ["TEXT", "RESULT_JSON", "IS_FINAL"], protocol)
     document = json.loads(answer["RESULT_JSON"][0, 0])
+    CHECK(document)
     assert answer["TEXT"][0, 0] == document["text"]
     assert document["is_final"] and answer["IS_FINAL"].tolist() == [[True]]
     return document
@@ -76,6 +81,7 @@ def parts(client, model="transcribe_segments", **given):
             if error is not None:
                 return documents, error
             documents.append(json.loads(result.as_numpy("RESULT_JSON")[0, 0]))
+            CHECK(documents[-1])
             last = result.get_response().parameters["triton_final_response"].bool_param
             assert documents[-1]["is_final"] == last
             if last:

@@ -53,7 +53,7 @@ def repository():
         ("strict", "transcribe", chain(with_parameter("punctuation", NOBODY), with_parameter("failed_segments", "refuse"))),
         ("integers", "transcribe", integers),
         ("minute", "transcribe", with_parameter("max_audio_seconds", 60)),
-        ("few", "transcribe", with_parameter("max_pending_bytes", 120 << 20)),
+        ("few", "transcribe", with_parameter("max_pending_bytes", 100_000)),
     ):
         add_model(repository, new, like, edit, source=repository)
     return repository

@@ -16,7 +16,8 @@ mod model;
 mod options;
 mod recording;
 mod result;
+mod waiting;
 mod window;
 
-pub(crate) use self::model::load;
 pub(crate) use self::options::PARAMETERS;
+pub(crate) use self::waiting::load;

@@ -115,11 +115,4 @@ impl Options {
             in_flight: samples(SECONDS_IN_FLIGHT.read(context)?),
         })
     }
-
-    /// Values that a recording holds at most: its window, which the call of `vad` and that model hold too, and the segments under way, which
-    /// the calls of the recogniser and that model hold.
-    pub(super) fn held(&self) -> usize {
-        let windows = self.window.saturating_mul(3);
-        windows.saturating_add(self.in_flight.saturating_mul(2))
-    }
 }

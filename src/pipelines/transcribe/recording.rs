@@ -357,16 +357,3 @@ fn of_samples(model: &str, samples: &[f32]) -> Result<Call, Error> {
         .input("WAV", &[1, dim(samples.len())], row)
         .input("WAV_LENS", &[1, 1], vec![length]))
 }
-
-impl Model {
-    /// How long so many samples are.
-    fn ms(&self, samples: usize) -> u64 {
-        (samples as u64).saturating_mul(1000) / u64::from(self.options.rate.max(1))
-    }
-
-    /// How many samples a time has.
-    fn samples(&self, ms: u64) -> usize {
-        let samples = ms.saturating_mul(u64::from(self.options.rate)) / 1000;
-        usize::try_from(samples).unwrap_or(usize::MAX)
-    }
-}
