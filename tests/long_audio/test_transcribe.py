@@ -1,5 +1,7 @@
 """What is transcribed of a long recording is what its parts are when they are sent alone."""
 
+import json
+import subprocess
 import time
 from functools import partial
 
@@ -10,6 +12,7 @@ from long_audio.asking import alone, ask, cut, file_of, marked, parts, spans, tw
 from long_audio.repositories import NOBODY, SHORT_WINDOW
 from segments.material import RATE, silence
 from support.client import GRPC, PROTOCOLS, InferenceServerException
+from support.environment import variable
 from support.load import at_once
 
 
@@ -125,6 +128,18 @@ def test_each_segment_is_told_as_soon_as_it_is_there(long_audio):
     assert [document["is_final"] for document in documents] == [False] * (len(documents) - 1) + [True]
     done = [document["done_ms"] for document in documents]
     assert done == sorted(done) and done[0] < done[-1] == documents[-1]["audio_ms"]
+
+
+def test_the_tool_sends_files(long_audio, tmp_path):
+    (tmp_path / "long.wav").write_bytes(file_of(two_minutes()))
+    tool = [variable("TRITON_FUNASR"), "transcribe", "--url", f"http://{long_audio.server.http}", "--model", "transcribe"]
+    run = partial(subprocess.run, check=True, capture_output=True, text=True)
+    options = ["--kind", "sensevoice", "--no-itn", "--json", tmp_path / "long.wav"]
+    told = json.loads(run([*tool, *options]).stdout)
+    document = ask(long_audio, file=file_of(two_minutes()))
+    assert told["text"] == document["text"]
+    words = [word for segment in document["segments"] for word in segment["words"]]
+    assert [word["start_ms"] for word in told["result"]["words"]] == [word["start_ms"] for word in words]
 
 
 def test_silence_has_no_text(long_audio):
