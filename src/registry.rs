@@ -6,7 +6,7 @@ use triton_backend::{Error, ModelContext, warn};
 
 use crate::component::Component;
 use crate::pipelines::offline::{self, paraformer, sensevoice};
-use crate::pipelines::{options as calls, punctuation, streaming, vad, warmup};
+use crate::pipelines::{options as calls, punctuation, streaming, transcribe, vad, warmup};
 use crate::steps::cif_search::{self, CifSearch};
 use crate::steps::feature_extractor::{self, FeatureExtractor};
 use crate::steps::hotword_embedding::{self, HotwordEmbedding};
@@ -129,6 +129,7 @@ const COMPONENTS: &[Entry] = &[
         punctuation::load,
         &[&punctuation::PARAMETERS],
     ),
+    Entry::new("transcribe", transcribe::load, &[&transcribe::PARAMETERS]),
 ];
 
 /// Parameters that configs written for Python steps carry and that have no meaning here.

@@ -8,5 +8,6 @@ pub(crate) mod punctuation;
 mod rows;
 pub(crate) mod scheduler;
 pub(crate) mod streaming;
+pub(crate) mod transcribe;
 pub(crate) mod vad;
 pub(crate) mod warmup;

@@ -32,7 +32,7 @@ const MAX_ROWS_PER_CALL: Parameter<Count> = Parameter::new(
 )
 .otherwise("`max_batch_size`");
 
-const MAX_PENDING_ROWS: Parameter<Count> = Parameter::new(
+pub(crate) const MAX_PENDING_ROWS: Parameter<Count> = Parameter::new(
     "max_pending_rows",
     "rows, or chunks of streams, that may be taken and not answered yet. See [Overload](#overload)",
 )
@@ -42,7 +42,7 @@ const MAX_PENDING_SECONDS: Parameter<Count> = Parameter::new(
     "seconds of audio that may be, all rows together",
 )
 .default(14_400);
-const MAX_PENDING_BYTES: Parameter<Count> = Parameter::new(
+pub(crate) const MAX_PENDING_BYTES: Parameter<Count> = Parameter::new(
     "max_pending_bytes",
     "bytes that may be held for them: samples, padding included, and features",
 )
@@ -107,20 +107,11 @@ pub(crate) type Permit = admission::Permit<3>;
 impl Door {
     /// As a config has it.
     pub(crate) fn load(context: &ModelContext, sample_rate: u32) -> Result<Self, Error> {
-        let limit = |parameter: &Parameter<Count>, unit, per_unit: u64| {
-            let most = count(parameter.read(context)?).saturating_mul(per_unit);
-            Ok::<_, Error>(Limit {
-                parameter: parameter.name(),
-                most,
-                unit,
-                per_unit,
-            })
-        };
         Ok(Self {
             admission: Admission::new([
-                limit(&MAX_PENDING_ROWS, "rows", 1)?,
-                limit(&MAX_PENDING_SECONDS, "s", 1000)?,
-                limit(&MAX_PENDING_BYTES, "bytes", 1)?,
+                limit(context, &MAX_PENDING_ROWS, "rows", 1)?,
+                limit(context, &MAX_PENDING_SECONDS, "s", 1000)?,
+                limit(context, &MAX_PENDING_BYTES, "bytes", 1)?,
             ]),
             sample_rate: u64::from(sample_rate.max(1)),
         })
@@ -142,6 +133,39 @@ impl Door {
             floats.saturating_mul(size_of::<f32>() as u64),
         ])
     }
+}
+
+/// What is let in to wait for a thread, where rows are worked on piece by piece.
+pub(crate) struct Waiting(Arc<Admission<2>>);
+
+impl Waiting {
+    /// As a config has it.
+    pub(crate) fn load(context: &ModelContext) -> Result<Self, Error> {
+        Ok(Self(Admission::new([
+            limit(context, &MAX_PENDING_ROWS, "rows", 1)?,
+            limit(context, &MAX_PENDING_BYTES, "bytes", 1)?,
+        ])))
+    }
+
+    /// Lets a request in, or says which limit is in its way.
+    pub(crate) fn admit(&self, rows: usize, bytes: usize) -> Result<admission::Permit<2>, Error> {
+        self.0.admit([count(rows), count(bytes)])
+    }
+}
+
+/// A limit that a config sets.
+fn limit(
+    context: &ModelContext,
+    parameter: &Parameter<Count>,
+    unit: &'static str,
+    per_unit: u64,
+) -> Result<Limit, Error> {
+    Ok(Limit {
+        parameter: parameter.name(),
+        most: count(parameter.read(context)?).saturating_mul(per_unit),
+        unit,
+        per_unit,
+    })
 }
 
 fn count(number: usize) -> u64 {

@@ -7,6 +7,8 @@ mod mistakes;
 mod more;
 mod names;
 mod origin;
+mod pieces;
+mod recording;
 
 use std::borrow::Cow;
 
@@ -20,7 +22,8 @@ use self::form::Form;
 pub(crate) use self::form::PCM_FORMAT;
 use self::limit::Limit;
 pub(crate) use self::limit::MAX_AUDIO_SECONDS;
-use self::more::{INCOMPLETE_AUDIO, More};
+pub(crate) use self::more::INCOMPLETE_AUDIO;
+use self::more::More;
 pub(crate) use self::names::Names;
 pub(crate) use self::origin::{Origin, of_origins, rows_asked};
 use crate::tensors::layout::Layout;
@@ -277,7 +280,7 @@ impl AudioReader {
 
     /// How much audio a request has, without a look at its samples. Files are decoded to know it.
     pub(crate) fn sizes(&self, request: &Request) -> Result<Sizes, Error> {
-        if let Some(files) = self.more.files(request)? {
+        if let Some(files) = self.files_of(request)? {
             return self.decoded(request, &files);
         }
         let wav = request
@@ -378,11 +381,19 @@ impl AudioReader {
         Ok(stated)
     }
 
-    fn decoded(&self, request: &Request, files: &Input<'_>) -> Result<Sizes, Error> {
-        if request.input(self.wav).is_ok() {
+    /// The files of a request, if it has files; then it has no samples.
+    fn files_of<'r>(&self, request: &'r Request) -> Result<Option<Input<'r>>, Error> {
+        let files = self.more.files(request)?;
+        if let Some(files) = &files
+            && request.input(self.wav).is_ok()
+        {
             let message = format!("a request has either '{}' or '{}'", self.wav, files.name());
             return Err(Error::input(files.name(), message));
         }
+        Ok(files)
+    }
+
+    fn decoded(&self, request: &Request, files: &Input<'_>) -> Result<Sizes, Error> {
         let (origins, rows) = self
             .more
             .decode(request, files, self.sample_rate, self.limit)?;

@@ -6,6 +6,7 @@ can be told beforehand; they hear and understand nothing.
 """
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,8 @@ class Graph:
         path.write_bytes(model.SerializeToString())
 
 
-def fsmn():
-    """A frame is speech where its energy is high, less so the more frames the caches have counted: so their way can be seen."""
+def fsmn(name, tiring, longest):
+    """A frame is speech where its energy is high, less so by `tiring` the more frames the caches have counted: so their way can be seen."""
     g = Graph()
     f32, i64 = np.float32, np.int64
     g.add("ReduceMean", "level", "speech", axes=[2], keepdims=1)  # [1, T, 1]
@@ -70,7 +71,7 @@ def fsmn():
     g.add("Add", "ones", "nothing", f32(1))
     g.add("CumSum", "here", "ones", i64(1))
     g.add("Add", "count", "here", "before")
-    g.add("Mul", "tired", "count", f32(-0.001))
+    g.add("Mul", "tired", "count", f32(-tiring))
     g.add("Add", "strength", "level", "tired")
     g.add("Mul", "scaled", "strength", f32(3))
     g.add("Sigmoid", "voice", "scaled")
@@ -80,7 +81,7 @@ def fsmn():
     g.add("Concat", "logits", "silence", "half", "half", axis=2)
     cache = [1, CACHE_SIZE, CACHE_FRAMES, 1]
     g.write(
-        MODELS / "fsmn_vad/model.onnx",
+        MODELS / name / "model.onnx",
         [value("speech", "fp32", [1, "feats_length", BINS * STACKED])]
         + [value(f"in_cache{index}", "fp32", cache) for index in range(CACHES)],
         [value("logits", "fp32", [1, "feats_length", CLASSES])]
@@ -90,8 +91,8 @@ def fsmn():
     numbers = lambda number: " ".join([str(number)] * width)  # noqa: E731
     mvn = f"<Nnet>\n<AddShift> {width} {width}\n<LearnRateCoef> 0 [ {numbers(-12.5)} ]\n"
     mvn += f"<Rescale> {width} {width}\n<LearnRateCoef> 0 [ {numbers(0.5)} ]\n</Nnet>\n"
-    (MODELS / "fsmn_vad/am.mvn").write_text(mvn)
-    config = """\
+    (MODELS / name / "am.mvn").write_text(mvn)
+    config = f"""\
 frontend_conf:
     fs: 16000
     window: hamming
@@ -117,7 +118,7 @@ model_conf:
     do_extend: 1
     lookback_time_start_point: 200
     lookahead_time_end_point: 100
-    max_single_segment_time: 2500
+    max_single_segment_time: {longest}
     snr_thres: -100.0
     noise_frame_num_used_for_snr: 100
     decibel_thres: -100.0
@@ -138,21 +139,28 @@ encoder_conf:
     lorder: 6
     rorder: 0
 """
-    (MODELS / "fsmn_vad/config.yaml").write_text(config)
+    (MODELS / name / "config.yaml").write_text(config)
 
 
-def table(turn):
+def demo_words():
+    """The words of the demo's recordings."""
+    spoken = (HERE.parents[1] / "demo/recordings/text.tsv").read_text(encoding="utf-8").splitlines()
+    words = [word for line in spoken for word in re.findall("[a-z']+|[^a-z\\s]", line.split("\t")[2])]
+    return list(dict.fromkeys(words))
+
+
+def table(words, turn):
     """The scores of each word: its mark is a matter of its id."""
-    scores = np.zeros((len(WORDS) + 1, len(MARKS)), np.float32)
+    scores = np.zeros((len(words) + 1, len(MARKS)), np.float32)
     for word in range(len(scores)):
         scores[word, CYCLE[(5 * word + turn) % len(CYCLE)]] = 1.0
     return scores
 
 
-def ct_transformer(name, realtime):
+def ct_transformer(name, words, realtime=False):
     """Marks by the word's id; of the realtime kind, others where the masks hide something."""
     g = Graph()
-    g.add("Gather", "plain", table(0), "inputs", axis=0)
+    g.add("Gather", "plain", table(words, 0), "inputs", axis=0)
     batch = 1 if realtime else "batch_size"
     inputs = [value("inputs", "int32", [batch, "feats_length"]), value("text_lengths", "int32", [batch])]
     # A length that is not the row's gives no scores at all.
@@ -168,7 +176,7 @@ def ct_transformer(name, realtime):
         g.add("Mul", "both", "vad_masks", "sub_masks")
         g.add("ReduceMin", "least", "both", keepdims=0)
         g.add("Cast", "open", "least", to=TensorProto.BOOL)
-        g.add("Gather", "masked", table(4), "inputs", axis=0)
+        g.add("Gather", "masked", table(words, 4), "inputs", axis=0)
         scores = g.add("Where", "chosen", "open", "plain", "masked")
     g.add("Mul", "logits", scores, "right_column")
     g.write(
@@ -176,12 +184,15 @@ def ct_transformer(name, realtime):
         inputs,
         [value("logits", "fp32", [batch, "logits_length", len(MARKS)])],
     )
-    (MODELS / name / "tokens.json").write_text(json.dumps(WORDS + ["<unk>"], ensure_ascii=False))
+    (MODELS / name / "tokens.json").write_text(json.dumps(words + ["<unk>"], ensure_ascii=False))
     marks = "".join(f"    - '{mark}'\n" for mark in MARKS)
     (MODELS / name / "config.yaml").write_text(f"model: CTTransformer\nmodel_conf:\n    punc_list:\n{marks}")
 
 
 if __name__ == "__main__":
-    fsmn()
-    ct_transformer("ct_punc", realtime=False)
-    ct_transformer("ct_punc_realtime", realtime=True)
+    fsmn("fsmn_vad", tiring=0.001, longest=2500)
+    # For long recordings.
+    fsmn("fsmn_vad_steady", tiring=0, longest=12000)
+    ct_transformer("ct_punc", WORDS)
+    ct_transformer("ct_punc_realtime", WORDS, realtime=True)
+    ct_transformer("ct_punc_demo", demo_words())

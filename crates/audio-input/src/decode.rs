@@ -1,11 +1,12 @@
 //! The one way from bytes to samples.
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::AudioError;
 use crate::format::Format;
 use crate::options::Options;
-use crate::sink::{Sink, Take, Taken};
+use crate::sink::{Sink, Take, Taken, Windows};
 use crate::{packets, wav};
 
 /// What a file holds.
@@ -31,7 +32,24 @@ pub struct Decoded {
 /// # Errors
 /// See [`AudioError`]; each says in words what is wrong and what to do.
 pub fn decode(bytes: &[u8], options: &Options) -> Result<Decoded, AudioError> {
-    let (format, mut rows) = read(bytes, options, Take::One(options.channel))?;
+    let (format, mut rows) = read(bytes, options, Take::One(options.channel), None)?;
+    rows.pop().ok_or(AudioError::NoAudio { format })
+}
+
+/// The same for files whose samples are not to be held all at once: `take` gets them as they are decoded, in windows of `length`, of
+/// which the last may be shorter, until it breaks off. What is returned has no samples.
+///
+/// # Errors
+/// As [`decode`], perhaps after some windows; [`AudioError::Stopped`] if `take` broke off. A panic of `take` is not told from one of the
+/// decoder.
+pub fn decode_windows(
+    bytes: &[u8],
+    options: &Options,
+    length: usize,
+    take: &mut dyn FnMut(&[f32]) -> ControlFlow<()>,
+) -> Result<Decoded, AudioError> {
+    let windows = Some(Windows { length, take });
+    let (format, mut rows) = read(bytes, options, Take::One(options.channel), windows)?;
     rows.pop().ok_or(AudioError::NoAudio { format })
 }
 
@@ -46,27 +64,32 @@ pub fn decode_each(
     options: &Options,
     most_channels: usize,
 ) -> Result<Vec<Decoded>, AudioError> {
-    let (_, rows) = read(bytes, options, Take::Each(most_channels))?;
+    let (_, rows) = read(bytes, options, Take::Each(most_channels), None)?;
     Ok(rows)
 }
 
-/// What a file is, and its rows: at least one.
-fn read(bytes: &[u8], options: &Options, take: Take) -> Result<(Format, Vec<Decoded>), AudioError> {
+/// What a file is, and its rows: at least one. With `windows` there is one alone, which they get.
+fn read<'o>(
+    bytes: &[u8],
+    options: &'o Options,
+    take: Take,
+    windows: Option<Windows<'o>>,
+) -> Result<(Format, Vec<Decoded>), AudioError> {
     let format = Format::sniff(bytes)?;
     let read = || {
-        let mut sink = Sink::new(options, take, format);
+        let mut sink = Sink::new(options, take, format, windows);
         let incomplete = match format {
             Format::Wav => wav::read(bytes, &mut sink)?,
             _ => packets::read(bytes, format, &mut sink)?,
         };
-        Ok((sink.finish(), incomplete))
+        Ok((sink.finish()?, incomplete))
     };
     // Nothing that a panic could leave half done outlives this.
     let (taken, incomplete) = catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(AudioError::broken(format, "its decoder failed")))?;
-    let Taken { rows, first } = taken;
+    let Taken { rows, count, first } = taken;
     match first {
-        Some((sample_rate, channels)) if rows.iter().any(|row| !row.is_empty()) => {
+        Some((sample_rate, channels)) if count > 0 => {
             let decoded = |samples| Decoded {
                 samples,
                 format,

@@ -70,6 +70,9 @@ pub enum AudioError {
         /// In Hz.
         rate: u32,
     },
+    /// Whoever takes the windows wants no more of them.
+    #[error("no more of the audio is wanted")]
+    Stopped,
     /// There is no memory for the samples.
     #[error("there is no memory for {samples} samples")]
     Memory {

@@ -16,7 +16,7 @@ mod sniff;
 mod wav;
 
 pub use channels::Channel;
-pub use decode::{Decoded, decode, decode_each};
+pub use decode::{Decoded, decode, decode_each, decode_windows};
 pub use error::AudioError;
 pub use format::Format;
 pub use options::Options;

@@ -40,7 +40,7 @@ pub(crate) fn read(bytes: &[u8], format: Format, sink: &mut Sink<'_>) -> Result<
         (Err(AudioError::Broken { .. }), Format::Mp4 | Format::Matroska) => {
             match read_as(Source::Stream, bytes, format, sink) {
                 Ok(_) => Ok(true),
-                Err(error @ AudioError::TooLong { .. }) => Err(error),
+                Err(error @ (AudioError::TooLong { .. } | AudioError::Stopped)) => Err(error),
                 Err(_) => outcome,
             }
         }

@@ -1,5 +1,7 @@
 //! Where decoders put their samples: counted, reduced to one channel or kept apart, resampled.
 
+use std::ops::ControlFlow;
+
 use crate::channels::Channel;
 use crate::error::AudioError;
 use crate::format::Format;
@@ -28,8 +30,19 @@ pub(crate) struct Sink<'o> {
     /// Seconds of audio that were taken before the rate last changed.
     seconds: f64,
     mono: Vec<f32>,
+    /// What has come out and not been handed on.
     rows: Vec<Vec<f32>>,
+    windows: Option<Windows<'o>>,
+    /// Samples that were handed on.
+    handed: u64,
     first: Option<(u32, usize)>,
+}
+
+/// Where samples go that are not to be kept.
+pub(crate) struct Windows<'o> {
+    /// Samples of each but the last.
+    pub(crate) length: usize,
+    pub(crate) take: &'o mut dyn FnMut(&[f32]) -> ControlFlow<()>,
 }
 
 struct Source {
@@ -42,14 +55,22 @@ struct Source {
 
 /// What a sink took.
 pub(crate) struct Taken {
-    /// One row, or one for each channel; all of the same length.
+    /// One row, or one for each channel, all of the same length, without what was handed on.
     pub(crate) rows: Vec<Vec<f32>>,
+    /// Samples of a row, with those that were handed on.
+    pub(crate) count: u64,
     /// Rate and channels of the first audio that came.
     pub(crate) first: Option<(u32, usize)>,
 }
 
 impl<'o> Sink<'o> {
-    pub(crate) fn new(options: &'o Options, take: Take, format: Format) -> Self {
+    /// Samples of the only row are handed on in `windows` if there are, and kept if not.
+    pub(crate) fn new(
+        options: &'o Options,
+        take: Take,
+        format: Format,
+        windows: Option<Windows<'o>>,
+    ) -> Self {
         Self {
             options,
             take,
@@ -58,6 +79,8 @@ impl<'o> Sink<'o> {
             seconds: 0.0,
             mono: Vec::new(),
             rows: Vec::new(),
+            windows,
+            handed: 0,
             first: None,
         }
     }
@@ -75,6 +98,7 @@ impl<'o> Sink<'o> {
         let resampler = Resampler::new(rate, self.options.sample_rate)?;
         self.end();
         self.rows.resize_with(rows, Vec::new);
+        self.hand_on(false)?;
         self.first = self.first.or(Some((rate, channels)));
         self.source = Some(Source {
             rate,
@@ -139,6 +163,25 @@ impl<'o> Sink<'o> {
             }
             resampler.push(&self.mono, row);
         }
+        self.hand_on(false)
+    }
+
+    /// Hands whole windows on; the rest, too, if it is the `last`.
+    fn hand_on(&mut self, last: bool) -> Result<(), AudioError> {
+        let (Some(windows), Some(samples)) = (&mut self.windows, self.rows.first_mut()) else {
+            return Ok(());
+        };
+        let length = windows.length.max(1);
+        let mut taken = 0;
+        while samples.len() - taken >= length || (last && taken < samples.len()) {
+            let end = samples.len().min(taken + length);
+            if (windows.take)(&samples[taken..end]).is_break() {
+                return Err(AudioError::Stopped);
+            }
+            taken = end;
+        }
+        self.handed += taken as u64;
+        samples.drain(..taken);
         Ok(())
     }
 
@@ -148,12 +191,15 @@ impl<'o> Sink<'o> {
     }
 
     /// Ends the audio.
-    pub(crate) fn finish(mut self) -> Taken {
+    pub(crate) fn finish(mut self) -> Result<Taken, AudioError> {
         self.end();
-        Taken {
+        self.hand_on(true)?;
+        let kept = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        Ok(Taken {
+            count: self.handed + kept as u64,
             rows: self.rows,
             first: self.first,
-        }
+        })
     }
 
     fn end(&mut self) {

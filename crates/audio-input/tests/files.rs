@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use audio_input::{AudioError, Channel, Decoded, Format, Options, decode, decode_each};
+use audio_input::{
+    AudioError, Channel, Decoded, Format, Options, decode, decode_each, decode_windows,
+};
 
 const RATE: u32 = 16_000;
 
@@ -94,6 +97,44 @@ fn correlation(recording: &[f32], other: &[f32], behind: usize) -> f64 {
         two += b * b;
     }
     both / (one * two).sqrt()
+}
+
+#[test]
+fn windows_are_the_whole_in_pieces() {
+    for case in CASES {
+        let bytes = bytes(case.file);
+        let whole = read(&bytes).unwrap();
+        let mut windows: Vec<Vec<f32>> = Vec::new();
+        let mut take = |window: &[f32]| {
+            windows.push(window.to_vec());
+            ControlFlow::Continue(())
+        };
+        let options = Options::new(RATE);
+        let told = decode_windows(&bytes, &options, 3000, &mut take).unwrap();
+        let (last, others) = windows.split_last().unwrap();
+        assert!(others.len() > 3 && others.iter().all(|window| window.len() == 3000));
+        assert!((1..=3000).contains(&last.len()));
+        assert!(windows.concat() == whole.samples, "{}", case.file);
+        let mut expected = whole;
+        expected.samples.clear();
+        assert_eq!(told, expected);
+    }
+}
+
+#[test]
+fn nobody_is_given_more_windows_than_wanted() {
+    for case in CASES {
+        let mut count = 0;
+        let mut take = |_: &[f32]| {
+            count += 1;
+            match count {
+                2 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        };
+        let outcome = decode_windows(&bytes(case.file), &Options::new(RATE), 5000, &mut take);
+        assert_eq!((outcome, count), (Err(AudioError::Stopped), 2));
+    }
 }
 
 #[test]

@@ -25,6 +25,19 @@ pub struct Heard {
     pub words: Vec<Timed>,
 }
 
+/// A long recording's document (docs/long-audio.schema.json), whose words stand in its segments.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Long {
+    segments: Vec<Segment>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Segment {
+    words: Vec<Timed>,
+}
+
 /// A token or a word. What is not known of it is left away.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -59,7 +72,17 @@ impl Heard {
     /// # Errors
     /// If it is no such document.
     pub fn parse(document: &str) -> Result<Self> {
-        serde_json::from_str(document).with_context(|| format!("RESULT_JSON is {document:?}"))
+        let wrong = || format!("RESULT_JSON is {document:?}");
+        let mut heard: Self = serde_json::from_str(document).with_context(wrong)?;
+        if heard.words.is_empty() {
+            let long: Long = serde_json::from_str(document).with_context(wrong)?;
+            heard.words = long
+                .segments
+                .into_iter()
+                .flat_map(|own| own.words)
+                .collect();
+        }
+        Ok(heard)
     }
 
     /// A stream's documents as one: its texts, tokens and words one after the other.

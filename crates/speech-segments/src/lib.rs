@@ -3,6 +3,7 @@
 
 mod config;
 pub mod punctuation;
+pub mod sentences;
 pub mod vad;
 
 pub use config::ConfigError;

@@ -372,7 +372,7 @@ fn strings_in(mut bytes: &[u8]) -> Option<usize> {
 }
 
 /// The first string, and what is behind it.
-fn split_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     rest.split_at_checked(length)

@@ -182,6 +182,18 @@ impl Request {
         }
     }
 
+    /// Sends a response that others follow: of a model whose config has `model_transaction_policy { decoupled: true }`, since the server
+    /// takes one response from any other. The last one goes with [`Request::finish`].
+    ///
+    /// # Errors
+    /// If the client has taken the request back, or the response cannot be sent.
+    pub fn send(&self, response: Response) -> Result<(), Error> {
+        if self.is_cancelled() {
+            return Err(Error::cancelled());
+        }
+        response.send_part()
+    }
+
     /// Ends the request: sends the response or the error, reports statistics and hands the request back.
     ///
     /// It is a success if the response was sent as it was meant to be. A request that its client has taken back is

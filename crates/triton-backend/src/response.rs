@@ -202,7 +202,7 @@ impl Response {
             Err(error) => (new(), Some(error)),
         };
         let delivered = error.is_none();
-        match response.and_then(|response| response.send(error)) {
+        match response.and_then(|response| response.send(error, sys::RESPONSE_COMPLETE_FINAL)) {
             Ok(()) => delivered,
             Err(error) => {
                 crate::error!("a response could not be sent: {error}");
@@ -211,8 +211,14 @@ impl Response {
         }
     }
 
+    /// Sends the response as one that others follow.
+    pub(crate) fn send_part(mut self) -> Result<(), Error> {
+        self.deliver_staged()?;
+        self.send(None, 0)
+    }
+
     /// Sends the response, with `error` in place of the outputs if there is one.
-    fn send(mut self, error: Option<Error>) -> Result<(), Error> {
+    fn send(mut self, error: Option<Error>, flags: u32) -> Result<(), Error> {
         // All of it was delivered, or the error is sent in its place.
         drop(std::mem::take(&mut self.staged));
         let error = error.map_or(ptr::null_mut(), Error::into_raw);
@@ -220,11 +226,7 @@ impl Response {
         std::mem::forget(self);
         // SAFETY: sending takes the response; `self` is forgotten, so it is not deleted as well. The error stays ours.
         unsafe {
-            let sent = check(sys::TRITONBACKEND_ResponseSend(
-                raw.as_ptr(),
-                sys::RESPONSE_COMPLETE_FINAL,
-                error,
-            ));
+            let sent = check(sys::TRITONBACKEND_ResponseSend(raw.as_ptr(), flags, error));
             if !error.is_null() {
                 sys::TRITONSERVER_ErrorDelete(error);
             }

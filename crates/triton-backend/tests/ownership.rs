@@ -74,6 +74,15 @@ impl Instance for MoodyInstance {
                     request.fail(Error::new(ErrorCode::Unavailable, "later\0perhaps"))
                 }
                 Ok(Some(-6.0)) => request.answer(greet),
+                Ok(Some(-7.0)) => request.answer(|request| {
+                    request.send(double(request)?)?;
+                    request.send(double(request)?)?;
+                    double(request)
+                }),
+                Ok(Some(-8.0)) => request.answer(|request| {
+                    request.send(double(request)?)?;
+                    Err(Error::invalid("only the beginning"))
+                }),
                 Ok(Some(-5.0)) => request.answer(|request| {
                     let mut response = request.response()?;
                     response.output::<f32>("y", &[1])?.fill(0.0);
@@ -131,6 +140,25 @@ fn a_success_is_one_answer_and_one_release() {
     assert_eq!(answer.output::<f32>("y"), [2.0, 5.0]);
     assert_eq!(answer.outputs[0].shape, [1, 2]);
     assert_eq!(name_of(answer.outputs[0].data_type), DataType::Fp32);
+}
+
+#[test]
+fn parts_of_an_answer_go_before_the_last_one() {
+    let mut host = host();
+    for (mood, count, error) in [
+        (-7.0, 3, None),
+        (-8.0, 2, Some((3, "only the beginning".to_owned()))),
+    ] {
+        let records = host.execute(vec![Some(request(&[mood]))]);
+        let record = records[0].lock().unwrap();
+        assert_eq!((record.answers.len(), record.releases), (count, 1));
+        let (last, parts) = record.answers.split_last().unwrap();
+        assert_eq!((last.is_final, &last.error), (true, &error));
+        for part in parts {
+            assert!(!part.is_final && part.error.is_none());
+            assert_eq!(part.output::<f32>("y"), [2.0 * mood]);
+        }
+    }
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod work;
 
 pub(crate) use self::model::PARAMETERS;
 pub(crate) use self::pipeline::load;
+pub(crate) use self::work::TEXT;

@@ -17,7 +17,7 @@ use crate::tensors::layout::Layout;
 use crate::tensors::sequences::Lease;
 
 /// Input and output.
-pub(super) const TEXT: &str = "TEXT";
+pub(crate) const TEXT: &str = "TEXT";
 
 pub(super) struct Shared {
     pub(super) model: PunctuationModel,

@@ -14,3 +14,4 @@ mod work;
 
 pub(crate) use self::options::{PARAMETERS, POST};
 pub(crate) use self::pipeline::load;
+pub(crate) use self::work::SEGMENTS_MS;

@@ -19,7 +19,7 @@ use crate::tensors::layout::Layout;
 use crate::tensors::sequences::Lease;
 
 /// The output.
-pub(super) const SEGMENTS_MS: &str = "SEGMENTS_MS";
+pub(crate) const SEGMENTS_MS: &str = "SEGMENTS_MS";
 
 /// What the model's calls have in common.
 pub(super) struct Shared {

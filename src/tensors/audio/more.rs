@@ -1,12 +1,17 @@
 //! The inputs beside `WAV` and `WAV_LENS` that a config may list: `SAMPLE_RATE`, `CHANNEL`, and `AUDIO`, whole files in place of `WAV`.
 
-use audio_input::{AudioError, Decoded, HIGHEST_RATE, LOWEST_RATE, Options, decode, decode_each};
-use triton_backend::{DataType, Error, ErrorCode, Input, ModelContext, Request};
+use std::ops::ControlFlow;
+
+use audio_input::{
+    AudioError, Decoded, HIGHEST_RATE, LOWEST_RATE, Options, decode, decode_each, decode_windows,
+};
+use triton_backend::{DataType, Error, ErrorCode, Input, ModelContext, Request, guard};
 
 use super::channels::{self, Channels, MOST_AS_ROWS};
 use super::limit::{Limit, MAX_AUDIO_SECONDS};
 use super::names::Names;
 use super::origin::Origin;
+use super::pieces::Take;
 use crate::tensors::layout::{Layout, check_type};
 use crate::tensors::parameters::{Parameter, Written};
 
@@ -211,6 +216,43 @@ impl More {
             }
         }
         Ok((origins, decoded))
+    }
+
+    /// Hands out the samples of a request's one file as they are decoded, at a sample rate, up to a limit, in pieces of `length`.
+    pub(super) fn decode_pieces(
+        &self,
+        request: &Request,
+        files: &Input<'_>,
+        (sample_rate, limit): (u32, Limit),
+        length: usize,
+        take: &mut Take<'_>,
+    ) -> Result<(), Error> {
+        let name = files.name();
+        let strings = files.string_slices()?;
+        let file = strings.iter().next().unwrap_or_default();
+        let given = self.rates(request, 1)?;
+        let picked = self.picked(request, 1)?.first().copied().flatten();
+        let options = Options::new(sample_rate)
+            .channel(channels::one(picked))
+            .max_seconds(limit.seconds);
+        let mut refused = None;
+        // A panic in here is none of the decoder's.
+        let mut take = |piece: &[f32]| match guard(|| take(piece)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                refused = Some(error);
+                ControlFlow::Break(())
+            }
+        };
+        let outcome = decode_windows(file, &options, length, &mut take);
+        match (refused, outcome) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(self.refused(name, 0, &error)),
+            (None, Ok(audio)) => {
+                let stated = given.as_ref().and_then(|rates| rates.first());
+                self.check(name, 0, &audio, stated.copied())
+            }
+        }
     }
 
     /// Checks what came of a file.

@@ -184,6 +184,8 @@ pub fn assemble_telling(layout: &Layout, kinds: &[Kind], target: &Path) -> Resul
 
 fn assemble_all(layout: &Layout, kinds: &[Kind], common: repo::Common) -> Result<()> {
     repo::assemble_all(&repo::AllOptions {
+        vad: None,
+        punc: None,
         from: kinds
             .iter()
             .map(|&kind| (kind, layout.project.join(export(kind))))

@@ -19,6 +19,13 @@ const ENCODER: (&str, &str) = ("encoder", "encoder");
 const DECODER: (&str, &str) = ("decoder", "decoder");
 const HOTWORD_ENCODER: (&str, &str) = ("hotword_encoder", "hotword_encoder");
 
+/// What recordings of any length need; the last one may be absent.
+const LONG: [(&str, &str); 3] = [
+    ("vad", "vad"),
+    ("recogniser", "sensevoice"),
+    ("punctuation", ""),
+];
+
 /// The parameters that name files, and what reads them.
 const FILES: [(&str, Reader); 8] = [
     ("cmvn_path", |path| {
@@ -108,6 +115,8 @@ fn callees(models: &[Model], config: &Config, message: &Message) -> Vec<Finding>
         Some("cif_search") => &[DECODER],
         Some("hotword_embedding") => &[HOTWORD_ENCODER],
         Some("punctuation") => &[("punctuation_model", "ct_transformer")],
+        Some("transcribe") if given(message, "punctuation").is_some() => &LONG,
+        Some("transcribe") => &LONG[..2],
         _ => &[],
     };
     called

@@ -17,6 +17,8 @@ fn changed_of(keep_logits: bool, change: impl FnOnce(&Path)) -> Vec<(Level, Stri
     let repository = directory.path().join("repo");
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo");
     repo::assemble_all(&AllOptions {
+        vad: None,
+        punc: None,
         from: vec![
             (Kind::Sensevoice, demo.join("sensevoice")),
             (Kind::Paraformer, demo.join("paraformer")),
@@ -397,6 +399,8 @@ fn a_repository_with_hot_words_fits_and_tells_what_lacks() {
     // Under the names of a common repository, too.
     let common = directory.path().join("common");
     repo::assemble_all(&AllOptions {
+        vad: None,
+        punc: None,
         from: vec![(Kind::Paraformer, options.from.clone())],
         common: Common::new(common.clone()),
     })

@@ -10,7 +10,9 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use super::assembly::Assembly;
+use super::beside::{self, Beside};
 use super::kind::Kind;
+use super::long;
 use super::options::Common;
 use super::plan::plan;
 use super::target::{check_target, make};
@@ -21,9 +23,25 @@ pub struct Options {
     /// The directories as FunASR or ModelScope exports them, each with its kind: sensevoice, paraformer, paraformer-online
     #[arg(long, value_name = "KIND=EXPORT_DIR", value_parser = export, required = true)]
     pub from: Vec<(Kind, PathBuf)>,
+    /// The directory of an export of FSMN-VAD. With it the repository also has `transcribe` and `transcribe_segments`, for recordings of any
+    /// length, which call the first recogniser for whole recordings
+    #[arg(long, value_name = "EXPORT_DIR")]
+    pub vad: Option<PathBuf>,
+    /// The directory of an export of CT-Transformer, for marks in the text
+    #[arg(long, value_name = "EXPORT_DIR")]
+    pub punc: Option<PathBuf>,
     /// Where to, and how.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// What a repository is made of.
+struct Parts {
+    recognisers: Vec<(Kind, Assembly)>,
+    /// The small models beside them.
+    beside: Vec<(Beside, beside::Plan)>,
+    /// The configurations of the models that call them.
+    long: Vec<(&'static str, String)>,
 }
 
 fn export(text: &str) -> Result<(Kind, PathBuf), String> {
@@ -33,40 +51,89 @@ fn export(text: &str) -> Result<(Kind, PathBuf), String> {
 
 /// Checks the exports and assembles the repository; returns what it holds in a few words.
 pub fn assemble(options: &Options) -> Result<String> {
-    let mut assemblies: Vec<(Kind, Assembly)> = Vec::new();
-    for (kind, from) in &options.from {
-        if assemblies.iter().any(|(other, _)| other == kind) {
-            bail!("--from names two exports of {}", kind.name());
-        }
-        let own = super::options::Options {
-            from: from.clone(),
-            common: options.common.clone(),
-        };
-        let assembly = plan(*kind, &own).with_context(|| kind.name())?;
-        assemblies.push((*kind, renamed(assembly, *kind)));
-    }
+    let parts = parts(options)?;
     let part = |name: &str| {
         let mut models = Kind::ALL
             .into_iter()
             .flat_map(|kind| kind.models().map(move |model| named(kind, model)));
-        models.any(|model| model == name)
+        let mut others = [
+            Beside::Vad.models(),
+            Beside::Punctuation.models(),
+            &long::MODELS,
+        ];
+        models.any(|model| model == name) || others.iter_mut().any(|names| names.contains(&name))
     };
     let Common { to, force, .. } = &options.common;
     check_target("common", part, to, *force)?;
     make(to, |partial| {
-        assemblies.iter().try_for_each(|(kind, assembly)| {
-            let name = |model: &str| named(*kind, model);
-            assembly.write(name, partial, options.common.large())
-        })
+        let large = options.common.large();
+        for (kind, assembly) in &parts.recognisers {
+            assembly.write(|model| named(*kind, model), partial, large)?;
+        }
+        for (_, plan) in &parts.beside {
+            plan.write(partial, large)?;
+        }
+        let mut long = parts.long.iter();
+        long.try_for_each(|(model, text)| beside::write_model(partial, model, text))
     })?;
-    for (_, assembly) in &assemblies {
-        assembly.notes.iter().for_each(crate::console::warn);
-    }
-    let facts: Vec<_> = assemblies
+    let told = parts
+        .recognisers
         .iter()
-        .map(|(kind, assembly)| format!("{}: {}", kind.name(), assembly.facts))
-        .collect();
-    Ok(facts.join("; "))
+        .map(|(kind, assembly)| (kind.name(), &assembly.notes, &assembly.facts));
+    let beside = parts.beside.iter();
+    let told = told.chain(beside.map(|(kind, plan)| (kind.name(), &plan.notes, &plan.facts)));
+    let fact = |(name, notes, facts): (&str, &Vec<String>, &String)| {
+        notes.iter().for_each(crate::console::warn);
+        format!("{name}: {facts}")
+    };
+    Ok(told.map(fact).collect::<Vec<_>>().join("; "))
+}
+
+/// Finds and checks the pieces.
+fn parts(options: &Options) -> Result<Parts> {
+    let own = |from: &PathBuf| super::options::Options {
+        from: from.clone(),
+        common: options.common.clone(),
+    };
+    let mut beside = Vec::new();
+    for (kind, from) in [
+        (Beside::Vad, &options.vad),
+        (Beside::Punctuation, &options.punc),
+    ] {
+        if let Some(from) = from {
+            let plan = beside::plan(kind, &own(from)).with_context(|| kind.name())?;
+            beside.push((kind, plan));
+        }
+    }
+    let offline = |kind: &Kind| *kind != Kind::ParaformerOnline;
+    let mut kinds = options.from.iter().map(|(kind, _)| *kind);
+    let called = kinds.find(offline).filter(|_| options.vad.is_some());
+    let mut recognisers: Vec<(Kind, Assembly)> = Vec::new();
+    for (kind, from) in &options.from {
+        if recognisers.iter().any(|(other, _)| other == kind) {
+            bail!("--from names two exports of {}", kind.name());
+        }
+        let mut own = own(from);
+        let outputs = &mut own.common.outputs;
+        if called == Some(*kind) && !outputs.iter().any(|name| name == "all") {
+            // What `transcribe` reads.
+            outputs.push("RESULT_JSON".to_owned());
+        }
+        let assembly = plan(*kind, &own).with_context(|| kind.name())?;
+        recognisers.push((*kind, renamed(assembly, *kind)));
+    }
+    let marks = beside.iter().any(|(_, plan)| plan.has("punctuation"));
+    if called.is_some() && options.punc.is_some() && !marks {
+        bail!(
+            "{} is of the realtime kind, for a speech piece by piece; --punc takes one for whole texts here",
+            Beside::Punctuation.name()
+        );
+    }
+    Ok(Parts {
+        recognisers,
+        beside,
+        long: called.map_or(Ok(Vec::new()), |kind| long::configs(kind, marks))?,
+    })
 }
 
 /// What a model of a kind is called.
@@ -132,6 +199,8 @@ mod tests {
     fn options(from: Vec<(Kind, PathBuf)>, to: &Path) -> Options {
         Options {
             from,
+            vad: None,
+            punc: None,
             common: Common::new(to.join("repo")),
         }
     }
@@ -212,6 +281,38 @@ mod tests {
                 .to
                 .join("online_decoder/1/decoder.onnx")
                 .exists()
+        );
+    }
+
+    #[test]
+    fn with_voice_activity_detection_it_transcribes_recordings_of_any_length() {
+        let directory = tempfile::tempdir().unwrap();
+        let small = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/segments/models");
+        let mut options = options(demo()[1..].to_vec(), directory.path());
+        options.vad = Some(small.join("fsmn_vad"));
+        options.punc = Some(small.join("ct_punc"));
+        let facts = assemble(&options).unwrap();
+        assert!(facts.contains("; punctuation: model.onnx, "), "{facts}");
+        let to = &options.common.to;
+        let config = |model: &str| fs::read_to_string(to.join(model).join("config.pbtxt")).unwrap();
+        for model in ["transcribe", "transcribe_segments"] {
+            assert_eq!(
+                values(&config(model), "key: \"recogniser\""),
+                ["infer_pipeline"]
+            );
+            for called in ["vad", "punctuation", "infer_pipeline"] {
+                let key = format!("\"{called}\"");
+                assert!(config(model).contains(&key) && to.join(called).exists());
+            }
+        }
+        assert!(config("infer_pipeline").contains("RESULT_JSON"));
+        assert!(!config("streaming_paraformer").contains("RESULT_JSON"));
+        options.punc = Some(small.join("ct_punc_realtime"));
+        options.common.force = true;
+        let error = assemble(&options).unwrap_err().to_string();
+        assert!(
+            error.starts_with("punctuation is of the realtime kind"),
+            "{error}"
         );
     }
 

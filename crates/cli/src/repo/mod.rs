@@ -11,6 +11,7 @@ mod graph;
 mod ids;
 mod interface;
 mod kind;
+mod long;
 mod options;
 mod outputs;
 mod paraformer;
@@ -48,7 +49,8 @@ pub enum Task {
     Vad(Options),
     /// Punctuation (CT-Transformer, also of the realtime kind), from a directory with model.onnx, config.yaml and tokens.json
     Punctuation(Options),
-    /// Several recognisers in one repository, their inner models under names of their own
+    /// Several models in one repository, the recognisers' inner models under names of their own; with voice activity detection also models
+    /// that transcribe recordings of any length
     All(AllOptions),
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::allocator::Allocator;
 use crate::element::{Element, element_count};
 use crate::error::{Error, check};
+use crate::input::split_string;
 use crate::memory::with_room;
 use crate::{DataType, cuda, sys};
 
@@ -23,7 +24,7 @@ pub struct Reply {
 // SAFETY: a response is the server's object without thread affinity, used through one owner at a time.
 unsafe impl Send for Reply {}
 /// An output of a [`Reply`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ReplyOutput<'r> {
     /// Its name.
     pub name: &'r str,
@@ -127,6 +128,39 @@ impl Drop for Reply {
 }
 
 impl<'r> ReplyOutput<'r> {
+    /// The elements of a string output.
+    ///
+    /// # Errors
+    /// If the output holds no strings, their lengths do not add up, it is in GPU memory that cannot be copied, or there is no memory for it.
+    pub fn strings(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let Self {
+            name, data_type, ..
+        } = self;
+        let bytes = ReplyOutput {
+            data_type: DataType::Uint8,
+            shape: &[i64::try_from(self.byte_size).unwrap_or(i64::MAX)],
+            ..self.clone()
+        };
+        if *data_type != DataType::String {
+            let message =
+                format!("output '{name}' of the called model is {data_type}, expected BYTES");
+            return Err(Error::internal(message));
+        }
+        let bytes = bytes.read::<u8>()?;
+        let mut rest = &*bytes;
+        let mut strings = Vec::new();
+        while !rest.is_empty() {
+            let (string, others) = split_string(rest).ok_or_else(|| {
+                Error::internal(format!(
+                    "the string lengths of output '{name}' of the called model do not add up"
+                ))
+            })?;
+            strings.push(string.to_vec());
+            rest = others;
+        }
+        Ok(strings)
+    }
+
     /// The elements.
     ///
     /// # Errors

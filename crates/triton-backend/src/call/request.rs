@@ -64,6 +64,43 @@ impl Call {
         self
     }
 
+    /// Adds an input of any type, strings included, as the bytes that a request of this backend had ([`Input::bytes`](crate::Input::bytes)).
+    #[must_use]
+    pub fn input_bytes(
+        mut self,
+        name: impl Into<String>,
+        data_type: DataType,
+        shape: &[i64],
+        bytes: Vec<u8>,
+    ) -> Self {
+        self.inputs.push(CallInput {
+            name: name.into(),
+            data_type,
+            shape: shape.to_vec(),
+            data: Box::new(bytes),
+        });
+        self
+    }
+
+    /// Adds an input of strings.
+    #[must_use]
+    pub fn input_strings<S: AsRef<[u8]>>(
+        self,
+        name: impl Into<String>,
+        shape: &[i64],
+        strings: &[S],
+    ) -> Self {
+        let mut bytes = Vec::new();
+        for string in strings {
+            let string = string.as_ref();
+            // A length that does not fit makes bytes that the server refuses.
+            let length = u32::try_from(string.len()).unwrap_or(u32::MAX);
+            bytes.extend_from_slice(&length.to_le_bytes());
+            bytes.extend_from_slice(string);
+        }
+        self.input_bytes(name, DataType::String, shape, bytes)
+    }
+
     /// Asks for the output called `name`. Without any, all are answered.
     #[must_use]
     pub fn output(mut self, name: impl Into<String>) -> Self {

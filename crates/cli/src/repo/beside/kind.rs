@@ -17,7 +17,7 @@ pub(crate) enum Beside {
 
 impl Beside {
     /// As people call it.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Vad => "voice activity detection",
             Self::Punctuation => "punctuation",
@@ -25,7 +25,7 @@ impl Beside {
     }
 
     /// The models that its repository may hold.
-    pub(super) fn models(self) -> &'static [&'static str] {
+    pub(crate) fn models(self) -> &'static [&'static str] {
         match self {
             Self::Vad => &["vad", "streaming_vad", "fsmn_vad"],
             Self::Punctuation => &["punctuation", "streaming_punctuation", "ct_transformer"],

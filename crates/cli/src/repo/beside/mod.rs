@@ -11,25 +11,50 @@ use anyhow::{Context, Result};
 
 use self::export::Export;
 pub(super) use self::kind::Beside;
-use super::options::{Common, Options};
+use super::options::{Common, Large, Options};
 use super::place;
 use super::target::{check_target, make};
 use crate::console;
 
 /// What becomes of an export whose pieces are there and fit each other.
 #[derive(Debug)]
-struct Plan {
+pub(super) struct Plan {
     /// The repository's models and their configurations.
     models: Vec<(&'static str, String)>,
     /// The export's files, and where in the repository they go.
     files: Vec<(PathBuf, String)>,
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
     /// What the repository holds, in a few words.
-    facts: String,
+    pub(super) facts: String,
+}
+
+impl Plan {
+    /// Whether it has a model of this name.
+    pub(super) fn has(&self, model: &str) -> bool {
+        self.models.iter().any(|(name, _)| *name == model)
+    }
+
+    /// Writes configurations and files to `target`.
+    pub(super) fn write(&self, target: &Path, large: Large) -> Result<()> {
+        for (model, text) in &self.models {
+            write_model(target, model, text)?;
+        }
+        self.files
+            .iter()
+            .try_for_each(|(from, to)| place::place(from, &target.join(to), large))
+    }
+}
+
+/// Writes a model that has no files but its configuration.
+pub(super) fn write_model(target: &Path, name: &str, config: &str) -> Result<()> {
+    let model = target.join(name);
+    fs::create_dir_all(model.join("1"))?;
+    fs::write(model.join("config.pbtxt"), config)?;
+    Ok(())
 }
 
 /// Finds and checks the pieces.
-fn plan(kind: Beside, options: &Options) -> Result<Plan> {
+pub(super) fn plan(kind: Beside, options: &Options) -> Result<Plan> {
     let export = Export::read(kind, options)?;
     let inner = kind.models()[2];
     let (outer, of_inner, batched) = match (kind, export.realtime) {
@@ -70,16 +95,7 @@ pub(super) fn assemble(beside: Beside, options: &Options) -> Result<String> {
     let part = |name: &str| beside.models().contains(&name);
     let Common { to, force, .. } = &options.common;
     check_target(beside.name(), part, to, *force)?;
-    make(to, |partial: &Path| {
-        for (model, text) in &plan.models {
-            let model = partial.join(model);
-            fs::create_dir_all(model.join("1"))?;
-            fs::write(model.join("config.pbtxt"), text)?;
-        }
-        plan.files.iter().try_for_each(|(from, to)| {
-            place::place(from, &partial.join(to), options.common.large())
-        })
-    })?;
+    make(to, |partial| plan.write(partial, options.common.large()))?;
     plan.notes.iter().for_each(console::warn);
     Ok(plan.facts)
 }
