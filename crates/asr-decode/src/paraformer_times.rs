@@ -123,6 +123,10 @@ pub fn spans(
 /// # Errors
 /// As [`spans`]; tokens keep what they have then.
 pub fn set_times(transcript: &mut Transcript, us_alphas: &[f32]) -> Result<(), TimesError> {
+    if transcript.tokens.is_empty() {
+        // The model divides by the sum of its weights, which silence can make 0 / 0.
+        return Ok(());
+    }
     let spans = spans(us_alphas, &sums(us_alphas), transcript.tokens.len())?;
     let mut spans = spans.into_iter().flatten();
     for token in &mut transcript.tokens {
@@ -220,6 +224,14 @@ mod tests {
         assert_eq!(spans(&[0.0; 24], &peaks(24, &[]), 1), Ok(None));
         assert_eq!(spans(&[], &[], 1), Ok(None));
         assert_eq!(spans(&[], &[], 0), Ok(Some(Vec::new())));
+    }
+
+    #[test]
+    fn nobody_minds_the_weights_of_silence() {
+        assert_eq!(
+            set_times(&mut Transcript::default(), &[f32::NAN; 3]),
+            Ok(())
+        );
     }
 
     #[test]
