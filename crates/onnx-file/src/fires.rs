@@ -50,6 +50,9 @@ fn rows_are_taken_in_a_loop(graph: &Graph, value: &str) -> bool {
     rows && in_a_loop
 }
 
+/// A node's operator, inputs, output and attributes.
+type AddedNode<'a> = (&'a str, &'a [&'a str], &'a str, Vec<Vec<u8>>);
+
 /// The nodes that make `name` of `before`: the same, and true in the first frame of each row that has it nowhere. All other names begin
 /// with `added`.
 pub(crate) fn at_least_one(before: &str, name: &str, added: &str) -> Vec<u8> {
@@ -58,7 +61,7 @@ pub(crate) fn at_least_one(before: &str, name: &str, added: &str) -> Vec<u8> {
     let (shape, ones, place) = (of("shape"), of("ones"), of("place"));
     let (left, both, first) = (of("left"), of("both"), of("first"));
     let number = |dims: &[u64]| value(Element::INT32.0, dims, &1_i32.to_le_bytes());
-    let nodes: [(&str, &[&str], &str, Vec<Vec<u8>>); 10] = [
+    let nodes: [AddedNode<'_>; 10] = [
         ("Constant", &[], &axis, vec![number(&[])]),
         ("Constant", &[], &one, vec![number(&[])]),
         // How often it is true from each frame on.
