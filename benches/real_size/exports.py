@@ -42,8 +42,8 @@ def import_funasr():
     package = types.ModuleType("funasr")
     package.__path__ = list(importlib.util.find_spec("funasr").submodule_search_locations)
     sys.modules["funasr"] = package
-    models = ["sense_voice.model", "paraformer.model", "paraformer_streaming.model"]
-    parts = ["sanm.encoder", "scama.encoder", "paraformer.decoder", "paraformer.cif_predictor"]
+    models = ["sense_voice.model", "paraformer.model", "bicif_paraformer.model", "paraformer_streaming.model"]
+    parts = ["sanm.encoder", "scama.encoder", "paraformer.decoder", "paraformer.cif_predictor", "bicif_paraformer.cif_predictor"]
     # It says that there is no ffmpeg.
     with contextlib.redirect_stdout(io.StringIO()):
         for name in models + parts:
@@ -160,7 +160,12 @@ def _speak_tokens(model, online):
         speech = torch.randn(1, frames, FEATURES)
     lengths = torch.full(speech.shape[:1], speech.shape[1], dtype=torch.int32)
     encoded, lengths = model.encoder(speech, lengths, online=online)
-    weights, _ = model.predictor.forward_cnn(encoded, model.make_pad_mask(lengths)[:, None, :])
+    mask = model.make_pad_mask(lengths)[:, None, :]
+    if hasattr(model.predictor, "forward_cnn"):
+        weights, _ = model.predictor.forward_cnn(encoded, mask)
+    else:
+        # BiCif's; behind the frames' weights it has the tail's.
+        weights = model.predictor(encoded, mask)[2][:, :-1]
     given = torch.logit(weights[:, COUNTED] if online else weights, eps=1e-6)
     low, high = -20.0, 20.0
     for _ in range(40):

@@ -35,6 +35,8 @@ DECODER = {
     "sanm_shfit": 0,
 }
 PREDICTOR = {"idim": 512, "threshold": 1.0, "l_order": 1, "r_order": 1, "tail_threshold": 0.45}
+# The second head, which tells when words were said.
+TIMES = {"smooth_factor2": 0.25, "noise_threshold2": 0.01, "upsample_times": 3, "upsample_type": "cnn_blstm", "use_cif1_cnn": False}
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,18 @@ MODELS = {
         decoder_conf=DECODER,
         predictor="CifPredictorV2",
         predictor_conf=PREDICTOR,
+        model_conf=PARAFORMER,
+    ),
+    "paraformer-bicif": Published(
+        model="BiCifParaformer",
+        vocabulary=8404,
+        parameters=225e6,
+        encoder="SANMEncoder",
+        encoder_conf=ENCODER,
+        decoder="ParaformerSANMDecoder",
+        decoder_conf=DECODER,
+        predictor="CifPredictorV3",
+        predictor_conf=PREDICTOR | TIMES,
         model_conf=PARAFORMER,
     ),
     "paraformer-online": Published(

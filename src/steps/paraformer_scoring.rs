@@ -16,9 +16,9 @@ use crate::steps::scoring::{Decoder, Scoring};
 use crate::tensors::outputs::Outputs;
 use crate::tensors::parameters::{File, Parameter, Table};
 
-/// The weights of audio, three for each frame of the encoder, and where they add up to a token, as models that tell times hand them out.
-pub(crate) const ALPHAS: &str = "us_alphas";
-pub(crate) const PEAKS: &str = "us_cif_peak";
+/// The weights of audio, three for each frame of the encoder, as models that tell times hand them out. Their output `us_cif_peak`, where
+/// these add up to a token, is not needed.
+const ALPHAS: &str = "us_alphas";
 /// How many of them a frame has. What a longer row of the same batch needs is behind a row's own.
 const WEIGHTS_PER_FRAME: usize = 3;
 /// The frames of audio of each row.
@@ -90,7 +90,7 @@ impl Decoder for TokenDecoder {
         counts: "token_num",
         steps: "tokens",
         units: "entries of the vocabulary",
-        times: &[ALPHAS, PEAKS],
+        times: &[ALPHAS],
         frames: Some(SPEECH_LENGTHS),
     };
 
@@ -107,14 +107,10 @@ impl Decoder for TokenDecoder {
             Units::Best(best) => paraformer::transcript_of_best(best, vocabulary, join)?,
         };
         if let Some(timing) = &row.timing {
-            let own = |values: &[f32]| {
-                values
-                    .len()
-                    .min(timing.frames.saturating_mul(WEIGHTS_PER_FRAME))
-            };
-            if let [alphas, peaks] = timing.tensors[..] {
-                let (alphas, peaks) = (&alphas[..own(alphas)], &peaks[..own(peaks)]);
-                paraformer_times::set_times(&mut heard, alphas, peaks)?;
+            let own = timing.frames.saturating_mul(WEIGHTS_PER_FRAME);
+            if let [alphas] = timing.tensors[..] {
+                let alphas = &alphas[..own.min(alphas.len())];
+                paraformer_times::set_times(&mut heard, alphas)?;
             }
         }
         Ok(heard)

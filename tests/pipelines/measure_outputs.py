@@ -1,7 +1,7 @@
 """What it costs to be told all that a model can tell; no test by itself.
 
-`cargo xtask test --only server -- -s tests/pipelines/measure_outputs.py`; with SENSEVOICE_EXPORT=DIR and `-k sensevoice` of that export, such as
-`cargo xtask real-size` makes.
+`cargo xtask test --only server -- -s tests/pipelines/measure_outputs.py`; with SENSEVOICE_EXPORT=DIR and `-k sensevoice`, or PARAFORMER_EXPORT=DIR
+and `-k infer_pipeline`, of that export, such as `cargo xtask real-size` makes.
 """
 
 import os
@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.variants import PIPELINE
 from support.client import GRPC, serving
-from support.environment import EXPORTS, timed_repository
+from support.environment import timed_repository
 from support.load import many_at_a_time
 from support.recordings import WITH_ITN, padded, recordings
 from support.results import LISTS, SINGLE, TAGS
@@ -22,8 +22,8 @@ from support.results import LISTS, SINGLE, TAGS
 PAIRS = 8
 # Requests of a round, so that it takes a second or more.
 REQUESTS = {1: 60, 8: 200}
-EXPORT = os.environ.get("SENSEVOICE_EXPORT") or EXPORTS["sensevoice"]
-if EXPORT != EXPORTS["sensevoice"]:
+OWN = {name: os.environ[f"{name.upper()}_EXPORT"] for name in ("sensevoice", "paraformer") if os.environ.get(f"{name.upper()}_EXPORT")}
+if OWN:
     REQUESTS = {1: 8, 8: 16}
 MODELS = {"sensevoice": [*SINGLE, *LISTS, *TAGS], "infer_pipeline": [*SINGLE, *LISTS]}
 
@@ -32,7 +32,7 @@ MODELS = {"sensevoice": [*SINGLE, *LISTS, *TAGS], "infer_pipeline": [*SINGLE, *L
 def clients(request):
     """Clients of a server whose pipelines tell the text, and of one whose pipelines tell all they can."""
     flags = ["--keep-logits"] if request.param == "scores" else []
-    repository = partial(timed_repository, *flags, sensevoice=EXPORT)
+    repository = partial(timed_repository, *flags, **OWN)
     with serving(repository(), PIPELINE) as text, serving(repository("--outputs", "all"), PIPELINE) as all_:
         yield {"text": text, "all": all_}
 

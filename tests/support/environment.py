@@ -40,9 +40,9 @@ def telling_repository(*options):
 
 
 @cache
-def timed_repository(*options, sensevoice=EXPORTS["sensevoice"]):
+def timed_repository(*options, sensevoice=EXPORTS["sensevoice"], paraformer="demo/paraformer_bicif"):
     """The repository of the demo's models that tell times, assembled with `options`. Copy it before changing it."""
-    exports = {**EXPORTS, "sensevoice": sensevoice, "paraformer": "demo/paraformer_bicif"}
+    exports = {**EXPORTS, "sensevoice": sensevoice, "paraformer": paraformer}
     return _assembled("all", scratch() / "-".join(["timed", *(option.strip("-") for option in options)]), *options, exports=exports)
 
 

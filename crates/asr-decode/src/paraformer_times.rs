@@ -2,8 +2,11 @@
 //!
 //! Such an export has two more outputs, `us_alphas` and `us_cif_peak` FP32 `[batch, 3 * frames]`: three weights for each frame of the
 //! encoder, 20 ms each, and what continuous integrate-and-fire has summed up of them by then. Where that reaches 1, a peak, a
-//! token begins, 30 ms earlier than the place says; so n tokens have n + 1 peaks, and each goes on to the next peak. The rules are
-//! those of `time_stamp_lfr6_onnx` in FunASR's package `funasr_onnx` (0.4.3):
+//! token begins, 30 ms earlier than the place says; so n tokens have n + 1 peaks, and each goes on to the next peak.
+//!
+//! The sums are a loop in the export, of some ten operators for each of the weights, which ONNX Runtime takes as long for as for a good
+//! part of a small model. [`sums`] gives the same numbers to the last bit, so that nobody needs to ask for `us_cif_peak`. The rules for what
+//! they mean are those of `time_stamp_lfr6_onnx` in FunASR's package `funasr_onnx` (0.4.3):
 //!
 //! * A token of more than 600 ms is cut off there, but for the last one: silence follows.
 //! * The last one goes on to the middle between the last peak and the end of the audio, or to the end if that is no further than 100 ms.
@@ -52,6 +55,24 @@ pub enum TimesError {
     },
 }
 
+/// What continuous integrate-and-fire has summed up at each of a row's weights: `us_cif_peak` of its `us_alphas`, by FunASR's
+/// `cif_wo_hidden` with its threshold of 1 - 10⁻⁴.
+///
+/// ```
+/// let sums = asr_decode::paraformer_times::sums(&[0.5, 0.75, 0.5]);
+/// assert_eq!(sums, [0.5, 1.25, 1.25f32 - 0.9999 + 0.5]);
+/// ```
+#[must_use]
+pub fn sums(us_alphas: &[f32]) -> Vec<f32> {
+    let mut left = 0.0;
+    let sum = |weight: &f32| {
+        let sum = left + weight;
+        left = if sum >= PEAK { sum - PEAK } else { sum };
+        sum
+    };
+    us_alphas.iter().map(sum).collect()
+}
+
 /// When each of `tokens` tokens was spoken, those counted that are text. `us_alphas` and `us_cif_peak` are a row's own, three values for each of its
 /// frames. Nothing if the weights do not tell.
 ///
@@ -97,16 +118,16 @@ pub fn spans(
     Ok(fit(&peaks).then(|| between(&peaks, us_alphas.len() as f64)))
 }
 
-/// Gives each token of a row its time, if the weights tell; otherwise as [`spans`].
+/// Gives each token of a row its time, if its weights tell: [`spans`] by [`sums`].
 ///
 /// # Errors
 /// As [`spans`]; tokens keep what they have then.
-pub fn set_times(
-    transcript: &mut Transcript,
-    us_alphas: &[f32],
-    us_cif_peak: &[f32],
-) -> Result<(), TimesError> {
-    let spans = spans(us_alphas, us_cif_peak, transcript.tokens.len())?;
+pub fn set_times(transcript: &mut Transcript, us_alphas: &[f32]) -> Result<(), TimesError> {
+    if transcript.tokens.is_empty() {
+        // The model divides by the sum of its weights, which silence can make 0 / 0.
+        return Ok(());
+    }
+    let spans = spans(us_alphas, &sums(us_alphas), transcript.tokens.len())?;
     let mut spans = spans.into_iter().flatten();
     for token in &mut transcript.tokens {
         token.time = spans.next();
@@ -123,15 +144,8 @@ fn places(peaks: impl Iterator<Item = bool>) -> Vec<f64> {
 /// The same of weights that are made to add up to one more than there are tokens.
 fn scaled(us_alphas: &[f32], tokens: usize) -> Vec<f64> {
     let factor = us_alphas.iter().sum::<f32>() / (tokens as f32 + 1.0);
-    let mut sum = 0.0;
-    places(us_alphas.iter().map(|weight| {
-        sum += weight / factor;
-        let is_peak = sum >= PEAK;
-        if is_peak {
-            sum -= PEAK;
-        }
-        is_peak
-    }))
+    let scaled: Vec<f32> = us_alphas.iter().map(|weight| weight / factor).collect();
+    places(sums(&scaled).into_iter().map(|sum| sum >= PEAK))
 }
 
 /// The times between peaks, of which there is one more than tokens, in audio of so many weights.
@@ -210,6 +224,14 @@ mod tests {
         assert_eq!(spans(&[0.0; 24], &peaks(24, &[]), 1), Ok(None));
         assert_eq!(spans(&[], &[], 1), Ok(None));
         assert_eq!(spans(&[], &[], 0), Ok(Some(Vec::new())));
+    }
+
+    #[test]
+    fn nobody_minds_the_weights_of_silence() {
+        assert_eq!(
+            set_times(&mut Transcript::default(), &[f32::NAN; 3]),
+            Ok(())
+        );
     }
 
     #[test]

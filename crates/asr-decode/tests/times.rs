@@ -116,17 +116,26 @@ fn times_of_paraformer_are_those_of_funasr() {
     let vocabulary = br#"["<blank>", "<s>", "</s>", "\u770b"]"#;
     let vocabulary = Vocabulary::from_bytes(vocabulary).unwrap();
     assert!(expected.len() > 50);
+    let mut summed = 0;
     for (case, expected) in expected {
         let alphas = array(format!("{case}.alphas")).to_vec();
         let peaks = array(format!("{case}.peaks")).to_vec();
         let found = paraformer_times::spans(&alphas, &peaks, expected.tokens).unwrap();
         let found: Option<Times> = found.map(|spans| spans.into_iter().map(pair).collect());
         assert_eq!(found, expected.times, "{case}");
+        // Where a case's peaks are made up, its weights are not those that lead to them.
+        let made_up = ["end_", "long_token_", "border_"];
+        if made_up.iter().any(|made_up| case.starts_with(made_up)) {
+            continue;
+        }
+        summed += 1;
+        assert_eq!(paraformer_times::sums(&alphas), peaks, "{case}");
         // As tokens of a transcript.
         let (ids, certain) = (vec![3; expected.tokens], vec![0.0; expected.tokens]);
         let best = Best::new(&ids, &certain, vocabulary.len()).unwrap();
         let mut heard = paraformer::transcript_of_best(&best, &vocabulary, Join::Words).unwrap();
-        paraformer_times::set_times(&mut heard, &alphas, &peaks).unwrap();
+        paraformer_times::set_times(&mut heard, &alphas).unwrap();
         assert_eq!(times(&heard), expected.times.unwrap_or_default(), "{case}");
     }
+    assert!(summed > 30, "{summed}");
 }

@@ -3,6 +3,7 @@
 
 mod edit;
 mod error;
+mod fires;
 mod graph;
 mod ids;
 mod interface;

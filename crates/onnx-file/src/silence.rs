@@ -10,13 +10,15 @@
 //!   last row has none, its place is behind the end, an index that ONNX Runtime refuses. The guard leaves such places out.
 //!
 //! Wherever the model did run without the guard, neither changes a number. Known are exports by FunASR 1.2 and later; since some version
-//! they have a branch for batches without any token, which falls for the empty axis as the rest does.
+//! they have a branch for batches without any token, which falls for the empty axis as the rest does. Models with times or hot words, BiCif and
+//! SeACo, collect tokens row by row; what goes wrong there, and the guard for it, is in `fires`.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
 use crate::edit::Edit;
 use crate::error::{OnnxError, Result};
+use crate::fires;
 use crate::graph::{Graph, Node};
 use crate::interface::Element;
 use crate::nodes;
@@ -47,6 +49,8 @@ enum Change {
         /// How many there are of each row.
         counts: String,
     },
+    /// The value is true somewhere in each row.
+    InEachRow,
 }
 
 /// How to let a Paraformer, an ONNX file of `length` bytes, run on recordings without a token.
@@ -89,14 +93,15 @@ fn changes(graph: &Graph) -> std::result::Result<BTreeMap<String, Change>, &'sta
     if !graph.names_are_unique() {
         return Err("several of its values have one name");
     }
-    let places = places(graph)?;
-    let mut changes = BTreeMap::from([(
-        places.name,
-        Change::Within {
-            counts: places.counts,
-        },
-    )]);
-    for size in sizes(graph)? {
+    let (name, change, by_rows) = match fires::find(graph) {
+        Some(fires) => (fires.to_owned(), Change::InEachRow, true),
+        None => {
+            let Places { name, counts } = places(graph)?;
+            (name, Change::Within { counts }, false)
+        }
+    };
+    let mut changes = BTreeMap::from([(name, change)]);
+    for size in sizes(graph, by_rows)? {
         let bounded = at_least_one(graph, size)
             .ok_or("the number of tokens of the longest row is used in another way")?;
         changes.extend(bounded);
@@ -133,8 +138,8 @@ fn maxima(graph: &Graph, meant: impl Fn(&str) -> bool) -> Vec<&Node> {
 const SAME_NUMBER: [&str; 4] = ["Cast", "Floor", "Round", "Identity"];
 
 /// The nodes that take the maximum of the rows' numbers of tokens: one for the decoder's mask, and one for the collection, in each of
-/// its branches if it has any.
-fn sizes(graph: &Graph) -> std::result::Result<Vec<&Node>, &'static str> {
+/// its branches if it has any. Where tokens are collected row by row, the collection needs none.
+fn sizes(graph: &Graph, by_rows: bool) -> std::result::Result<Vec<&Node>, &'static str> {
     // token_num is the sum of the weights of a row's frames.
     let weights = |value: &str| {
         let sum = graph.producer(graph.origin(value, &SAME_NUMBER))?;
@@ -152,7 +157,7 @@ fn sizes(graph: &Graph) -> std::result::Result<Vec<&Node>, &'static str> {
         maxima.iter().filter(within).count()
     };
     let branches = of(Some("then_branch")) > 0 && of(Some("else_branch")) > 0;
-    if of(None) > 1 || (of(None) == 1 && branches) {
+    if of(None) > 1 || (of(None) == 1 && (branches || by_rows)) {
         Ok(maxima)
     } else {
         Err(
@@ -270,6 +275,7 @@ impl Change {
                 nodes.extend(operation("Less", &[&before, &total], &fit, &[]));
                 nodes.extend(operation("Compress", &[&before, &fit], name, &[]));
             }
+            Self::InEachRow => nodes.extend(fires::at_least_one(&before, name, ADDED)),
         }
         Ok(nodes)
     }
@@ -506,7 +512,7 @@ mod tests {
     fn a_maximum_that_is_handed_out_or_unused_is_not_guarded() {
         let model = without_branch(&demo("paraformer/model.onnx"));
         let read = graph(&model);
-        let sizes = sizes(&read).unwrap();
+        let sizes = sizes(&read, false).unwrap();
         let used_otherwise = "the number of tokens of the longest row is used in another way";
         for size in &sizes {
             let handed_out = with_output(&model, size.output().unwrap());

@@ -35,7 +35,7 @@ const SERVES_SILENCE: Parameter<bool> = Parameter::new(
 
 const ENCODER_TIMES: Parameter<bool> = Parameter::new(
     "encoder_times",
-    "true: the encoder has the outputs `us_alphas` and `us_cif_peak`, which tell when words were said. `triton-funasr repo --outputs` \
+    "true: the encoder has the output `us_alphas`, which tells when words were said. `triton-funasr repo --outputs` \
      sets it where the export has them",
 )
 .default(false);
