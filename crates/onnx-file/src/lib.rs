@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod cif;
 mod edit;
 mod error;
 mod graph;
@@ -13,6 +14,7 @@ mod silence;
 mod table;
 mod wire;
 
+pub use cif::collect_at_once;
 pub use edit::Edit;
 pub use error::OnnxError;
 pub use ids::{Ids, TOKEN_IDS, TOKEN_LOG_PROBS, keep_ids};

@@ -9,12 +9,16 @@
 //! - All rows' tokens stand one behind the other while they are collected, and the places where the rows' begin are marked. If the
 //!   last row has none, its place is behind the end, an index that ONNX Runtime refuses. The guard leaves such places out.
 //!
+//! Exports that collect tokens in loops have the first fault alone, and get the guard for their masks together with the edit of
+//! [`collect_at_once`](crate::collect_at_once), without which it is of no use.
+//!
 //! Wherever the model did run without the guard, neither changes a number. Known are exports by FunASR 1.2 and later; since some version
 //! they have a branch for batches without any token, which falls for the empty axis as the rest does.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
+use crate::cif::Loops;
 use crate::edit::Edit;
 use crate::error::{OnnxError, Result};
 use crate::graph::{Graph, Node};
@@ -89,14 +93,18 @@ fn changes(graph: &Graph) -> std::result::Result<BTreeMap<String, Change>, &'sta
     if !graph.names_are_unique() {
         return Err("several of its values have one name");
     }
-    let places = places(graph)?;
-    let mut changes = BTreeMap::from([(
-        places.name,
-        Change::Within {
-            counts: places.counts,
-        },
-    )]);
-    for size in sizes(graph)? {
+    // Where loops collect the tokens, `cif` takes their place and makes the axis long enough.
+    let in_loops = Loops::find(graph).is_some();
+    let places = match in_loops {
+        true => None,
+        false => Some(places(graph)?),
+    };
+    let within = |places: Places| {
+        let counts = places.counts;
+        (places.name, Change::Within { counts })
+    };
+    let mut changes: BTreeMap<_, _> = places.map(within).into_iter().collect();
+    for size in sizes(graph, in_loops)? {
         let bounded = at_least_one(graph, size)
             .ok_or("the number of tokens of the longest row is used in another way")?;
         changes.extend(bounded);
@@ -133,8 +141,8 @@ fn maxima(graph: &Graph, meant: impl Fn(&str) -> bool) -> Vec<&Node> {
 const SAME_NUMBER: [&str; 4] = ["Cast", "Floor", "Round", "Identity"];
 
 /// The nodes that take the maximum of the rows' numbers of tokens: one for the decoder's mask, and one for the collection, in each of
-/// its branches if it has any.
-fn sizes(graph: &Graph) -> std::result::Result<Vec<&Node>, &'static str> {
+/// its branches if it has any, and unless loops do it.
+fn sizes(graph: &Graph, in_loops: bool) -> std::result::Result<Vec<&Node>, &'static str> {
     // token_num is the sum of the weights of a row's frames.
     let weights = |value: &str| {
         let sum = graph.producer(graph.origin(value, &SAME_NUMBER))?;
@@ -152,7 +160,7 @@ fn sizes(graph: &Graph) -> std::result::Result<Vec<&Node>, &'static str> {
         maxima.iter().filter(within).count()
     };
     let branches = of(Some("then_branch")) > 0 && of(Some("else_branch")) > 0;
-    if of(None) > 1 || (of(None) == 1 && branches) {
+    if of(None) > 1 || (of(None) == 1 && (branches || in_loops)) {
         Ok(maxima)
     } else {
         Err(
@@ -506,7 +514,7 @@ mod tests {
     fn a_maximum_that_is_handed_out_or_unused_is_not_guarded() {
         let model = without_branch(&demo("paraformer/model.onnx"));
         let read = graph(&model);
-        let sizes = sizes(&read).unwrap();
+        let sizes = sizes(&read, false).unwrap();
         let used_otherwise = "the number of tokens of the longest row is used in another way";
         for size in &sizes {
             let handed_out = with_output(&model, size.output().unwrap());

@@ -40,6 +40,12 @@ pub(super) fn guard(onnx: &Onnx) -> Result<Guarded> {
     })
 }
 
+/// Lets a Paraformer collect its tokens at once, if it does so in loops.
+pub(super) fn collect_at_once(onnx: &Onnx) -> Result<Option<Edit>> {
+    let (reader, length) = open(onnx)?;
+    onnx_file::collect_at_once(reader, length).with_context(|| onnx.name())
+}
+
 /// How many ids a model knows for each of these inputs.
 pub(super) fn ids(onnx: &Onnx, inputs: &[&str]) -> Result<Option<u64>> {
     let mut fewest = None;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use asr_decode::vocabulary::Vocabulary;
+use onnx_file::Edit;
 
 use super::assembly::{Assembly, feature_dims, parameter};
 use super::check::{self, Scores};
@@ -87,9 +88,15 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         true => SCORES.of_encoder(),
         false => Vec::new(),
     };
-    let edit = match (guarded.edit, handed.edit) {
-        (Some(guard), Some(ids)) => Some(guard.and(ids).with_context(|| onnx.name())?),
-        (guard, ids) => guard.or(ids),
+    let edits = [guarded.edit, handed.edit, graph::collect_at_once(&onnx)?];
+    let mut edits = edits.into_iter().flatten();
+    let edit = match edits.next() {
+        Some(first) => Some(
+            edits
+                .try_fold(first, Edit::and)
+                .with_context(|| onnx.name())?,
+        ),
+        None => None,
     };
     let serves = if guarded.serves_silence {
         "true"
