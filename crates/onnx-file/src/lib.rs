@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod cif;
+mod depthwise;
 mod edit;
 mod error;
 mod graph;
@@ -15,6 +16,7 @@ mod table;
 mod wire;
 
 pub use cif::collect_at_once;
+pub use depthwise::unroll_convolutions;
 pub use edit::Edit;
 pub use error::OnnxError;
 pub use ids::{Ids, TOKEN_IDS, TOKEN_LOG_PROBS, keep_ids};

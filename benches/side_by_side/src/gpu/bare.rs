@@ -81,7 +81,7 @@ impl Job {
         let mut builder = Session::builder(&environment)?;
         if self.device == Device::Cuda {
             let cuda = ep::CUDA::default()
-                .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Default)
+                .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
                 .build();
             builder = builder
                 .with_execution_providers([cuda.error_on_failure()])

@@ -52,7 +52,11 @@ impl Question {
                     return Ok(format!("refused: {}", String::from_utf8_lossy(body)));
                 }
                 let outputs = outputs_in(body)?;
-                Ok(format!("{outputs:?}"))
+                let show = |(name, bytes): (&String, &Vec<u8>)| match &**name {
+                    "TRANSCRIPTS" | "WORDS" => format!("{name} {:?}", strings(bytes)),
+                    _ => format!("{name} {:?}", whole_numbers(bytes)),
+                };
+                Ok(outputs.iter().map(show).collect::<Vec<_>>().join(", "))
             }
             Asked::Stream { model, samples } => {
                 streaming::text(address, model, &streaming::chunks(samples))
@@ -87,8 +91,8 @@ pub(super) fn run(kit: &Kit, options: &Options) -> Result<Section> {
         "Texts",
         format!(
             "The demo's models and recordings. Answers on the device are compared with those on the processor, alone, and \
-             {COMPANY} at a time, {ROUNDS} times each: {DIFFER}. Of `times`, a Paraformer that tells when words were said (BiCif), all \
-             outputs are compared."
+             {COMPANY} at a time, {ROUNDS} times each: {DIFFER}. Of `times`, a Paraformer that tells when words were said (BiCif), \
+             these are compared too."
         ),
     );
     let mut table = Table::new(
@@ -178,7 +182,8 @@ impl Served {
             ],
         };
         let outputs: &[&str] = match self.name {
-            "times" => &["TRANSCRIPTS", "RESULT_JSON"],
+            // Confidences differ in their last digits.
+            "times" => &["TRANSCRIPTS", "WORDS", "WORD_START_MS", "WORD_END_MS"],
             _ => &["TRANSCRIPTS"],
         };
         for (recording, samples) in kit.recordings()? {
@@ -198,6 +203,26 @@ impl Served {
         }
         Ok(questions)
     }
+}
+
+/// The texts of a tensor, each behind its length.
+fn strings(mut bytes: &[u8]) -> Vec<String> {
+    let mut all = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk() {
+        let length = u32::from_le_bytes(*length) as usize;
+        let (text, rest) = rest.split_at(length.min(rest.len()));
+        all.push(String::from_utf8_lossy(text).into_owned());
+        bytes = rest;
+    }
+    all
+}
+
+fn whole_numbers(bytes: &[u8]) -> Vec<i32> {
+    let (numbers, _) = bytes.as_chunks();
+    numbers
+        .iter()
+        .map(|bytes| i32::from_le_bytes(*bytes))
+        .collect()
 }
 
 /// Puts all questions `rounds` times, so many at a time, in an order that mixes them anew each time.

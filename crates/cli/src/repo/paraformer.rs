@@ -1,8 +1,7 @@
 //! A repository of Paraformer for whole recordings.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use asr_decode::vocabulary::Vocabulary;
-use onnx_file::Edit;
 
 use super::assembly::{Assembly, feature_dims, parameter};
 use super::check::{self, Scores};
@@ -89,15 +88,6 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         false => Vec::new(),
     };
     let edits = [guarded.edit, handed.edit, graph::collect_at_once(&onnx)?];
-    let mut edits = edits.into_iter().flatten();
-    let edit = match edits.next() {
-        Some(first) => Some(
-            edits
-                .try_fold(first, Edit::and)
-                .with_context(|| onnx.name())?,
-        ),
-        None => None,
-    };
     let serves = if guarded.serves_silence {
         "true"
     } else {
@@ -116,7 +106,7 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         .chain(listed.replacements())
         .collect(),
         files,
-        edits: edit.map(|edit| (onnx.path, edit)).into_iter().collect(),
+        edits: graph::edited(&onnx, options, edits)?.into_iter().collect(),
         notes: guarded.note.into_iter().chain(handed.note).collect(),
         interfaces: vec![("encoder", handed.interface)],
         facts,
