@@ -97,7 +97,15 @@ def _repair(path):
     import onnx
 
     model = onnx.load(path)
-    made = {name: node for node in model.graph.node for name in node.output}
+    if _widen_masks(model.graph):
+        onnx.save(model, path)
+
+
+def _widen_masks(graph):
+    """Also in the branches of FunASR since 1.3; whether there was anything to do."""
+    import onnx
+
+    made = {name: node for node in graph.node for name in node.output}
 
     def lacks_axis(node):
         if node.op_type != "Expand":
@@ -105,14 +113,17 @@ def _repair(path):
         mask, shape = (made.get(name) for name in node.input)
         return mask is not None and mask.op_type == "Less" and shape is not None and shape.op_type == "Shape"
 
-    masks = [(place, node) for place, node in enumerate(model.graph.node) if lacks_axis(node)]
+    masks = [(place, node) for place, node in enumerate(graph.node) if lacks_axis(node)]
     for place, node in reversed(masks):
         axis, wide = f"{node.name}_axis", f"{node.name}_mask"
-        model.graph.initializer.append(onnx.helper.make_tensor(axis, onnx.TensorProto.INT64, [1], [-1]))
-        model.graph.node.insert(place, onnx.helper.make_node("Unsqueeze", [node.input[0], axis], [wide], name=wide))
-        model.graph.node[place + 1].input[0] = wide
-    if masks:
-        onnx.save(model, path)
+        constant = onnx.helper.make_tensor(axis, onnx.TensorProto.INT64, [1], [-1])
+        unsqueeze = onnx.helper.make_node("Unsqueeze", [node.input[0], axis], [wide], name=wide)
+        node.input[0] = wide
+        graph.node.insert(place, unsqueeze)
+        graph.node.insert(place, onnx.helper.make_node("Constant", [], [axis], name=axis, value=constant))
+    branches = [attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
+    inner = [_widen_masks(branch) for branch in branches]
+    return bool(masks) or any(inner)
 
 
 class _Speaking:

@@ -90,7 +90,11 @@ impl Bare {
 }
 
 /// Features as the served front end makes them, without its rounding up; returns their width.
-fn write_features(front_end: &Path, recordings: &[Vec<f32>], directory: &Path) -> Result<usize> {
+pub(super) fn write_features(
+    front_end: &Path,
+    recordings: &[Vec<f32>],
+    directory: &Path,
+) -> Result<usize> {
     crate::files::remove(directory)?;
     fs::create_dir_all(directory)?;
     let options = FrontendOptions::from_yaml(&fs::read_to_string(front_end.join("config.yaml"))?)?;

@@ -19,15 +19,9 @@ pub(super) fn head(tools: &Tools, command: &str) -> String {
             "--abbrev=12",
         ],
     );
-    let rows = [
-        ("command", format!("`{command}`")),
-        ("date", first_line("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
-        ("processor", field("/proc/cpuinfo", "model name")),
-        ("instruction sets", instruction_sets()),
-        ("cores", cores()),
-        ("memory", memory()),
-        ("kernel", first_line("uname", &["-sr"])),
-        ("load before", load()),
+    let mut rows = vec![("command", format!("`{command}`"))];
+    rows.extend(hardware());
+    rows.extend([
         (
             "this project",
             format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
@@ -39,12 +33,25 @@ pub(super) fn head(tools: &Tools, command: &str) -> String {
         ),
         ("Python", first_line("python3", &["--version"])),
         ("Python packages", packages(tools)),
-    ];
+    ]);
     let mut text = "| | |\n|---|---|\n".to_owned();
     for (name, value) in rows {
         let _ = writeln!(text, "| {name} | {value} |");
     }
     text
+}
+
+/// When, and on what.
+pub(super) fn hardware() -> Vec<(&'static str, String)> {
+    vec![
+        ("date", first_line("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
+        ("processor", field("/proc/cpuinfo", "model name")),
+        ("instruction sets", instruction_sets()),
+        ("cores", cores()),
+        ("memory", memory()),
+        ("kernel", first_line("uname", &["-sr"])),
+        ("load before", load()),
+    ]
 }
 
 /// The first value of a field in a file of `name: value` lines.

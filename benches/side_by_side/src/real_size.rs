@@ -246,7 +246,7 @@ fn check(address: SocketAddr, messages: &[Vec<Message>; 2]) -> Result<()> {
 }
 
 /// Sends each message once, on so many connections.
-fn turn(address: SocketAddr, messages: &[Message], at_a_time: usize) -> Result<Turn> {
+pub(super) fn turn(address: SocketAddr, messages: &[Message], at_a_time: usize) -> Result<Turn> {
     let next = AtomicUsize::new(0);
     let began = Instant::now();
     let latencies = thread::scope(|scope| {
@@ -281,6 +281,11 @@ fn send(address: SocketAddr, messages: &[Message], next: &AtomicUsize) -> Result
 /// Cut from the demo's recordings.
 fn recordings(tools: &Tools, count: usize) -> Result<Vec<Vec<f32>>> {
     let all = speech::recordings(tools)?.concat();
+    Ok(cut_from(&all, count))
+}
+
+/// So many recordings of all lengths, cut one behind the other.
+pub(super) fn cut_from(all: &[f32], count: usize) -> Vec<Vec<f32>> {
     let mut from = 0;
     let mut cut = |seconds: f64| {
         let count = (seconds * RATE as f64) as usize;
@@ -288,11 +293,11 @@ fn recordings(tools: &Tools, count: usize) -> Result<Vec<Vec<f32>>> {
         from = (from + count) % all.len().max(1);
         samples
     };
-    Ok(lengths(count).into_iter().map(&mut cut).collect())
+    lengths(count).into_iter().map(&mut cut).collect()
 }
 
 /// Seconds of audio: exponential between the limits, spread so evenly that the first few are like all.
-fn lengths(count: usize) -> Vec<f64> {
+pub(super) fn lengths(count: usize) -> Vec<f64> {
     const GOLDEN: f64 = 0.618_033_988_749_895;
     let cut = 1.0 - (-(MOST_SECONDS - LEAST_SECONDS) / SCALE).exp();
     let share = |number: usize| ((number as f64 + 0.5) * GOLDEN).fract();
@@ -300,7 +305,7 @@ fn lengths(count: usize) -> Vec<f64> {
     (0..count).map(length).collect()
 }
 
-fn seconds(recordings: &[Vec<f32>]) -> f64 {
+pub(super) fn seconds(recordings: &[Vec<f32>]) -> f64 {
     recordings.iter().map(Vec::len).sum::<usize>() as f64 / RATE as f64
 }
 

@@ -156,7 +156,7 @@ impl Section {
         }
     }
 
-    fn markdown(&self) -> String {
+    fn markdown(&self, pictures: &str) -> String {
         let mut text = format!("## {}\n\n{}\n\n", self.title, self.intro);
         self.tables
             .iter()
@@ -164,7 +164,7 @@ impl Section {
         for chart in &self.charts {
             let _ = write!(
                 text,
-                "![{}](benchmarks/{}.svg)\n\n",
+                "![{}]({pictures}/{}.svg)\n\n",
                 chart.title, chart.file
             );
         }
@@ -174,18 +174,24 @@ impl Section {
 
 /// Writes the document and, beside it, a directory of charts. Whatever people wrote into the document stays.
 pub(super) fn write(path: &Path, head: &str, sections: &[Section]) -> Result<()> {
+    write_as("Benchmarks", path, head, sections)
+}
+
+/// The same under another title.
+pub(super) fn write_as(title: &str, path: &Path, head: &str, sections: &[Section]) -> Result<()> {
     let by_hand = fs::read_to_string(path)
         .ok()
         .and_then(|text| Some(between(&text)?.to_owned()))
         .unwrap_or_else(|| "\n".to_owned());
-    let mut text = format!("# Benchmarks\n\n{head}\n");
+    let mut text = format!("# {title}\n\n{head}\n");
     text.push_str(&targets(sections));
     let [begin, end] = BY_HAND;
     let _ = write!(text, "{begin}{by_hand}{end}\n\n");
-    for section in sections {
-        text.push_str(&section.markdown());
-    }
     let directory = path.with_extension("");
+    let pictures = directory.file_name().unwrap_or_default().to_string_lossy();
+    for section in sections {
+        text.push_str(&section.markdown(&pictures));
+    }
     for chart in sections.iter().flat_map(|section| &section.charts) {
         let file = directory.join(chart.file).with_extension("svg");
         plot::line_chart(&file, &chart.title, chart.axes, &chart.series)?;

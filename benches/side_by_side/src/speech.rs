@@ -36,6 +36,11 @@ pub(super) fn of_seconds(recordings: &[Vec<f32>], seconds: usize) -> Vec<f32> {
 
 /// A whole recording as clients send it.
 pub(super) fn request(kind: Kind, model: &str, samples: &[f32]) -> Message {
+    with_tensors(model, &tensors(kind, samples), &["TRANSCRIPTS"], None)
+}
+
+/// Its tensors.
+pub(super) fn tensors(kind: Kind, samples: &[f32]) -> Vec<Tensor> {
     let mut inputs = vec![
         Tensor::floats("WAV", &[1, samples.len()], samples),
         Tensor::numbers("WAV_LENS", &[samples.len() as i32]),
@@ -44,7 +49,7 @@ pub(super) fn request(kind: Kind, model: &str, samples: &[f32]) -> Message {
         inputs.push(Tensor::numbers("LANGUAGE", &[0]));
         inputs.push(Tensor::numbers("TEXT_NORM", &[WITHOUT_ITN]));
     }
-    with_tensors(model, &inputs, &["TRANSCRIPTS"], None)
+    inputs
 }
 
 /// The transcript that a message is answered, without the bytes of its length.

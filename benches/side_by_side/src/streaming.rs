@@ -27,16 +27,16 @@ const MOST: usize = 1024;
 const LATE: f64 = 0.01;
 
 /// What a search found: the most streams that were held, and every number that was tried, in ascending order.
-type Found = (usize, Vec<(usize, Held)>);
+pub(super) type Found = (usize, Vec<(usize, Held)>);
 
 /// How a number of streams went.
-struct Held {
-    p50: f64,
-    p99: f64,
+pub(super) struct Held {
+    pub(super) p50: f64,
+    pub(super) p99: f64,
 }
 
 /// The chunks of an endless stream.
-fn chunks(speech: &[f32]) -> Vec<[Tensor; 2]> {
+pub(super) fn chunks(speech: &[f32]) -> Vec<[Tensor; 2]> {
     speech
         .chunks_exact(CHUNK)
         .map(|chunk| {
@@ -50,7 +50,7 @@ fn chunks(speech: &[f32]) -> Vec<[Tensor; 2]> {
 
 /// Holds so many streams for so long. A latency is from the time a chunk is due to its answer: a late answer delays the next chunk,
 /// which then counts as late too. Ends sooner when more came late than may.
-fn hold(
+pub(super) fn hold(
     address: SocketAddr,
     model: &str,
     streams: usize,
@@ -111,7 +111,10 @@ fn hold(
 }
 
 /// Tries numbers of streams: doubled until it is too many, then halved in between.
-fn search(mut try_out: impl FnMut(usize) -> Result<Held>, steps: usize) -> Result<Found> {
+pub(super) fn search(
+    mut try_out: impl FnMut(usize) -> Result<Held>,
+    steps: usize,
+) -> Result<Found> {
     let mut tried = Vec::new();
     let mut works = |streams: usize| -> Result<bool> {
         let held = try_out(streams)?;
@@ -141,7 +144,7 @@ fn search(mut try_out: impl FnMut(usize) -> Result<Held>, steps: usize) -> Resul
 }
 
 /// The text of one stream.
-fn text(address: SocketAddr, model: &str, chunks: &[[Tensor; 2]]) -> Result<String> {
+pub(super) fn text(address: SocketAddr, model: &str, chunks: &[[Tensor; 2]]) -> Result<String> {
     let mut connection = Connection::open(address)?;
     let id = next_id();
     let mut text = String::new();
@@ -225,7 +228,7 @@ pub(super) fn run(address: SocketAddr, speech: &[f32], pace: Pace) -> Result<Sec
 }
 
 /// The p99 of every number that was tried, by form, and the limit.
-fn chart(all: &[(&str, Found)]) -> Chart {
+pub(super) fn chart(all: &[(&str, Found)]) -> Chart {
     let mut series: Vec<_> = all
         .iter()
         .map(|(name, (_, tried))| Series {

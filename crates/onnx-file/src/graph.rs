@@ -5,8 +5,8 @@ use std::io::{Read, Seek};
 
 use crate::edit::find_graph;
 use crate::error::{Result, not_onnx};
-use crate::interface::{Initializer, Tensor};
-use crate::proto::{DEEPEST, attribute, graph, model, node, opset};
+use crate::interface::{Element, Initializer, Tensor};
+use crate::proto::{DEEPEST, attribute, graph, model, node, opset, tensor};
 use crate::wire::{Field, Walker, fields, named, number, part, string, text};
 
 /// What a model computes.
@@ -40,6 +40,8 @@ pub(crate) struct Node {
     pub(crate) within: Option<(usize, String)>,
     /// The attribute `to`.
     pub(crate) to: Option<i64>,
+    /// The number that a `Constant` makes, if it is a single one in single precision.
+    pub(crate) number: Option<f32>,
     /// Where it is in the file, if it is in the model's own graph.
     pub(crate) start: Option<u64>,
 }
@@ -98,6 +100,7 @@ impl Graph {
             outputs: names(node::OUTPUT).collect::<Result<_>>()?,
             within,
             to: to(bytes)?,
+            number: constant(bytes)?,
             start,
         };
         for name in node.outputs.iter().filter(|name| !name.is_empty()) {
@@ -127,6 +130,21 @@ impl Graph {
             }
         }
         Ok(())
+    }
+
+    /// The nodes of the graphs that the node of that number runs itself.
+    pub(crate) fn run_by(&self, number: usize) -> impl Iterator<Item = &Node> {
+        let within = move |node: &&Node| node.within.as_ref().is_some_and(|(by, _)| *by == number);
+        self.nodes.iter().skip(number).filter(within)
+    }
+
+    /// What a node of the model's own graph takes, itself or in what it runs.
+    pub(crate) fn taken(&self, number: usize) -> impl Iterator<Item = &str> {
+        let inner = self.nodes.iter().skip(number + 1);
+        let inner = inner.take_while(|node| node.within.is_some());
+        let all = self.nodes.get(number).into_iter().chain(inner);
+        let inputs = all.flat_map(|node| &node.inputs);
+        inputs.chain(&self.results).map(String::as_str)
     }
 
     /// The node that makes a value, if there is exactly one.
@@ -198,6 +216,24 @@ fn to(node: &[u8]) -> Result<Option<i64>> {
         let attribute = attribute?;
         if string(attribute, attribute::NAME)?.as_deref() == Some("to") {
             return number(attribute, attribute::INT);
+        }
+    }
+    Ok(None)
+}
+
+/// The number in a node's attribute `value`.
+fn constant(node: &[u8]) -> Result<Option<f32>> {
+    for attribute in named(node, node::ATTRIBUTE) {
+        for tensor in named(attribute?, attribute::TENSOR) {
+            let tensor = tensor?;
+            let single = number(tensor, tensor::DATA_TYPE)? == Some(Element::FP32.0.into());
+            let data = named(tensor, tensor::RAW_DATA).next().transpose()?;
+            let data = data
+                .filter(|_| single)
+                .and_then(|data| data.try_into().ok());
+            if let Some(data) = data {
+                return Ok(Some(f32::from_le_bytes(data)));
+            }
         }
     }
     Ok(None)

@@ -1,9 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod cif;
+mod depthwise;
 mod edit;
 mod error;
-mod fires;
 mod graph;
 mod ids;
 mod interface;
@@ -14,6 +15,8 @@ mod silence;
 mod table;
 mod wire;
 
+pub use cif::collect_at_once;
+pub use depthwise::unroll_convolutions;
 pub use edit::Edit;
 pub use error::OnnxError;
 pub use ids::{Ids, TOKEN_IDS, TOKEN_LOG_PROBS, keep_ids};

@@ -9,16 +9,18 @@
 //! - All rows' tokens stand one behind the other while they are collected, and the places where the rows' begin are marked. If the
 //!   last row has none, its place is behind the end, an index that ONNX Runtime refuses. The guard leaves such places out.
 //!
+//! Exports that collect tokens in loops have the first fault alone, and get the guard for their masks together with the edit of
+//! [`collect_at_once`](crate::collect_at_once), without which it is of no use.
+//!
 //! Wherever the model did run without the guard, neither changes a number. Known are exports by FunASR 1.2 and later; since some version
-//! they have a branch for batches without any token, which falls for the empty axis as the rest does. Models with times or hot words, BiCif and
-//! SeACo, collect tokens row by row; what goes wrong there, and the guard for it, is in `fires`.
+//! they have a branch for batches without any token, which falls for the empty axis as the rest does.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
+use crate::cif::Loops;
 use crate::edit::Edit;
 use crate::error::{OnnxError, Result};
-use crate::fires;
 use crate::graph::{Graph, Node};
 use crate::interface::Element;
 use crate::nodes;
@@ -49,8 +51,6 @@ enum Change {
         /// How many there are of each row.
         counts: String,
     },
-    /// The value is true somewhere in each row.
-    InEachRow,
 }
 
 /// How to let a Paraformer, an ONNX file of `length` bytes, run on recordings without a token.
@@ -93,15 +93,18 @@ fn changes(graph: &Graph) -> std::result::Result<BTreeMap<String, Change>, &'sta
     if !graph.names_are_unique() {
         return Err("several of its values have one name");
     }
-    let (name, change, by_rows) = match fires::find(graph) {
-        Some(fires) => (fires.to_owned(), Change::InEachRow, true),
-        None => {
-            let Places { name, counts } = places(graph)?;
-            (name, Change::Within { counts }, false)
-        }
+    // Where loops collect the tokens, `cif` takes their place and makes the axis long enough.
+    let in_loops = Loops::find(graph).is_some();
+    let places = match in_loops {
+        true => None,
+        false => Some(places(graph)?),
     };
-    let mut changes = BTreeMap::from([(name, change)]);
-    for size in sizes(graph, by_rows)? {
+    let within = |places: Places| {
+        let counts = places.counts;
+        (places.name, Change::Within { counts })
+    };
+    let mut changes: BTreeMap<_, _> = places.map(within).into_iter().collect();
+    for size in sizes(graph, in_loops)? {
         let bounded = at_least_one(graph, size)
             .ok_or("the number of tokens of the longest row is used in another way")?;
         changes.extend(bounded);
@@ -138,8 +141,8 @@ fn maxima(graph: &Graph, meant: impl Fn(&str) -> bool) -> Vec<&Node> {
 const SAME_NUMBER: [&str; 4] = ["Cast", "Floor", "Round", "Identity"];
 
 /// The nodes that take the maximum of the rows' numbers of tokens: one for the decoder's mask, and one for the collection, in each of
-/// its branches if it has any. Where tokens are collected row by row, the collection needs none.
-fn sizes(graph: &Graph, by_rows: bool) -> std::result::Result<Vec<&Node>, &'static str> {
+/// its branches if it has any, and unless loops do it.
+fn sizes(graph: &Graph, in_loops: bool) -> std::result::Result<Vec<&Node>, &'static str> {
     // token_num is the sum of the weights of a row's frames.
     let weights = |value: &str| {
         let sum = graph.producer(graph.origin(value, &SAME_NUMBER))?;
@@ -157,7 +160,7 @@ fn sizes(graph: &Graph, by_rows: bool) -> std::result::Result<Vec<&Node>, &'stat
         maxima.iter().filter(within).count()
     };
     let branches = of(Some("then_branch")) > 0 && of(Some("else_branch")) > 0;
-    if of(None) > 1 || (of(None) == 1 && (branches || by_rows)) {
+    if of(None) > 1 || (of(None) == 1 && (branches || in_loops)) {
         Ok(maxima)
     } else {
         Err(
@@ -275,7 +278,6 @@ impl Change {
                 nodes.extend(operation("Less", &[&before, &total], &fit, &[]));
                 nodes.extend(operation("Compress", &[&before, &fit], name, &[]));
             }
-            Self::InEachRow => nodes.extend(fires::at_least_one(&before, name, ADDED)),
         }
         Ok(nodes)
     }

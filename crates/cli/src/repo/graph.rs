@@ -2,10 +2,13 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use onnx_file::{Edit, Silence, guard_silence, table_rows};
 
+use super::device::Device;
+use super::options::Options;
 use super::search::Onnx;
 
 /// How a Paraformer comes to serve recordings without words.
@@ -38,6 +41,33 @@ pub(super) fn guard(onnx: &Onnx) -> Result<Guarded> {
         edit,
         note,
     })
+}
+
+/// Lets a Paraformer collect its tokens at once, if it does so in loops.
+pub(super) fn collect_at_once(onnx: &Onnx) -> Result<Option<Edit>> {
+    let (reader, length) = open(onnx)?;
+    onnx_file::collect_at_once(reader, length).with_context(|| onnx.name())
+}
+
+/// All that is changed in a file: these edits, and those for the device that it is to run on.
+pub(super) fn edited(
+    onnx: &Onnx,
+    options: &Options,
+    edits: impl IntoIterator<Item = Option<Edit>>,
+) -> Result<Option<(PathBuf, Edit)>> {
+    let mut all: Vec<Edit> = edits.into_iter().flatten().collect();
+    if options.common.device == Some(Device::Cuda) {
+        let (reader, length) = open(onnx)?;
+        all.extend(onnx_file::unroll_convolutions(reader, length).with_context(|| onnx.name())?);
+    }
+    let mut all = all.into_iter();
+    let Some(first) = all.next() else {
+        return Ok(None);
+    };
+    let edit = all
+        .try_fold(first, Edit::and)
+        .with_context(|| onnx.name())?;
+    Ok(Some((onnx.path.clone(), edit)))
 }
 
 /// How many ids a model knows for each of these inputs.

@@ -6,6 +6,7 @@ mod audio;
 mod beside;
 mod caches;
 mod check;
+mod device;
 mod dims;
 mod graph;
 mod ids;
@@ -29,6 +30,7 @@ use anyhow::Result;
 
 pub use self::all::{Options as AllOptions, assemble as assemble_all};
 use self::beside::Beside;
+pub use self::device::Device;
 pub use self::kind::Kind;
 pub use self::options::{Common, Options};
 use self::plan::plan;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::device::Device;
+
 /// What to assemble from what.
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -31,6 +33,9 @@ pub struct Common {
     /// Let the models take whole files (AUDIO), samples of other rates (SAMPLE_RATE) and one of several channels (CHANNEL) too
     #[arg(long)]
     pub audio: bool,
+    /// Where the ONNX models run [default: on GPUs where there are any]
+    #[arg(long, value_enum, value_name = "DEVICE")]
+    pub device: Option<Device>,
     /// Replace a repository that is there already
     #[arg(long)]
     pub force: bool,
@@ -48,6 +53,7 @@ impl Common {
             keep_logits: false,
             outputs: Vec::new(),
             audio: false,
+            device: None,
             force: false,
             copy: false,
         }

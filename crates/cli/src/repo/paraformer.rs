@@ -1,6 +1,6 @@
 //! A repository of Paraformer for whole recordings.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use asr_decode::vocabulary::Vocabulary;
 
 use super::assembly::{Assembly, feature_dims, parameter};
@@ -87,10 +87,7 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         true => SCORES.of_encoder(),
         false => Vec::new(),
     };
-    let edit = match (guarded.edit, handed.edit) {
-        (Some(guard), Some(ids)) => Some(guard.and(ids).with_context(|| onnx.name())?),
-        (guard, ids) => guard.or(ids),
-    };
+    let edits = [guarded.edit, handed.edit, graph::collect_at_once(&onnx)?];
     let serves = if guarded.serves_silence {
         "true"
     } else {
@@ -109,7 +106,7 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         .chain(listed.replacements())
         .collect(),
         files,
-        edits: edit.map(|edit| (onnx.path, edit)).into_iter().collect(),
+        edits: graph::edited(&onnx, options, edits)?.into_iter().collect(),
         notes: guarded.note.into_iter().chain(handed.note).collect(),
         interfaces: vec![("encoder", handed.interface)],
         facts,

@@ -6,6 +6,7 @@ use wav_frontend::online::OnlineFrontend;
 use super::assembly::{Assembly, feature_dims};
 use super::caches::{self, Cache};
 use super::check::{self, Hidden, Mismatch};
+use super::graph;
 use super::ids::{self, Written};
 use super::interface::{self, STREAMING_DECODER, STREAMING_ENCODER};
 use super::kind::Kind;
@@ -122,11 +123,13 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         .chain(listed.replacements())
         .collect(),
         files,
-        edits: handed
-            .edit
-            .map(|edit| (decoder.path, edit))
-            .into_iter()
-            .collect(),
+        edits: [
+            graph::edited(&encoder, options, [])?,
+            graph::edited(&decoder, options, [handed.edit])?,
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
         notes: handed.note.into_iter().collect(),
         interfaces: vec![("encoder", encoder.content), ("decoder", handed.interface)],
         facts,

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::assembly::Assembly;
+use super::device::Device;
 use super::kind::Kind;
 use super::options::Options;
 use super::{audio, paraformer, paraformer_online, sensevoice};
@@ -17,5 +18,7 @@ pub(super) fn plan(kind: Kind, options: &Options) -> Result<Assembly> {
     if options.common.audio {
         assembly.replacements.extend(audio::replacements(kind));
     }
+    let device = options.common.device.map(Device::replacement);
+    assembly.replacements.extend(device);
     Ok(assembly)
 }

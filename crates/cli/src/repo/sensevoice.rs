@@ -92,9 +92,7 @@ pub(super) fn plan(options: &Options) -> Result<Assembly> {
         template: Template::Sensevoice,
         replacements,
         files,
-        edits: handed
-            .edit
-            .map(|edit| (onnx.path, edit))
+        edits: graph::edited(&onnx, options, [handed.edit])?
             .into_iter()
             .collect(),
         notes,

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 
 use self::export::Export;
 pub(super) use self::kind::Beside;
+use super::device::Device;
 use super::options::{Common, Large, Options};
 use super::place;
 use super::target::{check_target, make};
@@ -74,6 +75,10 @@ pub(super) fn plan(kind: Beside, options: &Options) -> Result<Plan> {
     let template = kind.template(of_inner)?;
     let text = config::with_tensors(template, &export.onnx.content, batched)
         .with_context(|| export.onnx.name())?;
+    let text = match options.common.device.map(Device::replacement) {
+        Some((from, to)) => text.replace(&from, &to),
+        None => text,
+    };
     models.push((inner, text));
     let mut files = export.onnx.places(&format!("{inner}/1"), "model.onnx");
     for file in export.beside {
