@@ -89,9 +89,9 @@ pub(super) fn run(kit: &Kit, options: &Options) -> Result<Section> {
         .into_iter()
         .flat_map(|each| each.1)
         .collect();
-    let recordings = cut_from(&samples, if options.quick { 24 } else { 192 });
+    let recordings = cut_from(&samples, if options.quick { 48 } else { 192 });
     let at_a_time: &[usize] = if options.quick {
-        &[1, 16]
+        &[1, 16, 64]
     } else {
         &[1, 4, 16, 64]
     };
