@@ -6,6 +6,7 @@ pub mod demo;
 mod deny;
 mod fuzz;
 pub mod golden;
+mod gpu_check;
 pub mod layout;
 mod nightly;
 mod notices;
@@ -119,6 +120,16 @@ or when file descriptors grow.")]
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Check that the models say the same on a GPU as on the processor, and measure them there
+    #[command(after_help = "\
+Examples:
+  cargo xtask gpu-check
+  cargo xtask gpu-check --kit ~/kit        then, on a machine with a GPU and without cargo: ~/kit/gpu-check
+  cargo xtask gpu-check --device cpu --demo-only
+
+It takes under ten minutes once the models are made, and writes gpu_check.md with pictures beside it. The machine needs CUDA 13 and
+cuDNN 9 where the loader finds them. The exit code is 1 when a text differs or a target is missed.")]
+    GpuCheck(gpu_check::GpuCheck),
     /// Make models of the published sizes with random weights, to measure with
     #[command(after_help = "\
 Examples:
@@ -168,6 +179,7 @@ fn run(task: Task) -> Result<()> {
         Task::Notices(options) => notices::notices(&layout, &options),
         Task::Soak(options) => soak::soak(&layout, &options),
         Task::Bench { arguments } => bench(&layout, &arguments),
+        Task::GpuCheck(options) => gpu_check::gpu_check(&layout, &options),
         Task::RealSize(options) => real_size::real_size(&layout, &options).map(drop),
         Task::Fuzz(options) => fuzz::fuzz(&layout, &options),
         Task::Sanitize(options) => sanitize::sanitize(&layout, &options),

@@ -55,9 +55,14 @@ pub enum Precision {
 impl RealSize {
     /// What a bench needs: these models, in single precision, in the usual place.
     pub fn of(kinds: &[Kind]) -> Self {
+        Self::in_precisions(kinds, &[Precision::Fp32])
+    }
+
+    /// The same in these precisions.
+    pub fn in_precisions(kinds: &[Kind], precisions: &[Precision]) -> Self {
         Self {
             only: kinds.to_vec(),
-            precision: vec![Precision::Fp32],
+            precision: precisions.to_vec(),
             out: None,
             seed: 1,
             python: None,

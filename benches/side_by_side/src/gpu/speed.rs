@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use super::bare;
 use super::kit::Kit;
 use super::machine::in_use;
-use super::{Device, Options, bare};
+use super::options::{Device, Options};
 use crate::console;
 use crate::message::Message;
 use crate::models::TOP;
@@ -168,6 +169,7 @@ pub(super) fn run(kit: &Kit, options: &Options) -> Result<Section> {
                 best = again;
             }
             let speed = audio / best.took.as_secs_f64();
+            console::step("", format!("{count} at a time: {} s/s", short(speed)));
             points.push((count as f64, speed));
             table.rows.push(vec![
                 served.label.to_owned(),

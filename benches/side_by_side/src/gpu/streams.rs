@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use super::kit::Kit;
 use super::machine::in_use;
-use super::{Device, Options};
+use super::options::{Device, Options};
 use crate::console;
 use crate::models::TOP;
 use crate::repo::Kind;

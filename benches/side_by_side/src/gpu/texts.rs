@@ -9,7 +9,7 @@ use std::thread;
 use anyhow::{Result, anyhow};
 
 use super::kit::Kit;
-use super::{Device, Options};
+use super::options::{Device, Options};
 use crate::console;
 use crate::load::Connection;
 use crate::message::{Message, outputs_in, with_tensors};
