@@ -46,6 +46,11 @@ def timed_repository(*options, sensevoice=EXPORTS["sensevoice"], paraformer="dem
     return _assembled("all", scratch() / "-".join(["timed", *(option.strip("-") for option in options)]), *options, exports=exports)
 
 
+def device_repository(device):
+    """A repository of all of the demo's models for a device. It may be changed."""
+    return _assembled("all", scratch() / f"device-{device}", "--device", device)
+
+
 def _assembled(kind, target, *options, exports=EXPORTS):
     if kind == "all":
         given = [word for name, place in exports.items() for word in ("--from", f"{name}={PROJECT / place}")]

@@ -3,9 +3,9 @@
 //! Continuous integrate-and-fire (CIF) adds up weights of frames, and makes a token of the frames since the last one whenever the sum
 //! reaches 1. Exports of Paraformers with time stamps or hot words (BiCif, SeACo), and all exports before FunASR 1.1, do this in a
 //! loop with a step for each frame, which keeps its values in lists, and in a second loop over rows, which gathers what became tokens.
-//! A third loop does the same with finer frames, for time stamps. On a processor they take about a third of the whole model's time; on
-//! a GPU a step is some dozen kernels, and the lists come out wrong: ONNX Runtime's CUDA provider then finds five times as many tokens
-//! as there are, and fails where these meet the mask (seen with 1.31; known to users of all tools that run these files).
+//! A third loop does the same with finer frames, for time stamps. On a processor they take a third of the whole model's time; on a GPU a
+//! step is some dozen kernels, 10 s for 30 s of audio, and a SeACo model found more tokens than there were and failed where these met the
+//! mask (CUDA provider of ONNX Runtime 1.31; known to users of all tools that run these files).
 //!
 //! All of it can be said at once. With the sums `c` of a row's weights up to each frame, a frame lies between `c[t-1]` and `c[t]`, token
 //! `k` between `k` and `k + 1`, and how much of a frame goes into a token is how much the two overlap: a matrix, by which the frames are

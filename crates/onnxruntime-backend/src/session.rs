@@ -212,7 +212,8 @@ fn refused(kind: Kind, device: i32, error: &ort::Error) -> Error {
     Error::new(
         ErrorCode::Unavailable,
         format!(
-            "ONNX Runtime cannot use {name} (device {device}): {}",
+            "ONNX Runtime cannot use {name} (device {device}): {}. It needs libonnxruntime_providers_shared.so and the provider's own library beside \
+             libonnxruntime.so.1, and what these are linked with where the loader finds it; or set instance_group [{{ kind: KIND_CPU }}]",
             one_line(error)
         ),
     )
