@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from harness import Repository, Server, parameter
-from long_audio import Memory, add_encoder, transcribe
+from long_recordings import Memory, add_encoder, transcribe
 
 KEEPING = parameter("memory.enable_memory_arena_shrinkage", "")
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from harness import Repository, Server, parameter
-from long_audio import FRAMES_A_SECOND, Memory, add_encoder, transcribe
+from long_recordings import FRAMES_A_SECOND, Memory, add_encoder, transcribe
 
 SECONDS = 180
 
