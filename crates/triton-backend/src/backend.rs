@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Batch, Error, InstanceKind, context};
+use crate::{Batch, Error, InstanceKind, Watch, context};
 
 /// A backend: one per name under which the server loads the library.
 pub trait Backend: Sized + Send + Sync + 'static {
@@ -44,6 +44,11 @@ pub trait Model: Sized + Send + Sync + 'static {
     ) -> Result<Option<serde_json::Value>, Error> {
         let _ = (backend, context);
         Ok(None)
+    }
+
+    /// Who is to be told how the model's requests end. Asked when an instance is made.
+    fn watch(&self) -> Option<Arc<dyn Watch>> {
+        None
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::execution::Execution;
 use crate::instances::{Instance, Instances};
 use crate::phases::now;
-use crate::{Error, Input, Request, Response, sys};
+use crate::{Error, Input, Request, Response, Watch, sys};
 
 /// The requests of one call of [`Instance::execute`](crate::Instance::execute).
 ///
@@ -27,11 +27,12 @@ impl Batch {
     pub(crate) unsafe fn take(
         instance: Instance,
         instances: Arc<Instances>,
+        watch: Option<Arc<dyn Watch>>,
         requests: *mut *mut sys::TRITONBACKEND_Request,
         count: u32,
         batches: bool,
     ) -> Self {
-        let execution = Arc::new(Execution::new(instance, instances));
+        let execution = Arc::new(Execution::new(instance, instances, watch));
         let requests: Vec<Request> = (0..count as usize)
             // SAFETY: within the array.
             .filter_map(|index| NonNull::new(unsafe { *requests.add(index) }))

@@ -6,8 +6,10 @@ use std::ffi::{CStr, c_char, c_int};
 use std::path::{Path, PathBuf};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::{Error, check};
+use crate::metrics::Families;
 use crate::{ModelConfig, cuda, sys};
 
 /// Where an instance runs.
@@ -115,6 +117,8 @@ pub struct ModelContext {
     pub config_json: serde_json::Value,
     /// For calls to other models.
     pub(crate) server: NonNull<sys::TRITONSERVER_Server>,
+    /// Of the backend.
+    pub(crate) families: Arc<Families>,
     kept: Rc<RefCell<Kept>>,
 }
 
@@ -124,7 +128,10 @@ pub(crate) type Kept = Vec<Box<dyn Any + Send>>;
 impl ModelContext {
     /// # Safety
     /// `model` is live.
-    pub(crate) unsafe fn new(model: *mut sys::TRITONBACKEND_Model) -> Result<Self, Error> {
+    pub(crate) unsafe fn new(
+        model: *mut sys::TRITONBACKEND_Model,
+        families: &Arc<Families>,
+    ) -> Result<Self, Error> {
         let mut version = 0_u64;
         let mut kind = 0;
         let mut location = ptr::null();
@@ -151,6 +158,7 @@ impl ModelContext {
                 config: ModelConfig::from_json(&config_json.to_string())?,
                 config_json,
                 server,
+                families: Arc::clone(families),
                 kept: Rc::default(),
             })
         }

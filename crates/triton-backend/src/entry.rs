@@ -11,10 +11,17 @@ use crate::context::{BackendContext, InstanceContext, Kept, ModelContext};
 use crate::error::{Error, check};
 use crate::factory::ResponseFactory;
 use crate::instances::Instances;
-use crate::{Backend, Batch, Instance, Model, cuda, guard, instances, sys};
+use crate::metrics::Families;
+use crate::{Backend, Batch, Instance, Model, Watch, cuda, guard, instances, sys};
 
 /// The oldest backend API with everything we link: NGC 23.01's.
 const API: (u32, u32) = (1, 10);
+
+struct BackendState<B> {
+    backend: B,
+    /// Dropped last: when the models are gone.
+    families: Arc<Families>,
+}
 
 struct ModelState<M> {
     /// Before the model: dropped first.
@@ -26,6 +33,7 @@ struct ModelState<M> {
 struct InstanceState<I> {
     instance: I,
     instances: Arc<Instances>,
+    watch: Option<Arc<dyn Watch>>,
     batches: bool,
 }
 
@@ -50,7 +58,10 @@ pub unsafe fn initialize<B: Backend>(backend: *mut sys::TRITONBACKEND_Backend) -
             check_api_version()?;
             let context = BackendContext::new(backend)?;
             cuda::set_limit(context.pinned_memory_limit()?);
-            let state = Box::new(B::new(&context)?);
+            let state = Box::new(BackendState {
+                backend: B::new(&context)?,
+                families: Families::of_this_library(),
+            });
             check(sys::TRITONBACKEND_BackendSetState(
                 backend,
                 Box::into_raw(state).cast(),
@@ -84,7 +95,7 @@ pub unsafe fn finalize<B: Backend>(backend: *mut sys::TRITONBACKEND_Backend) -> 
         // SAFETY: the state is null or what `initialize` stored.
         unsafe {
             let state = state(|state| sys::TRITONBACKEND_BackendState(backend, state))?;
-            drop_state::<B>(state);
+            drop_state::<BackendState<B>>(state);
             cuda::release_idle();
             check(sys::TRITONBACKEND_BackendSetState(backend, ptr::null_mut()))
         }
@@ -127,16 +138,16 @@ pub unsafe fn model_initialize<B: Backend>(model: *mut sys::TRITONBACKEND_Model)
         // `model_finalize`.
         unsafe {
             check(sys::TRITONBACKEND_ModelBackend(model, &mut backend))?;
-            let backend =
-                &*state(|state| sys::TRITONBACKEND_BackendState(backend, state))?.cast::<B>();
+            let state = state(|state| sys::TRITONBACKEND_BackendState(backend, state))?;
+            let BackendState { backend, families } = &*state.cast::<BackendState<B>>();
             check(sys::TRITONBACKEND_ModelAutoCompleteConfig(
                 model,
                 &mut auto_complete,
             ))?;
-            let mut context = ModelContext::new(model)?;
+            let mut context = ModelContext::new(model, families)?;
             if auto_complete && let Some(config) = B::Model::complete_config(backend, &context)? {
                 set_config(model, &config)?;
-                context = ModelContext::new(model)?;
+                context = ModelContext::new(model, families)?;
             }
             let made = Arc::new(B::Model::new(backend, &context)?);
             let state = Box::new(ModelState {
@@ -203,12 +214,13 @@ pub unsafe fn instance_initialize<B: Backend>(
             check(sys::TRITONBACKEND_ModelInstanceModel(instance, &mut model))?;
             let state = state(|state| sys::TRITONBACKEND_ModelState(model, state))?;
             let of_model = &*state.cast::<ModelState<B::Model>>();
-            let batches = ModelContext::new(model)?.config.batches();
+            let batches = ModelContext::new(model, &Arc::default())?.config.batches();
             let context = InstanceContext::new(instance)?;
             let made = <B::Model as Model>::Instance::new(&of_model.model, &context)?;
             let state = Box::new(InstanceState {
                 instance: made,
                 instances: Arc::clone(&of_model.instances),
+                watch: of_model.model.watch(),
                 batches,
             });
             check(sys::TRITONBACKEND_ModelInstanceSetState(
@@ -271,6 +283,7 @@ pub unsafe fn execute<B: Backend>(
             let batch = Batch::take(
                 instances::Instance::new(instance),
                 Arc::clone(&state.instances),
+                state.watch.clone(),
                 requests,
                 count,
                 state.batches,

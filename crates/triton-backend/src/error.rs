@@ -121,6 +121,8 @@ pub enum Error {
         code: ErrorCode,
         /// What went wrong and what to do.
         message: String,
+        /// Why, in a word, for whoever counts errors.
+        reason: Option<&'static str>,
     },
     /// The backend panicked; its message.
     #[error("the backend panicked: {0}")]
@@ -133,6 +135,25 @@ impl Error {
         Self::Other {
             code,
             message: message.into(),
+            reason: None,
+        }
+    }
+
+    /// The same error with a word that says why, for whoever counts errors.
+    #[must_use]
+    pub fn because(self, reason: &'static str) -> Self {
+        Self::Other {
+            code: self.code(),
+            message: self.to_string(),
+            reason: Some(reason),
+        }
+    }
+
+    /// The word that says why, where there is one.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Other { reason, .. } => *reason,
+            _ => None,
         }
     }
 
@@ -186,6 +207,7 @@ impl Error {
         Self::Other {
             code: self.code(),
             message: format!("{context}: {self}"),
+            reason: self.reason(),
         }
     }
 
@@ -197,6 +219,7 @@ impl Error {
         Self::Other {
             code: self.code(),
             message: self.to_string().replace(text, &short),
+            reason: self.reason(),
         }
     }
 

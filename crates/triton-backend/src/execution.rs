@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::error::check;
 use crate::instances::{Instance, Instances};
 use crate::phases::{Marks, now};
-use crate::sys;
+use crate::{Watch, sys};
 
 /// What the requests of one execution share.
 pub(crate) struct Execution {
     instance: Instance,
     instances: Arc<Instances>,
+    watch: Option<Arc<dyn Watch>>,
     rows: AtomicU64,
     unanswered: AtomicUsize,
     start: u64,
@@ -31,10 +33,15 @@ pub(crate) enum End {
 
 impl Execution {
     /// An execution of `instance`, one of `instances`, that begins now.
-    pub(crate) fn new(instance: Instance, instances: Arc<Instances>) -> Self {
+    pub(crate) fn new(
+        instance: Instance,
+        instances: Arc<Instances>,
+        watch: Option<Arc<dyn Watch>>,
+    ) -> Self {
         Self {
             instance,
             instances,
+            watch,
             rows: AtomicU64::new(0),
             unanswered: AtomicUsize::new(0),
             start: now(),
@@ -46,6 +53,16 @@ impl Execution {
     pub(crate) fn set_size(&self, requests: usize, rows: u64) {
         self.rows.store(rows, Ordering::Relaxed);
         self.unanswered.store(requests, Ordering::Relaxed);
+    }
+
+    /// Who is to be told how requests end.
+    pub(crate) fn watch(&self) -> Option<&Arc<dyn Watch>> {
+        self.watch.as_ref()
+    }
+
+    /// How long ago it began.
+    pub(crate) fn age(&self) -> Duration {
+        Duration::from_nanos(now().saturating_sub(self.start))
     }
 
     /// Reports one answered request, which is not released yet, and with the last one the batch: the server may let an

@@ -21,6 +21,8 @@ mod input;
 mod instances;
 pub mod log;
 mod memory;
+mod metrics;
+mod model_metrics;
 mod optional;
 mod parameters;
 mod phases;
@@ -33,6 +35,7 @@ mod state;
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod sys;
+mod watch;
 
 /// The crate of the types of 16-bit floating point numbers, for those who need no version of their own.
 pub use half;
@@ -55,9 +58,11 @@ pub use excerpt::{excerpt, shape_excerpt};
 pub use guard::guard;
 pub use input::{Input, Strings};
 pub use memory::{with_room, zeroed};
+pub use metrics::{Counter, Counters, Gauge, Gauges, Held, Histogram, Histograms};
 pub use parameters::Parameters;
 pub use promise::Promise;
 pub use request::Request;
 pub use response::Response;
 pub use sequence::{CorrelationId, Sequence};
 pub use server::Server;
+pub use watch::Watch;

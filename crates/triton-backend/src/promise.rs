@@ -1,10 +1,12 @@
 //! The answer to a request whose inputs are read, and which need not be held until the answer is there.
 
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::execution::End;
 use crate::factory::ResponseFactory;
-use crate::request::unanswered;
-use crate::{Request, Response, guard};
+use crate::request::{told, unanswered};
+use crate::{Request, Response, Watch, guard};
 
 /// An answer that is owed, exactly once, as by the [`Request`] that it came from.
 ///
@@ -21,6 +23,7 @@ enum Owed {
 struct Released {
     factory: ResponseFactory,
     outputs: Vec<String>,
+    watch: Option<Arc<dyn Watch>>,
     answered: bool,
 }
 
@@ -119,6 +122,7 @@ impl Released {
         Ok(Self {
             outputs: request.requested_outputs()?,
             factory: ResponseFactory::new(request)?,
+            watch: request.watch().cloned(),
             answered: false,
         })
     }
@@ -135,6 +139,7 @@ impl Released {
             }
             false => outcome,
         };
+        let outcome = told(self.watch.as_ref(), outcome);
         Response::send_outcome(outcome, || self.factory.response());
     }
 }

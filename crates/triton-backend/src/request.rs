@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, check};
 use crate::execution::{End, Execution};
 use crate::phases::{Marks, now};
-use crate::{Input, Response, cuda, guard, optional, sys};
+use crate::{Input, Response, Watch, cuda, guard, optional, sys};
 
 /// An inference request, owned.
 ///
@@ -169,6 +169,16 @@ impl Request {
         Instant::now().checked_add(given.then(|| Duration::from_micros(microseconds))?)
     }
 
+    /// How long ago the server handed it over.
+    pub fn age(&self) -> Duration {
+        self.execution.age()
+    }
+
+    /// Who is to be told how it ends.
+    pub(crate) fn watch(&self) -> Option<&Arc<dyn Watch>> {
+        self.execution.watch()
+    }
+
     /// Starts the response.
     ///
     /// # Errors
@@ -218,10 +228,12 @@ impl Request {
         if self.is_cancelled() {
             // Before the answer: deleting a response calls the allocator of whoever asked, who may delete that with the answer.
             drop(outcome);
-            Response::send_outcome(Err(Error::cancelled()), || self.response());
+            let outcome = told(self.watch(), Err(Error::cancelled()));
+            Response::send_outcome(outcome, || self.response());
             self.hand_back(End::Cancelled);
             return;
         }
+        let outcome = told(self.watch(), outcome);
         let delivered = Response::send_outcome(outcome, || self.response());
         self.hand_back(match delivered {
             true => End::Success,
@@ -252,6 +264,17 @@ impl Drop for Request {
             self.end(Err(unanswered()));
         }
     }
+}
+
+/// The outcome of a request, of which is told who watches.
+pub(crate) fn told(
+    watch: Option<&Arc<dyn Watch>>,
+    outcome: Result<Response, Error>,
+) -> Result<Response, Error> {
+    if let (Some(watch), Err(error)) = (watch, &outcome) {
+        watch.failed(error);
+    }
+    outcome
 }
 
 /// What a request is told that nobody answered.

@@ -20,6 +20,7 @@ macro_rules! opaque {
 opaque! {
     TRITONSERVER_Error TRITONSERVER_Message TRITONSERVER_Server TRITONSERVER_ResponseAllocator
     TRITONSERVER_InferenceRequest TRITONSERVER_InferenceResponse
+    TRITONSERVER_Metric TRITONSERVER_MetricArgs TRITONSERVER_MetricFamily TRITONSERVER_Parameter
     TRITONBACKEND_Backend TRITONBACKEND_BackendAttribute TRITONBACKEND_Model TRITONBACKEND_ModelInstance
     TRITONBACKEND_Request TRITONBACKEND_Response TRITONBACKEND_Input TRITONBACKEND_Output
     TRITONBACKEND_State TRITONBACKEND_ResponseFactory
@@ -36,6 +37,9 @@ pub const MODEL_INDEX_READY: u32 = 1;
 
 pub const SEQUENCE_START: u32 = 1;
 pub const SEQUENCE_END: u32 = 2;
+
+/// A parameter, or a label of a metric, that is a text.
+pub const PARAMETER_STRING: c_int = 0;
 
 pub const MEMORY_CPU: c_int = 0;
 pub const MEMORY_CPU_PINNED: c_int = 1;

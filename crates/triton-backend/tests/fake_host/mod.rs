@@ -352,6 +352,19 @@ impl<B: Backend> Host<B> {
         }
     }
 
+    /// Takes the model's state away, as if the model were another one.
+    pub fn take_model_state(&mut self) -> *mut c_void {
+        std::mem::replace(&mut self.model.state, ptr::null_mut())
+    }
+
+    pub fn put_model_state(&mut self, state: *mut c_void) {
+        self.model.state = state;
+    }
+
+    pub fn finalize_model(&mut self) {
+        unsafe { outcome(entry::model_finalize::<B>((&raw mut *self.model).cast())).unwrap() };
+    }
+
     pub fn initialize_model(&mut self) -> Result<(), (i32, String)> {
         unsafe { outcome(entry::model_initialize::<B>((&raw mut *self.model).cast())) }
     }
