@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use triton_backend::{
     Backend, BackendContext, Batch, Error, Instance, InstanceContext, InstanceKind, Model,
-    ModelContext, info,
+    ModelContext, Watch, info,
 };
 
 use crate::component::{Component, Worker};
+use crate::metrics::Failures;
 use crate::registry;
 
 /// The backend `funasr`.
@@ -32,6 +33,7 @@ impl Backend for Funasr {
 /// A model: the component its config names.
 pub(crate) struct FunasrModel {
     component: Arc<dyn Component>,
+    failures: Arc<Failures>,
 }
 
 impl Model for FunasrModel {
@@ -41,7 +43,15 @@ impl Model for FunasrModel {
     fn new(_: &Funasr, context: &ModelContext) -> Result<Self, Error> {
         let component = registry::load(context)
             .map_err(|error| error.context(format_args!("model '{}'", context.name)))?;
-        Ok(Self { component })
+        let parameters = registry::parameters(context);
+        Ok(Self {
+            component,
+            failures: Arc::new(Failures::new(context, parameters)),
+        })
+    }
+
+    fn watch(&self) -> Option<Arc<dyn Watch>> {
+        Some(Arc::clone(&self.failures) as _)
     }
 }
 

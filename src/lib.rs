@@ -8,6 +8,7 @@
 
 mod backend;
 mod component;
+mod metrics;
 mod pipelines;
 mod pool;
 mod registry;

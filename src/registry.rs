@@ -196,6 +196,15 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
     (entry.load)(context)
 }
 
+/// The parameters that the component which the config names knows.
+pub(crate) fn parameters(context: &ModelContext) -> impl Iterator<Item = &'static str> {
+    let wanted = context.config.parameters.text(COMPONENT);
+    let entries = COMPONENTS.iter();
+    entries
+        .filter(move |entry| Some(entry.name) == wanted)
+        .flat_map(Entry::known)
+}
+
 /// Refuses a `model_warmup` that cannot work. In tritonserver 2.51.0 one that fails can end the server.
 fn refuse_warmup(context: &ModelContext, calls_others: bool) -> Result<(), Error> {
     let given = context.config_json["model_warmup"].as_array();

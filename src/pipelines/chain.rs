@@ -7,7 +7,7 @@ use std::sync::Arc;
 use triton_backend::{Call, Caller, Error, ModelContext, Reply, error, guard};
 
 use crate::pipelines::callee::Callee;
-use crate::pipelines::options::CallsInFlight;
+use crate::pipelines::options::{self, CallsInFlight};
 use crate::pipelines::scheduler::batch::Limits;
 use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault, late};
 use crate::pipelines::scheduler::waiting::Item;
@@ -62,13 +62,13 @@ impl<L: Link> Chain<L> {
         threads: usize,
     ) -> Result<Self, Error> {
         Ok(Self {
+            queue: options::queue(context, &callee),
             shared,
             callee,
             calls,
             limits,
             caller: Caller::new(context)?,
             pool: Pool::new(threads)?,
-            queue: Queue::new(),
         })
     }
 

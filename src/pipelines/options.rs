@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use triton_backend::{Error, ModelContext};
+use triton_backend::{Error, ModelContext, Request};
 
+use crate::metrics::{AudioMeter, CALLEE, PENDING_ROWS, QUEUE_ROWS, QUEUE_WAIT, Taken};
 use crate::pipelines::callee::Callee;
+use crate::pipelines::rows::Hold;
 use crate::pipelines::scheduler::admission::{self, Admission, Limit};
+use crate::pipelines::scheduler::queue::{Queue, QueueMeter};
+use crate::pipelines::scheduler::waiting::Item;
 use crate::pipelines::warmup::WARMUP;
 use crate::tensors::audio::Sizes;
 use crate::tensors::parameters::{Count, Parameter, Table, Text};
@@ -95,43 +99,97 @@ pub(crate) fn encoder(context: &ModelContext) -> Result<Callee, Error> {
     Ok(Callee::new(context, ENCODER.read(context)?))
 }
 
+/// A queue for calls of a model.
+pub(crate) fn queue<T: Item>(context: &ModelContext, callee: &Callee) -> Queue<T> {
+    let labels = [(CALLEE, callee.name.as_str())];
+    Queue::new(QueueMeter {
+        length: context.gauge(&QUEUE_ROWS, &labels),
+        wait: context.histogram(&QUEUE_WAIT, &labels),
+    })
+}
+
 /// What is let into a pipeline.
 pub(crate) struct Door {
     admission: Arc<Admission<3>>,
+    meter: AudioMeter,
     sample_rate: u64,
 }
 
 /// What a request in a pipeline holds until it is answered.
-pub(crate) type Permit = admission::Permit<3>;
+pub(crate) struct Permit {
+    _admitted: admission::Permit<3>,
+    taken: Taken,
+    samples: usize,
+}
+
+impl Permit {
+    /// The request's samples are read, and nothing is wrong with them.
+    pub(crate) fn samples_are_read(&mut self) {
+        self.taken.takes(self.samples);
+    }
+}
+
+impl Hold for Permit {
+    fn answered(self) {
+        self.taken.answered();
+    }
+}
+
+impl<const N: usize> Hold for admission::Permit<N> {
+    fn answered(self) {}
+}
+
+/// What a request in a pipeline holds while it waits for a thread.
+pub(crate) type WaitingPermit = admission::Permit<3>;
 
 impl Door {
     /// As a config has it.
     pub(crate) fn load(context: &ModelContext, sample_rate: u32) -> Result<Self, Error> {
+        let limits = [
+            limit(context, &MAX_PENDING_ROWS, "rows", 1)?,
+            limit(context, &MAX_PENDING_SECONDS, "s", 1000)?,
+            limit(context, &MAX_PENDING_BYTES, "bytes", 1)?,
+        ];
         Ok(Self {
-            admission: Admission::new([
-                limit(context, &MAX_PENDING_ROWS, "rows", 1)?,
-                limit(context, &MAX_PENDING_SECONDS, "s", 1000)?,
-                limit(context, &MAX_PENDING_BYTES, "bytes", 1)?,
-            ]),
+            admission: Admission::new(limits, context.gauge(&PENDING_ROWS, &[])),
+            meter: match context.config.sequence_batching {
+                Some(_) => AudioMeter::of_chunks(context, sample_rate),
+                None => AudioMeter::of_recordings(context, sample_rate),
+            },
             sample_rate: u64::from(sample_rate.max(1)),
         })
     }
 
     /// Lets a request wait until it is known how much audio it has.
-    pub(crate) fn admit_waiting(&self, rows: usize, bytes: usize) -> Result<Permit, Error> {
+    pub(crate) fn admit_waiting(&self, rows: usize, bytes: usize) -> Result<WaitingPermit, Error> {
         self.admission.admit([count(rows), 0, count(bytes)])
     }
 
     /// Lets a request in, or says which limit is in its way, before its samples are looked at. `values` are the numbers that will be
     /// computed for it.
-    pub(crate) fn admit(&self, sizes: &Sizes, values: usize) -> Result<Permit, Error> {
-        let samples: u64 = sizes.lengths.iter().map(|&length| count(length)).sum();
+    pub(crate) fn admit(
+        &self,
+        request: &Request,
+        sizes: &Sizes,
+        values: usize,
+    ) -> Result<Permit, Error> {
+        let samples = sizes
+            .lengths
+            .iter()
+            .fold(0_usize, |sum, &length| sum.saturating_add(length));
         let floats = count(sizes.values).saturating_add(count(values));
-        self.admission.admit([
+        let admitted = self.admission.admit([
             count(sizes.lengths.len()),
-            samples.saturating_mul(1000).div_ceil(self.sample_rate),
+            count(samples)
+                .saturating_mul(1000)
+                .div_ceil(self.sample_rate),
             floats.saturating_mul(size_of::<f32>() as u64),
-        ])
+        ])?;
+        Ok(Permit {
+            _admitted: admitted,
+            taken: self.meter.begins(request),
+            samples,
+        })
     }
 }
 
@@ -141,10 +199,12 @@ pub(crate) struct Waiting(Arc<Admission<2>>);
 impl Waiting {
     /// As a config has it.
     pub(crate) fn load(context: &ModelContext) -> Result<Self, Error> {
-        Ok(Self(Admission::new([
+        let limits = [
             limit(context, &MAX_PENDING_ROWS, "rows", 1)?,
             limit(context, &MAX_PENDING_BYTES, "bytes", 1)?,
-        ])))
+        ];
+        let told = context.gauge(&PENDING_ROWS, &[]);
+        Ok(Self(Admission::new(limits, told)))
     }
 
     /// Lets a request in, or says which limit is in its way.

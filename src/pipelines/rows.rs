@@ -5,6 +5,12 @@ use std::time::Instant;
 
 use triton_backend::{Error, Request, Response};
 
+/// What a request holds until its answer.
+pub(crate) trait Hold {
+    /// All that the answer tells is there, and the answer follows.
+    fn answered(self);
+}
+
 /// Makes a response of what came of all rows.
 type Write<T> = Box<dyn Fn(&Request, &[T]) -> Result<Response, Error> + Send + Sync>;
 
@@ -24,7 +30,7 @@ struct Open<T, P> {
     permit: P,
 }
 
-impl<T, P> Rows<T, P> {
+impl<T, P: Hold> Rows<T, P> {
     /// Of `rows` rows, at least one; `deadline` is when the client does not wait for rows any more whose call has not gone out.
     pub(crate) fn new(
         request: Request,
@@ -85,7 +91,7 @@ impl<T, P> Rows<T, P> {
                     came,
                     permit,
                 } = open;
-                drop(permit);
+                permit.answered();
                 let came: Vec<T> = came.into_iter().flatten().collect();
                 request.answer(|request| (self.write)(request, &came));
             }

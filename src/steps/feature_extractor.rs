@@ -21,6 +21,7 @@ use wav_frontend::{Frontend, Row};
 
 use self::decoders::Decoders;
 use crate::component::{Component, Worker};
+use crate::metrics::{AudioMeter, FrameMeter};
 use crate::tensors::audio::{self, Audio, AudioReader, Names, Origin};
 use crate::tensors::layout::Layout;
 use crate::tensors::layout::{check_tensor, check_type};
@@ -60,6 +61,8 @@ pub(crate) struct FeatureExtractor {
     warns: bool,
     /// For requests that take long to read, if there can be such.
     decoders: Option<Decoders>,
+    meter: AudioMeter,
+    frames: FrameMeter,
 }
 
 /// A checked request with its response under way.
@@ -86,6 +89,8 @@ impl FeatureExtractor {
             check_tensor(warning, DataType::String, &[Some(1)])?;
         }
         Ok(Arc::new(Self {
+            meter: AudioMeter::of_steps(context, sample_rate),
+            frames: FrameMeter::new(context),
             warns: warning.is_some(),
             prompts: PromptInput::listed(context)?,
             decoders: match reader.may_take_long() {
@@ -108,6 +113,7 @@ impl FeatureExtractor {
         for prompt in &self.prompts {
             prompt.check(request, audio.lengths.len())?;
         }
+        self.meter.counts(audio.lengths.iter().sum());
         let mut response = request.response()?;
         if request.wants("speech_lengths") {
             let shape = self.layout.shape(audio.lengths.len(), &[1]);
@@ -146,6 +152,13 @@ impl FeatureExtractor {
             .unwrap_or(0)
             .max(1)
             .next_multiple_of(self.pad_to_multiple);
+        let heard = audio
+            .lengths
+            .iter()
+            .map(|&length| self.frontend.output_frames(length))
+            .sum();
+        self.frames
+            .given(audio.lengths.len().saturating_mul(frames), heard);
         let dim = self.frontend.feature_dim();
         let shape = self.layout.shape(audio.lengths.len(), &[frames, dim]);
         let speech = response.output::<f32>("speech", &shape)?;

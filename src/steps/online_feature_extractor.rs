@@ -22,6 +22,7 @@ use wav_frontend::online::OnlineFrontend;
 use self::rates::{Rates, Stream};
 use self::short_chunks::ShortChunks;
 use crate::component::{Component, Worker};
+use crate::metrics::AudioMeter;
 use crate::tensors::audio::{AudioReader, MAX_AUDIO_SECONDS, Names, PCM_FORMAT};
 use crate::tensors::layout::check_tensor;
 use crate::tensors::layout::dim;
@@ -63,6 +64,7 @@ pub(crate) struct OnlineFeatureExtractor {
     streams: Streams<Stream>,
     rates: Rates,
     short_chunks: ShortChunks,
+    meter: AudioMeter,
 }
 
 /// One instance.
@@ -94,6 +96,7 @@ impl OnlineFeatureExtractor {
             reader: AudioReader::of_chunks(context, rates.model_rate, most, &Names::STEP)?,
             rates,
             short_chunks: ShortChunks::load(context)?,
+            meter: AudioMeter::of_steps(context, options.sample_rate),
             frontend,
             num_mel_bins,
             streams: Streams::new(context, &ENDS)?,
@@ -130,6 +133,7 @@ impl OnlineInstance {
             streams,
             rates,
             short_chunks,
+            meter,
         } = &*self.component;
         let sequence = request.sequence()?;
         // Until it is let through: an END that is not, is not heard of behind.
@@ -162,6 +166,7 @@ impl OnlineInstance {
             Some(stream) => stream,
             None => Stream::new(rate, rates.model_rate)?,
         };
+        let seconds = chunk.len() as f64 / f64::from(rate.max(1));
         let chunk = stream.take(chunk, rates.chunk_samples, sequence.end);
         let mut response = request.response()?;
         let shape = [1, dim(frontend.window_frames()), dim(*num_mel_bins)];
@@ -169,6 +174,7 @@ impl OnlineInstance {
         frontend
             .chunk(&mut stream.windows, &chunk, speech, &mut self.workspace)
             .map_err(|error| Error::input("wav", error.to_string()))?;
+        meter.counts_seconds(seconds);
         lease.put_back(stream);
         *end_behind = begins_on_live;
         Ok(response)

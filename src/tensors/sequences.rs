@@ -22,9 +22,7 @@ use self::sweeper::Sweeper;
 pub(crate) use self::table::Lease;
 use self::table::Leased;
 use self::table::Table;
-
-/// How much longer than the server a state waits: a request that kept its sequence alive may have queued this long.
-const QUEUE_MARGIN: Duration = Duration::from_secs(60);
+use crate::metrics::LIVE_STREAMS;
 
 /// The streams of a model, and the states of those without a request under way.
 pub(crate) struct Streams<S: Send + 'static> {
@@ -71,7 +69,7 @@ impl<S: Send + 'static> Streams<S> {
                 );
             }
         }
-        let table = Arc::new(Table::default());
+        let table = Arc::new(Table::new(context.gauge(&LIVE_STREAMS, &[])));
         let holds: Arc<dyn registry::Holds> = Arc::clone(&table) as _;
         registry::register(&context.name, Arc::downgrade(&holds));
         let endings = Arc::new(Endings::new(context, ends.first_step)?);
@@ -80,7 +78,7 @@ impl<S: Send + 'static> Streams<S> {
             Arc::clone(&table),
             Arc::clone(&endings),
             Arc::clone(&overdue),
-            batching.max_idle() + QUEUE_MARGIN,
+            batching.max_idle(),
             ends.patience,
         )?);
         Ok(Self {

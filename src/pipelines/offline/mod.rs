@@ -17,6 +17,7 @@ use triton_backend::{Batch, Call, Caller, Error, ModelContext, Reply, Request, g
 use wav_frontend::{Frontend, Row as FeatureRow};
 
 use crate::component::{Component, Worker};
+use crate::metrics::FrameMeter;
 use crate::pipelines::callee::Callee;
 use crate::pipelines::options::{self, CallsInFlight, Door, Permit, calls_in_flight};
 use crate::pipelines::rows::Rows;
@@ -200,6 +201,7 @@ pub(crate) struct OfflinePipeline<R: Recogniser> {
     /// For requests that take long to read, if there can be such: apart from the other, which keeps the encoder busy.
     decoders: Option<Pool>,
     queue: Queue<Row<R::Extra>>,
+    frames: FrameMeter,
 }
 
 impl<R: Recogniser> OfflinePipeline<R> {
@@ -219,6 +221,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
         let shapes = warmup::shapes(context, limits.rows)?;
         let sample_rate = frontend.options().sample_rate;
         let (encoder, form) = (options::encoder(context)?, ENCODER_OUTPUTS.read(context)?);
+        let queue = options::queue(context, &encoder);
         let outputs = Outputs::of(config)?.of_recordings()?;
         let wanted = Wanted {
             form,
@@ -247,7 +250,8 @@ impl<R: Recogniser> OfflinePipeline<R> {
             caller: Caller::new(context)?,
             pool: Pool::new(threads.get())?,
             calls: CallsInFlight::load(context, &CALLS_IN_FLIGHT, LEAST_CALLS_IN_FLIGHT)?,
-            queue: Queue::new(),
+            queue,
+            frames: FrameMeter::new(context),
             recogniser,
             frontend,
         });
@@ -342,10 +346,12 @@ impl<R: Recogniser> OfflinePipeline<R> {
         let origins = std::mem::take(&mut sizes.origins);
         let frames = |&length: &usize| self.frontend.output_frames(length);
         let frames: usize = sizes.lengths.iter().map(frames).sum();
-        let permit = self.door.admit(&sizes, frames.saturating_mul(dim))?;
+        let values = frames.saturating_mul(dim);
+        let mut permit = self.door.admit(request, &sizes, values)?;
         let audio = self.reader.samples(request, sizes)?;
         let extras = self.recogniser.extras(request, rows_asked(&origins))?;
         let extras = of_origins(&origins, &extras);
+        permit.samples_are_read();
         let empty = |(&length, extra): (&usize, R::Extra)| {
             let frames = self.frontend.output_frames(length);
             Ok(Input {
@@ -406,6 +412,10 @@ impl<R: Recogniser> OfflinePipeline<R> {
 
     fn send(self: &Arc<Self>, group: Group<Row<R::Extra>>) {
         let inputs: Vec<&Input<R::Extra>> = group.items.iter().map(|row| &row.input).collect();
+        let longest = inputs.iter().map(|input| input.frames).max().unwrap_or(0);
+        let heard = inputs.iter().map(|input| input.frames).sum();
+        self.frames
+            .given(inputs.len().saturating_mul(longest), heard);
         let call = guard(|| self.call(&inputs));
         let pipeline = Arc::clone(self);
         let answered = move |reply| {

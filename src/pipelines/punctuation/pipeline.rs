@@ -9,6 +9,7 @@ use triton_backend::{Batch, DataType, Error, ModelContext, Request, guard};
 use super::model::{CALLS_IN_FLIGHT, MAX_PENDING_TEXT_BYTES, MAX_PENDING_TEXTS, PunctuationModel};
 use super::work::{OfSpeech, Shared, TEXT, Work, write};
 use crate::component::{Component, Worker};
+use crate::metrics::PENDING_ROWS;
 use crate::pipelines::callee::Callee;
 use crate::pipelines::chain::Chain;
 use crate::pipelines::options::CallsInFlight;
@@ -79,10 +80,11 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
             per_unit: 1,
         })
     };
-    let admission = Admission::new([
+    let limits_of_pending = [
         limit(&MAX_PENDING_TEXTS, "texts")?,
         limit(&MAX_PENDING_TEXT_BYTES, "bytes")?,
-    ]);
+    ];
+    let admission = Admission::new(limits_of_pending, context.gauge(&PENDING_ROWS, &[]));
     let calls = CallsInFlight::load(context, &CALLS_IN_FLIGHT, LEAST_CALLS_IN_FLIGHT)?;
     let shared = Shared { model, layout };
     let threads = threads(context)?.get();

@@ -4,7 +4,7 @@
 use std::fmt::{self, Display};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use triton_backend::{Error, ErrorCode};
+use triton_backend::{Error, ErrorCode, Gauge};
 
 /// The most of one thing that may be pending.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Limit {
 pub(crate) struct Admission<const N: usize> {
     limits: [Limit; N],
     pending: Mutex<[u64; N]>,
+    /// How much of the first thing is pending.
+    told: Gauge,
 }
 
 /// What a request that came in has of each thing; dropped, it is pending no more.
@@ -31,11 +33,12 @@ pub(crate) struct Permit<const N: usize> {
 }
 
 impl<const N: usize> Admission<N> {
-    /// A door that nothing has gone through.
-    pub(crate) fn new(limits: [Limit; N]) -> Arc<Self> {
+    /// A door that nothing has gone through; `told` is told how much of the first thing is pending.
+    pub(crate) fn new(limits: [Limit; N], told: Gauge) -> Arc<Self> {
         Arc::new(Self {
             limits,
             pending: Mutex::new([0; N]),
+            told,
         })
     }
 
@@ -52,7 +55,8 @@ impl<const N: usize> Admission<N> {
                     limit.show(amount),
                     limit.parameter,
                     limit.show(limit.most)
-                )));
+                ))
+                .because(limit.parameter));
             }
         }
         let mut pending = self.lock();
@@ -66,10 +70,17 @@ impl<const N: usize> Admission<N> {
             *pending += amount;
         }
         drop(pending);
+        self.tell(amounts, 1);
         Ok(Permit {
             admission: Arc::clone(self),
             amounts,
         })
+    }
+
+    fn tell(&self, amounts: [u64; N], sign: i64) {
+        let first = amounts.first().copied().unwrap_or(0);
+        self.told
+            .add(sign * i64::try_from(first).unwrap_or(i64::MAX));
     }
 
     fn lock(&self) -> MutexGuard<'_, [u64; N]> {
@@ -84,6 +95,8 @@ impl<const N: usize> Drop for Permit<N> {
         for (pending, amount) in pending.iter_mut().zip(&self.amounts) {
             *pending = pending.saturating_sub(*amount);
         }
+        drop(pending);
+        self.admission.tell(self.amounts, -1);
     }
 }
 
@@ -104,7 +117,7 @@ impl Limit {
             self.parameter,
             self.show(self.most)
         );
-        Error::new(ErrorCode::Unavailable, message)
+        Error::new(ErrorCode::Unavailable, message).because(self.parameter)
     }
 }
 
@@ -119,14 +132,23 @@ mod tests {
             unit,
             per_unit,
         };
-        Admission::new([
+        let limits = [
             limit("most_rows", 4, "rows", 1),
             limit("most_seconds", 10_000, "s", 1000),
-        ])
+        ];
+        Admission::new(limits, Gauge::default())
     }
 
     fn refused(door: &Arc<Admission<2>>, amounts: [u64; 2]) -> (ErrorCode, String) {
         let error = door.admit(amounts).err().unwrap();
+        assert_eq!(
+            error.reason(),
+            Some(if error.to_string().contains("most_rows") {
+                "most_rows"
+            } else {
+                "most_seconds"
+            })
+        );
         (error.code(), error.to_string())
     }
 
@@ -156,6 +178,7 @@ mod tests {
         drop(first);
         // One that was refused left nothing behind.
         let third = door.admit([3, 1500]).unwrap();
+        assert_eq!(door.told.value(), 4);
         drop((second, third));
         assert!(door.admit([4, 10_000]).is_ok());
     }
@@ -190,6 +213,6 @@ mod tests {
                 });
             }
         });
-        assert_eq!(*door.lock(), [0, 0]);
+        assert_eq!((*door.lock(), door.told.value()), ([0, 0], 0));
     }
 }

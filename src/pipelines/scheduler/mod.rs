@@ -3,4 +3,5 @@
 pub(crate) mod admission;
 pub(crate) mod batch;
 pub(crate) mod queue;
+mod timed;
 pub(crate) mod waiting;

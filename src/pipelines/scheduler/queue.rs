@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use triton_backend::{Error, ErrorCode};
+use triton_backend::{Error, ErrorCode, Gauge, Histogram};
 
 use super::batch::Limits;
+use super::timed::Timed;
 use super::waiting::{Item, Waiting};
+use crate::metrics::TIMEOUT;
 
 /// At how many items it is looked, whenever a call may go out, whether anybody still wants them.
 const LOOKED_AT: usize = 64;
@@ -17,10 +19,20 @@ const LOOKED_AT: usize = 64;
 /// No item is dropped under the lock: dropping one may answer a request.
 pub(crate) struct Queue<T> {
     inner: Mutex<Inner<T>>,
+    meter: QueueMeter,
+}
+
+/// Who is told of what waits. The default tells nobody.
+#[derive(Default)]
+pub(crate) struct QueueMeter {
+    /// Items that wait.
+    pub(crate) length: Gauge,
+    /// How long they waited for their first call, in seconds.
+    pub(crate) wait: Histogram,
 }
 
 struct Inner<T> {
-    waiting: Waiting<T>,
+    waiting: Waiting<Timed<T>>,
     /// Items of failed calls. They go before all others, each of these parts in a call that nothing else runs beside.
     again: VecDeque<Vec<T>>,
     in_flight: usize,
@@ -78,11 +90,12 @@ pub(crate) fn late() -> Error {
         ErrorCode::Unavailable,
         "the request's timeout was over before it was its turn to be computed",
     )
+    .because(TIMEOUT)
 }
 
 impl<T: Item> Queue<T> {
     /// An empty queue.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(meter: QueueMeter) -> Self {
         let inner = Inner {
             waiting: Waiting::default(),
             again: VecDeque::new(),
@@ -92,6 +105,7 @@ impl<T: Item> Queue<T> {
         };
         Self {
             inner: Mutex::new(inner),
+            meter,
         }
     }
 
@@ -108,7 +122,8 @@ impl<T: Item> Queue<T> {
     /// Lets items wait behind all others.
     pub(crate) fn push(&self, items: impl IntoIterator<Item = T>) {
         // The items are made before the lock is taken.
-        let items: Vec<T> = items.into_iter().collect();
+        let items: Vec<Timed<T>> = items.into_iter().map(Timed::now).collect();
+        self.count(items.len(), 1);
         let mut inner = self.lock();
         items.into_iter().for_each(|item| inner.waiting.push(item));
     }
@@ -125,10 +140,20 @@ impl<T: Item> Queue<T> {
         while late.len() < LOOKED_AT
             && let Some(item) = inner.waiting.take_late(now)
         {
-            late.push(item);
+            late.push(item.item);
         }
-        let mut over = inner.waiting.look(LOOKED_AT);
-        let group = inner.group(limits).and_then(|(items, alone)| {
+        let over = inner.waiting.look(LOOKED_AT).into_iter();
+        let mut over: Vec<T> = over.map(|timed| timed.item).collect();
+        let mut left = late.len() + over.len();
+        let mut came = Vec::new();
+        let group = inner.group(limits).and_then(|out| {
+            let Out {
+                items,
+                alone,
+                came: out_came,
+            } = out;
+            left += items.len();
+            came = out_came;
             let (gone, items): (Vec<T>, Vec<T>) = items.into_iter().partition(Item::is_over);
             over.extend(gone);
             let is_late = |item: &T| item.deadline().is_some_and(|deadline| deadline <= now);
@@ -139,6 +164,12 @@ impl<T: Item> Queue<T> {
         if let Some(group) = &group {
             inner.in_flight += 1;
             inner.alone_in_flight = group.alone;
+        }
+        drop(inner);
+        self.count(left, -1);
+        for came in came {
+            let waited = now.saturating_duration_since(came);
+            self.meter.wait.observe(waited.as_secs_f64());
         }
         Taken { group, over, late }
     }
@@ -158,7 +189,9 @@ impl<T: Item> Queue<T> {
             Err(error) => !(alone && items.len() <= 1) && doubtful(error),
         };
         let half = items.len().div_ceil(2);
+        let again = if repeat { items.len() } else { 0 };
         let second = repeat.then(|| items.split_off(half));
+        self.count(again, 1);
         let mut inner = self.lock();
         inner.in_flight = inner.in_flight.saturating_sub(1);
         inner.alone_in_flight = false;
@@ -176,25 +209,52 @@ impl<T: Item> Queue<T> {
         }
     }
 
+    /// Tells of so many items that came, or, with -1 as `sign`, went.
+    fn count(&self, items: usize, sign: i64) {
+        if items > 0 {
+            let items = i64::try_from(items).unwrap_or(i64::MAX);
+            self.meter.length.add(sign * items);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         // Items are moved in and out as a whole.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The items of a call.
+struct Out<T> {
+    items: Vec<T>,
+    /// Nothing may run beside it.
+    alone: bool,
+    /// When they came, unless they had a call before.
+    came: Vec<Instant>,
+}
+
 impl<T: Item> Inner<T> {
-    /// The items of the next call, and whether nothing may run beside it.
-    fn group(&mut self, limits: &Limits) -> Option<(Vec<T>, bool)> {
+    /// The items of the next call.
+    fn group(&mut self, limits: &Limits) -> Option<Out<T>> {
         if self.closed || self.alone_in_flight || self.in_flight >= limits.calls.max(1) {
             return None;
         }
         if self.again.is_empty() {
-            let items = self.waiting.take(limits);
-            return (!items.is_empty()).then_some((items, false));
+            let items = self.waiting.take(limits).into_iter();
+            let (came, items): (Vec<_>, Vec<_>) =
+                items.map(|timed| (timed.came, timed.item)).unzip();
+            return (!items.is_empty()).then_some(Out {
+                items,
+                alone: false,
+                came,
+            });
         }
         // The calls under way end first; nothing else goes out meanwhile.
         let items = (self.in_flight == 0).then(|| self.again.pop_front())??;
-        Some((items, true))
+        Some(Out {
+            items,
+            alone: true,
+            came: Vec::new(),
+        })
     }
 }
 
@@ -212,7 +272,7 @@ mod tests {
 
     /// A queue of rows of equal length, named 0 and on.
     fn queue(count: usize) -> Queue<Row> {
-        let queue = Queue::new();
+        let queue = Queue::new(QueueMeter::default());
         queue.push(rows(&vec![10; count]));
         queue
     }
@@ -342,7 +402,7 @@ mod tests {
         all[1].over = true;
         all[2].deadline = Some(Instant::now());
         all[4].over = true;
-        let queue = Queue::new();
+        let queue = Queue::new(QueueMeter::default());
         queue.push(all);
         let Taken { group, over, late } = queue.next(&LIMITS);
         assert_eq!(names(&group.unwrap().items), [0, 3, 5]);
@@ -353,7 +413,7 @@ mod tests {
     fn what_nobody_wants_is_found_while_no_call_may_go_out_and_however_many_wait() {
         let mut all = rows(&[10; 1000]);
         all.iter_mut().skip(500).for_each(|row| row.over = true);
-        let queue = Queue::new();
+        let queue = Queue::new(QueueMeter::default());
         queue.close();
         queue.push(all);
         let mut found = 0;
@@ -371,7 +431,7 @@ mod tests {
         let mut all = rows(&[10; 200]);
         let now = Some(Instant::now());
         all.iter_mut().take(199).for_each(|row| row.deadline = now);
-        let queue = Queue::new();
+        let queue = Queue::new(QueueMeter::default());
         queue.push(all);
         let mut found = 0;
         let group = loop {
@@ -394,6 +454,30 @@ mod tests {
         let Taken { group, over, .. } = queue.next(&LIMITS);
         assert_eq!((group, names(&over)), (None, vec![0, 1]));
         assert_eq!(names(&next(&queue, &LIMITS).unwrap().items), [2]);
+    }
+
+    #[test]
+    fn what_waits_is_counted() {
+        let queue = queue(3);
+        let length = || queue.meter.length.value();
+        assert_eq!(length(), 3);
+        let one = Limits { rows: 1, ..LIMITS };
+        let group = next(&queue, &one).unwrap();
+        assert_eq!(length(), 2);
+        // It waits again, and is not alone.
+        settle(&queue, group, failed(ErrorCode::InvalidArgument));
+        assert_eq!(length(), 3);
+        let group = next(&queue, &LIMITS).unwrap();
+        assert_eq!(length(), 2);
+        settle(&queue, group, Ok(()));
+        let mut late = rows(&[10, 10, 10]);
+        late[0].deadline = Some(Instant::now());
+        late[1].over = true;
+        queue.push(late);
+        assert_eq!(length(), 5);
+        let Taken { group, over, late } = queue.next(&LIMITS);
+        assert_eq!((over.len(), late.len()), (1, 1));
+        assert_eq!(length(), 3 - group.unwrap().items.len() as i64);
     }
 
     #[test]
@@ -435,7 +519,7 @@ mod tests {
                 }
             }
         }
-        let queue = Rc::new(Queue::new());
+        let queue = Rc::new(Queue::new(QueueMeter::default()));
         let needy = |over, deadline| Needy {
             queue: Rc::downgrade(&queue),
             over,

@@ -11,7 +11,8 @@ use super::models::{CALLS_IN_FLIGHT, LEAST_CALLS_IN_FLIGHT, Models};
 use super::stream::{Need, Queued, Stream, StreamRequest, Tokens, Windows};
 use crate::component::{Component, Worker};
 use crate::pipelines::callee::Callee;
-use crate::pipelines::options::{CallsInFlight, Door, Permit, max_rows_per_call};
+use crate::pipelines::options::{self, CallsInFlight, Door, Permit, max_rows_per_call};
+use crate::pipelines::rows::Hold;
 use crate::pipelines::scheduler::batch::Limits;
 use crate::pipelines::scheduler::queue::{
     Group, Queue, Settled, Taken, an_item_may_be_at_fault, late,
@@ -65,8 +66,8 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
         reader: AudioReader::of_chunks(context, sample_rate, usize::MAX, &Names::PIPELINE)?,
         outputs: Outputs::of(config)?.without_audio()?,
         streams: Streams::new(context, &ENDS)?,
-        encoding: Queue::new(),
-        decoding: Queue::new(),
+        encoding: options::queue(context, &models.encoder),
+        decoding: options::queue(context, &models.decoder),
         door: Door::load(context, sample_rate)?,
         calls: CallsInFlight::load(context, &CALLS_IN_FLIGHT, LEAST_CALLS_IN_FLIGHT)?,
         caller: Caller::new(context)?,
@@ -110,14 +111,15 @@ impl StreamingPipeline {
             let sizes = self.reader.chunk_sizes(request)?;
             let length = sizes.lengths.iter().sum::<usize>();
             // Its samples are held twice, by the server and by the stream; their frames come a few at a time.
-            let permit = self.door.admit(&sizes, sizes.values.max(length))?;
+            let permit = self.door.admit(request, &sizes, sizes.values.max(length))?;
             let chunk = self.reader.chunk(request, sizes)?;
             if let Some(stream) = stream {
                 stream.check_rate(chunk.sample_rate)?;
             }
             Ok((permit, chunk, length))
         };
-        let (lease, state, (permit, chunk, length)) = leased.read(request.is_cancelled(), admit)?;
+        let (lease, state, (mut permit, chunk, length)) =
+            leased.read(request.is_cancelled(), admit)?;
         let begins = state.is_none();
         let mut stream = match state {
             Some(stream) => stream,
@@ -128,6 +130,7 @@ impl StreamingPipeline {
             return Err(error);
         }
         stream.push(&self.models, &chunk, lease.ends())?;
+        permit.samples_are_read();
         Ok(Begun {
             lease,
             stream,
@@ -174,7 +177,7 @@ impl StreamingPipeline {
             Ok(response)
         });
         lease.put_back(stream);
-        drop(permit);
+        permit.answered();
         promise.finish(response);
     }
 

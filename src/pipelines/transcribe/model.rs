@@ -4,12 +4,14 @@ use triton_backend::{Caller, DataType, Error, ModelContext};
 
 use super::options::Options;
 use super::result::check_outputs;
+use crate::metrics::AudioMeter;
 use crate::tensors::audio::{AudioReader, Names};
 
 /// What is the same for all recordings.
 pub(super) struct Model {
     pub(super) options: Options,
     pub(super) reader: AudioReader,
+    pub(super) meter: AudioMeter,
     pub(super) caller: Caller,
     /// Inputs that are handed on to the recogniser.
     pub(super) others: Vec<(String, DataType)>,
@@ -46,6 +48,7 @@ impl Model {
         Ok(Self {
             others: others.collect::<Result<_, Error>>()?,
             reader: AudioReader::new(context, options.rate, names)?,
+            meter: AudioMeter::of_recordings(context, options.rate),
             caller: Caller::new(context)?,
             decoupled: context.config_json["model_transaction_policy"]["decoupled"] == true,
             options,

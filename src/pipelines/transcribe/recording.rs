@@ -11,6 +11,7 @@ use super::model::Model;
 use super::options::Failed;
 use super::result::{Heard, Progress, RESULT_JSON, Told};
 use super::window::{Cut, cut};
+use crate::metrics::{TIMEOUT, Taken};
 use crate::pipelines::punctuation::TEXT;
 use crate::pipelines::vad::SEGMENTS_MS;
 use crate::tensors::layout::dim;
@@ -39,6 +40,7 @@ struct Recording<'r> {
     model: &'r Model,
     request: &'r Request,
     deadline: Option<Instant>,
+    taken: Taken,
     calls: Calls<'r>,
     window: Vec<f32>,
     /// Samples before the window.
@@ -80,6 +82,7 @@ impl<'r> Recording<'r> {
             model,
             request,
             deadline,
+            taken: model.meter.begins(request),
             calls: Calls::new(&model.caller),
             window: Vec::new(),
             before: 0,
@@ -104,6 +107,7 @@ impl<'r> Recording<'r> {
             self.look(false)?;
         }
         self.window.extend_from_slice(samples);
+        self.taken.takes(samples.len());
         Ok(())
     }
 
@@ -124,6 +128,7 @@ impl<'r> Recording<'r> {
             return Err(error);
         }
         let progress = self.progress(true);
+        self.taken.answered();
         Ok((self.told, progress))
     }
 
@@ -342,7 +347,8 @@ impl<'r> Recording<'r> {
             Some(deadline) if deadline <= Instant::now() => Err(Error::new(
                 ErrorCode::Unavailable,
                 "the request's timeout was over before all of the recording was transcribed",
-            )),
+            )
+            .because(TIMEOUT)),
             _ => Ok(()),
         }
     }

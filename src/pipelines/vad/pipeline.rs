@@ -124,14 +124,14 @@ impl VadPipeline {
 
     /// Lets a request in. Its samples are held twice, by the server and by the streams; their frames come a call at a time, and are held
     /// twice while it is under way.
-    fn admit(&self, sizes: &Sizes) -> Result<Permit, Error> {
+    fn admit(&self, request: &Request, sizes: &Sizes) -> Result<Permit, Error> {
         let model = self.model();
         let frontend = model.frontend.frontend();
         let frames = |&length: &usize| frontend.output_frames(length).min(model.frames_per_call);
         let frames: usize = sizes.lengths.iter().map(frames).sum();
         let features = frames.saturating_mul(2 * model.frontend.feature_dim());
         self.door
-            .admit(sizes, sizes.values.saturating_add(features))
+            .admit(request, sizes, sizes.values.saturating_add(features))
     }
 
     /// The rows of a request, if there is room for it.
@@ -140,7 +140,7 @@ impl VadPipeline {
             return Err(Error::cancelled());
         }
         let sizes = self.reader.sizes(request)?;
-        let permit = self.admit(&sizes)?;
+        let mut permit = self.admit(request, &sizes)?;
         let audio = self.reader.samples(request, sizes)?;
         let stream = |samples: &[f32]| {
             let mut stream = VadStream::new(self.model(), Mode::Offline)?;
@@ -155,6 +155,7 @@ impl VadPipeline {
         if rows.is_empty() {
             return Err(Error::input("WAV", "has no rows"));
         }
+        permit.samples_are_read();
         Ok((rows, permit))
     }
 
@@ -188,10 +189,10 @@ impl VadPipeline {
         let leased = streams.lease(&request.sequence()?)?;
         let admit = |_: Option<&_>| {
             let sizes = self.reader.chunk_sizes(request)?;
-            let permit = self.admit(&sizes)?;
+            let permit = self.admit(request, &sizes)?;
             Ok((permit, self.reader.chunk(request, sizes)?.samples))
         };
-        let (lease, state, (permit, samples)) = leased.read(request.is_cancelled(), admit)?;
+        let (lease, state, (mut permit, samples)) = leased.read(request.is_cancelled(), admit)?;
         let begins = state.is_none();
         let mut stream = match state {
             Some(stream) => stream,
@@ -202,6 +203,7 @@ impl VadPipeline {
             return Err(error);
         }
         stream.push(self.model(), &samples, lease.ends())?;
+        permit.samples_are_read();
         Ok(Begun {
             lease,
             stream,

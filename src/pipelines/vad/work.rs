@@ -12,7 +12,7 @@ use super::stream::VadStream;
 use crate::pipelines::callee::Callee;
 use crate::pipelines::chain::{Link, Place};
 use crate::pipelines::options::Permit;
-use crate::pipelines::rows::Rows;
+use crate::pipelines::rows::{Hold, Rows};
 use crate::pipelines::scheduler::batch::Size;
 use crate::pipelines::scheduler::waiting::Item;
 use crate::tensors::layout::Layout;
@@ -73,7 +73,7 @@ impl Work {
                     ..
                 } = *own;
                 lease.put_back(self.stream);
-                drop(permit);
+                permit.answered();
                 let layout = shared.layout;
                 promise.answer(|promise| {
                     let mut response = promise.response()?;

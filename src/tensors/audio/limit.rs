@@ -43,7 +43,7 @@ impl Limit {
         let message = format!(
             "row {row} is {length} samples; parameter {parameter} ({seconds} s) allows {samples}"
         );
-        Err(Error::input(name, message))
+        Err(Error::input(name, message).because(parameter))
     }
 }
 

@@ -296,6 +296,7 @@ impl More {
                     name,
                     format!("row {row}: {error}, which parameter {parameter} allows"),
                 )
+                .because(parameter)
             }
             AudioError::Memory { .. } => Error::new(
                 ErrorCode::Unavailable,

@@ -12,6 +12,8 @@ use super::table::Table;
 
 /// How often idle streams are looked for. A server that stops does not say it.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How much longer than the server a state waits: a request that kept its sequence alive may have queued this long.
+const QUEUE_MARGIN: Duration = Duration::from_secs(60);
 /// How often a server that starts is looked at: the steps behind are to be known when the first streams come.
 const STARTS_WITHIN: Duration = Duration::from_millis(20);
 
@@ -23,12 +25,13 @@ pub(super) struct Sweeper {
 }
 
 impl Sweeper {
-    /// Streams idle for longer than `keep` go, or `patience` when the server stops.
+    /// Streams idle for longer than the server allows, `idle`, go when nothing of them can be queued any more; when the server stops,
+    /// after `patience`.
     pub(super) fn start<S: Send + 'static>(
         table: Arc<Table<S>>,
         endings: Arc<Endings>,
         overdue: Arc<Overdue>,
-        keep: Duration,
+        idle: Duration,
         patience: Duration,
     ) -> Result<Self, Error> {
         let waited_for = Arc::clone(&overdue);
@@ -42,7 +45,7 @@ impl Sweeper {
                         end_overdue(&waited_for, &endings);
                         if Instant::now() >= due {
                             due = Instant::now() + SWEEP_EVERY;
-                            if sweep(&table, &endings, keep, patience) == Seen::Starting {
+                            if sweep(&table, &endings, idle, patience) == Seen::Starting {
                                 due = Instant::now() + STARTS_WITHIN;
                             }
                         }
@@ -77,10 +80,15 @@ fn end_overdue(overdue: &Overdue, endings: &Arc<Endings>) {
     }
 }
 
-fn sweep<S>(table: &Table<S>, endings: &Arc<Endings>, keep: Duration, patience: Duration) -> Seen {
+fn sweep<S>(table: &Table<S>, endings: &Arc<Endings>, idle: Duration, patience: Duration) -> Seen {
     let seen = endings.look();
     let stopping = seen == Seen::Stopping;
-    let (swept, left) = table.sweep(if stopping { patience } else { keep });
+    table.forget_idle(idle);
+    let (swept, left) = table.sweep(if stopping {
+        patience
+    } else {
+        idle + QUEUE_MARGIN
+    });
     if !swept.is_empty() {
         verbose!(
             "freed the state of {} idle streams; {left} are left",

@@ -4,12 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use triton_backend::{CorrelationId, Error, Sequence};
+use triton_backend::{CorrelationId, Error, Gauge, Held as Counted, Sequence};
 
 use super::registry::Holds;
 
 /// The streams by id.
-pub(super) struct Table<S>(Mutex<Inner<S>>);
+pub(super) struct Table<S> {
+    inner: Mutex<Inner<S>>,
+    /// The streams that live.
+    live: Gauge,
+}
 
 struct Inner<S> {
     entries: HashMap<CorrelationId, Entry<S>>,
@@ -21,6 +25,8 @@ struct Entry<S> {
     generation: u64,
     since: Instant,
     held: Held<S>,
+    /// The stream is one of those that live.
+    live: Option<Counted>,
 }
 
 /// What an id holds.
@@ -58,28 +64,34 @@ pub(crate) struct Lease<S> {
     table: Arc<Table<S>>,
     sequence: Sequence,
     generation: u64,
+    /// Of the last request, which the table knows no more.
+    _live: Option<Counted>,
     settled: bool,
 }
 
-impl<S> Default for Table<S> {
-    fn default() -> Self {
-        Self(Mutex::new(Inner {
-            entries: HashMap::new(),
-            generation: 0,
-        }))
-    }
-}
-
 impl<S> Table<S> {
+    /// No streams yet; `live` is told how many there are.
+    pub(super) fn new(live: Gauge) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                entries: HashMap::new(),
+                generation: 0,
+            }),
+            live,
+        }
+    }
+
     pub(super) fn lease(self: &Arc<Self>, sequence: &Sequence) -> Result<Leased<S>, Error> {
         let mut inner = self.lock();
         let before = inner.entries.remove(&sequence.id);
+        let mut live;
         let (generation, state, replaced) = match (sequence.start, before) {
             (true, before) => {
                 inner.generation += 1;
                 let generation = inner.generation;
+                live = Some(self.live.hold());
                 if !sequence.end {
-                    inner.insert(sequence, generation, Held::Busy);
+                    inner.insert(sequence, generation, live.take());
                 }
                 drop(inner);
                 // What the state of the other stream ends when it is dropped, it ends here, without the lock.
@@ -90,11 +102,13 @@ impl<S> Table<S> {
                 Some(Entry {
                     generation,
                     held: Held::Idle(state),
+                    live: counted,
                     ..
                 }),
             ) => {
+                live = Some(counted.unwrap_or_else(|| self.live.hold()));
                 if !sequence.end {
-                    inner.insert(sequence, generation, Held::Busy);
+                    inner.insert(sequence, generation, live.take());
                 }
                 (generation, Some(state), false)
             }
@@ -111,6 +125,7 @@ impl<S> Table<S> {
                 table: Arc::clone(self),
                 sequence: sequence.clone(),
                 generation,
+                _live: live,
                 settled: false,
             },
             state,
@@ -133,6 +148,17 @@ impl<S> Table<S> {
         (swept.into_iter().map(|(id, _)| id).collect(), left)
     }
 
+    /// Counts those that are idle for longer than `most` no more: the server has ended them. A request of them may still be queued there,
+    /// so their states stay.
+    pub(super) fn forget_idle(&self, most: Duration) {
+        let now = Instant::now();
+        for entry in self.lock().entries.values_mut() {
+            if !matches!(entry.held, Held::Busy) && now.duration_since(entry.since) > most {
+                entry.live = None;
+            }
+        }
+    }
+
     /// Drops all states.
     pub(super) fn clear(&self) {
         let entries = std::mem::take(&mut self.lock().entries);
@@ -141,7 +167,7 @@ impl<S> Table<S> {
 
     fn lock(&self) -> MutexGuard<'_, Inner<S>> {
         // Insertions and removals leave the map whole. No state is dropped under the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,11 +178,12 @@ impl<S: Send> Holds for Table<S> {
 }
 
 impl<S> Inner<S> {
-    fn insert(&mut self, sequence: &Sequence, generation: u64, held: Held<S>) {
+    fn insert(&mut self, sequence: &Sequence, generation: u64, live: Option<Counted>) {
         let entry = Entry {
             generation,
             since: Instant::now(),
-            held,
+            held: Held::Busy,
+            live,
         };
         self.entries.insert(sequence.id.clone(), entry);
     }
@@ -218,6 +245,9 @@ impl<S> Lease<S> {
         let over = match own {
             Some(entry) => {
                 entry.since = Instant::now();
+                if matches!(held, Held::Gone(_)) {
+                    entry.live = None;
+                }
                 std::mem::replace(&mut entry.held, held)
             }
             None => held,

@@ -40,7 +40,7 @@ struct Streams {
 impl Streams {
     fn new() -> Self {
         Self {
-            table: Arc::default(),
+            table: Arc::new(Table::new(Gauge::default())),
             dropped: Arc::default(),
         }
     }
@@ -248,4 +248,50 @@ fn what_a_request_brings_is_read_beside_its_stream() {
     assert_eq!(cancelled.err().unwrap().code(), ErrorCode::Cancelled);
     assert_eq!(streams.dropped(), ["seven"]);
     assert!(streams.error(&next(7)).contains("was cancelled"));
+}
+
+#[test]
+fn streams_are_counted_from_their_first_request_to_their_last_answer() {
+    let streams = Streams::new();
+    let live = || streams.table.live.value();
+    streams.begin(7, "seven");
+    streams.begin(8, "eight");
+    assert_eq!(live(), 2);
+    // Begun again under its id, it is another one.
+    streams.begin(8, "another eight");
+    assert_eq!(live(), 2);
+    let last = streams.lease(&end(7));
+    assert_eq!(live(), 2);
+    last.lease.put_back(streams.state("seven"));
+    assert_eq!(live(), 1);
+    // Cancelled, its id is remembered, but nobody speaks.
+    streams.lease(&next(8)).lease.cancel();
+    assert_eq!(live(), 0);
+    drop(streams.lease(&start(9)).lease);
+    assert_eq!(live(), 0);
+    let whole = streams.lease(&request(10, true, true));
+    assert_eq!(live(), 1);
+    drop(whole);
+    assert_eq!(live(), 0);
+}
+
+#[test]
+fn streams_that_the_server_has_ended_are_not_counted_until_they_go_on() {
+    let streams = Streams::new();
+    let live = || streams.table.live.value();
+    streams.begin(7, "seven");
+    let busy = streams.lease(&start(8));
+    std::thread::sleep(Duration::from_millis(5));
+    streams.table.forget_idle(Duration::from_secs(1));
+    assert_eq!(live(), 2);
+    streams.table.forget_idle(Duration::from_millis(1));
+    assert_eq!(live(), 1, "a request of 8 is under way");
+    // One that was queued meanwhile.
+    let Leased { lease, state, .. } = streams.lease(&next(7));
+    assert_eq!(live(), 2);
+    lease.put_back(state.unwrap());
+    drop(busy);
+    assert_eq!(live(), 1);
+    streams.table.clear();
+    assert_eq!(live(), 0);
 }

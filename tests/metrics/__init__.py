@@ -1,0 +1,1 @@
+"""The backend's own metrics, and the dashboard that shows them."""
