@@ -1,6 +1,6 @@
-//! `cargo xtask notices`: whose code is in the two libraries, and under which licences.
+//! `cargo xtask notices`: whose code is in the two libraries and the tool, and under which licences.
 //!
-//! Which crates these are, cargo says (`cargo tree`, the libraries' normal dependencies on every system they are made for); what they
+//! Which crates these are, cargo says (`cargo tree`, their normal dependencies on every system they are made for); what they
 //! say of themselves is in their manifests; the texts are those in their packages.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,11 +30,15 @@ const FILE: &str = "THIRD-PARTY-NOTICES";
 /// What cannot be gathered from packages.
 const HEAD: &str = include_str!("../notices-head.txt");
 
-/// The packages whose libraries are passed on, and these libraries' names.
-const LIBRARIES: [(&str, &str); 2] = [
+/// The packages whose libraries and program are passed on, and the names of these.
+const PASSED_ON: [(&str, &str); 3] = [
     ("triton-funasr", "libtriton_funasr.so"),
     ("onnxruntime-backend", "libtriton_onnxruntime.so"),
+    ("triton-funasr-cli", "triton-funasr"),
 ];
+
+/// The text of the licence MIT, for packages that have none: it is the same for all, but for who wrote them.
+const MIT: &str = include_str!("../mit.txt");
 
 /// The systems tritonserver is published for.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
@@ -90,25 +94,31 @@ pub(crate) fn check(layout: &Layout) -> Result<()> {
 }
 
 fn text(layout: &Layout) -> Result<String> {
+    let mut crates = crates(layout)?;
+    borrow_texts(&mut crates)?;
+    Ok(written(&crates))
+}
+
+/// The crates of others that are passed on.
+pub(crate) fn crates(layout: &Layout) -> Result<Vec<Crate>> {
     let packages = packages(layout)?;
     let mut crates = Vec::new();
-    for (id, libraries) in linked(layout)? {
+    for (id, programs) in linked(layout)? {
         let package = packages
             .get(&id)
             .with_context(|| format!("cargo metadata does not know {} {}", id.0, id.1))?;
         // A package without a source is one of the workspace's own.
         if package.source.is_some() {
-            crates.push(Crate::read(package, libraries)?);
+            crates.push(Crate::read(package, programs)?);
         }
     }
-    borrow_texts(&mut crates)?;
-    Ok(written(&crates))
+    Ok(crates)
 }
 
-/// The crates of each library, and which libraries they are in.
+/// The crates of each library and program, and which of these they are in.
 fn linked(layout: &Layout) -> Result<BTreeMap<Id, BTreeSet<&'static str>>> {
     let mut linked: BTreeMap<Id, BTreeSet<&'static str>> = BTreeMap::new();
-    for (package, library) in LIBRARIES {
+    for (package, program) in PASSED_ON {
         for target in TARGETS {
             let tree = process::output_of(
                 cargo()
@@ -118,7 +128,7 @@ fn linked(layout: &Layout) -> Result<BTreeMap<Id, BTreeSet<&'static str>>> {
                     .args(["--prefix", "none", "--format", "{p}"]),
             )?;
             for line in tree.lines() {
-                linked.entry(id_in(line)?).or_default().insert(library);
+                linked.entry(id_in(line)?).or_default().insert(program);
             }
         }
     }
@@ -159,13 +169,16 @@ fn packages(layout: &Layout) -> Result<BTreeMap<Id, Package>> {
 
 /// What is said of a crate.
 #[derive(Debug, Clone)]
-struct Crate {
-    name: String,
-    version: Version,
-    expression: String,
-    repository: Option<String>,
-    libraries: BTreeSet<&'static str>,
+pub(crate) struct Crate {
+    pub(crate) name: String,
+    pub(crate) version: Version,
+    /// Its licence.
+    pub(crate) expression: String,
+    pub(crate) repository: Option<String>,
+    /// What it is part of.
+    pub(crate) programs: BTreeSet<&'static str>,
     texts: Vec<Text>,
+    authors: String,
     /// Whose texts these are, if the package has none.
     borrowed_from: Option<String>,
 }
@@ -178,7 +191,7 @@ struct Text {
 }
 
 impl Crate {
-    fn read(package: &Package, libraries: BTreeSet<&'static str>) -> Result<Self> {
+    fn read(package: &Package, programs: BTreeSet<&'static str>) -> Result<Self> {
         let root = package
             .manifest_path
             .parent()
@@ -193,8 +206,9 @@ impl Crate {
             // As it was written before SPDX expressions.
             expression: expression.replace('/', " OR "),
             repository: package.repository.clone(),
-            libraries,
+            programs,
             texts: texts_in(root.as_std_path())?,
+            authors: package.authors.join(", "),
             borrowed_from: None,
         })
     }
@@ -235,7 +249,7 @@ fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A crate without a text has that of another from the same repository under the same licence.
+/// A crate without a text has that of another from the same repository under the same licence, or if that is MIT, everybody's.
 fn borrow_texts(crates: &mut [Crate]) -> Result<()> {
     let lenders: Vec<_> = crates
         .iter()
@@ -243,21 +257,25 @@ fn borrow_texts(crates: &mut [Crate]) -> Result<()> {
         .cloned()
         .collect();
     for borrower in crates.iter_mut().filter(|each| each.texts.is_empty()) {
-        let lender = lenders
-            .iter()
-            .find(|lender| {
-                lender.repository.is_some()
-                    && lender.repository == borrower.repository
-                    && lender.expression == borrower.expression
-            })
-            .with_context(|| {
-                format!(
-                    "{} has no licence text, and no crate of its repository has",
-                    borrower.title()
-                )
-            })?;
-        borrower.texts.clone_from(&lender.texts);
-        borrower.borrowed_from = Some(lender.title());
+        let lender = lenders.iter().find(|lender| {
+            lender.repository.is_some()
+                && lender.repository == borrower.repository
+                && lender.expression == borrower.expression
+        });
+        if let Some(lender) = lender {
+            borrower.texts.clone_from(&lender.texts);
+            borrower.borrowed_from = Some(lender.title());
+        } else if borrower.expression == "MIT" && !borrower.authors.is_empty() {
+            borrower.texts.push(Text {
+                file: "MIT, of its authors".to_owned(),
+                text: tidied(&MIT.replacen("AUTHORS", &borrower.authors, 1)),
+            });
+        } else {
+            bail!(
+                "{} has no licence text, and no crate of its repository has",
+                borrower.title()
+            );
+        }
     }
     Ok(())
 }
@@ -266,10 +284,10 @@ fn written(crates: &[Crate]) -> String {
     let groups = Groups::of(crates);
     let mut out = format!("{HEAD}\n\n2. CRATES\n=========\n\n");
     out.push_str(
-        "The libraries' dependencies, procedural macros included, since what they expand to is part of the libraries.\n",
+        "The dependencies of libraries and tool, procedural macros included, since what they expand to is part of these.\n",
     );
     for each in crates {
-        let libraries: Vec<_> = each.libraries.iter().copied().collect();
+        let programs: Vec<_> = each.programs.iter().copied().collect();
         let texts: Vec<_> = each
             .texts
             .iter()
@@ -288,7 +306,7 @@ fn written(crates: &[Crate]) -> String {
             "repository",
             each.repository.as_deref().unwrap_or("none named"),
         );
-        line("in", &libraries.join(", "));
+        line("in", &programs.join(", "));
         line("texts", &format!("{}{origin}", texts.join(", ")));
     }
     out.push_str("\n\n3. TEXTS\n========\n");
@@ -343,7 +361,7 @@ mod tests {
             version: Version::new(1, 2, 3),
             expression: "MIT".to_owned(),
             repository: Some(repository.to_owned()),
-            libraries: BTreeSet::from(["libtriton_funasr.so"]),
+            programs: BTreeSet::from(["libtriton_funasr.so"]),
             texts: texts
                 .iter()
                 .map(|(file, text)| Text {
@@ -351,6 +369,7 @@ mod tests {
                     text: (*text).to_owned(),
                 })
                 .collect(),
+            authors: String::new(),
             borrowed_from: None,
         }
     }
@@ -411,6 +430,11 @@ mod tests {
         ];
         let error = borrow_texts(&mut alone).unwrap_err().to_string();
         assert!(error.contains("b 1.2.3 has no licence text"), "{error}");
+        alone[1].authors = "A. Writer".to_owned();
+        borrow_texts(&mut alone).unwrap();
+        let text = written(&alone);
+        assert!(text.contains("\nCopyright (c) A. Writer\n"), "{text}");
+        assert!(!text.contains("AUTHORS\n"), "{text}");
     }
 
     #[test]
