@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -35,10 +35,7 @@ pub fn tool(layout: &Layout) -> Result<PathBuf> {
 pub fn build(layout: &Layout, wheels: &Wheels) -> Result<PathBuf> {
     prerequisites::check_build()?;
     console::step("Building", "the backends (cargo build --release)");
-    let packages = BACKENDS
-        .iter()
-        .flat_map(|(package, _)| ["--package", package]);
-    let libraries = artifacts(layout, packages)?;
+    let libraries = libraries(layout)?;
     let directory = layout.work_directory("backends")?;
     for (_, place) in BACKENDS {
         let target = directory.join(place);
@@ -56,6 +53,14 @@ pub fn build(layout: &Layout, wheels: &Wheels) -> Result<PathBuf> {
     Ok(directory)
 }
 
+/// Builds the backends' libraries and returns them.
+pub fn libraries(layout: &Layout) -> Result<Vec<PathBuf>> {
+    let packages = BACKENDS
+        .iter()
+        .flat_map(|(package, _)| ["--package", package]);
+    artifacts(layout, packages)
+}
+
 /// Makes a release build of what `selection` names and returns the libraries and programs that cargo says it has built,
 /// wherever the configuration puts them.
 pub fn artifacts<'a>(
@@ -65,14 +70,17 @@ pub fn artifacts<'a>(
     let mut command = cargo();
     command
         .current_dir(&layout.project)
-        .args([
-            "build",
-            "--release",
-            "--message-format=json-render-diagnostics",
-        ])
-        .args(selection)
+        .args(["build", "--release"])
+        .args(selection);
+    built_by(&mut command)
+}
+
+/// The libraries and programs that a command of cargo's builds.
+pub fn built_by(command: &mut Command) -> Result<Vec<PathBuf>> {
+    command
+        .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped());
-    let mut running = Running::start(&mut command)?;
+    let mut running = Running::start(command)?;
     let stdout = running
         .child()
         .stdout

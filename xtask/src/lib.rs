@@ -4,6 +4,7 @@
 pub mod backends;
 pub mod demo;
 mod deny;
+mod dist;
 mod fuzz;
 pub mod golden;
 mod gpu_check;
@@ -95,7 +96,17 @@ Several repositories in one server, as ensembles alone:
         #[command(subcommand)]
         task: repo::Task,
     },
-    /// Write THIRD-PARTY-NOTICES: whose code is in the two libraries, and under which licences
+    /// Make what is given to those who do not build: an archive and a Python wheel for each architecture, with checksums
+    #[command(after_help = "\
+Examples:
+  cargo xtask dist
+  cargo xtask dist --arch x86_64 --arch aarch64 --out release
+  cargo xtask dist --twice
+  cargo xtask dist --native
+
+It compiles everything anew for glibc 2.28, by zig, in some ten minutes. The exit code is 1 when a second build differs from the first.")]
+    Dist(dist::Dist),
+    /// Write THIRD-PARTY-NOTICES: whose code is in the two libraries and the tool, and under which licences
     #[command(after_help = "\
 Examples:
   cargo xtask notices
@@ -176,6 +187,7 @@ fn run(task: Task) -> Result<()> {
             })
         }),
         Task::Repo { task } => repo::repo(&task),
+        Task::Dist(options) => dist::dist(&layout, &options),
         Task::Notices(options) => notices::notices(&layout, &options),
         Task::Soak(options) => soak::soak(&layout, &options),
         Task::Bench { arguments } => bench(&layout, &arguments),

@@ -1,4 +1,5 @@
-//! Python packages, pinned in a `requirements.txt`: those of the tests and of the client line, those of the benches.
+//! Python packages, pinned in a `requirements.txt`: those of the tests and of the client line, those of the benches, and
+//! those that compile what is passed on.
 
 use std::fs;
 use std::path::PathBuf;
@@ -35,6 +36,13 @@ pub fn bench_packages(layout: &Layout) -> Result<PathBuf> {
 pub fn real_size_packages(layout: &Layout, python: &str) -> Result<PathBuf> {
     let (requirements, name) = ("benches/real_size/requirements.txt", "real-size-python");
     install(layout, requirements, name, python, &["--no-deps"])
+}
+
+/// What `dist` compiles with.
+pub fn dist_packages(layout: &Layout) -> Result<PathBuf> {
+    prerequisites::check_download()?;
+    let requirements = "xtask/dist-requirements.txt";
+    install(layout, requirements, "dist-python", PYTHON, &["--no-deps"])
 }
 
 /// Installs what a file pins, once per Python version and set of pins.

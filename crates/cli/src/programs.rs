@@ -145,11 +145,11 @@ fn own_backends(onnxruntime: OnnxRuntime) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// A library that was built or shipped with this program: beside it, or in the `lib` beside its `bin`.
+/// A library that was built or shipped with this program: beside it, or in a `lib` beside its `bin`.
 pub fn library(name: &str) -> Result<PathBuf> {
     let program = env::current_exe().context("cannot find this program")?;
     let beside = program.parent().unwrap_or(Path::new("."));
-    let places = [beside.join(name), beside.join("../lib").join(name)];
+    let places = ["", "../lib", "../lib/triton-funasr"].map(|place| beside.join(place).join(name));
     match places.iter().find(|place| place.is_file()) {
         Some(place) => Ok(place.clone()),
         None => bail!(

@@ -1,0 +1,150 @@
+//! The libraries and the tool, built so that they run on older systems, and come out the same wherever they are built.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::Architecture;
+use crate::layout::Layout;
+use crate::{backends, console, process, python};
+
+/// The oldest glibc: that of Debian 10, RHEL 8 and Ubuntu 20.04.
+pub(super) const GLIBC: &str = "2.28";
+/// Of Cargo.toml: `release` without what only a debugger reads.
+const PROFILE: &str = "dist";
+
+/// How to build.
+pub(super) struct Compiler<'l> {
+    layout: &'l Layout,
+    /// Where zig and cargo-zigbuild are; none: this machine's own toolchain.
+    zig: Option<PathBuf>,
+}
+
+/// What was built.
+pub(super) struct Built {
+    pub(super) tool: PathBuf,
+    pub(super) libraries: Vec<PathBuf>,
+}
+
+impl<'l> Compiler<'l> {
+    pub(super) fn new(layout: &'l Layout, native: bool) -> Result<Self> {
+        let zig = match native {
+            true => None,
+            false => Some(python::dist_packages(layout)?),
+        };
+        Ok(Self { layout, zig })
+    }
+
+    /// Builds all that is passed on.
+    pub(super) fn build(&self, architecture: Architecture) -> Result<Built> {
+        let files = match &self.zig {
+            None => {
+                console::step(
+                    "Building",
+                    "the libraries and the tool (cargo build --release)",
+                );
+                let mut files = backends::libraries(self.layout)?;
+                files.push(backends::tool(self.layout)?);
+                files
+            }
+            Some(packages) => self.build_by_zig(packages, architecture)?,
+        };
+        let named = |name: &str| {
+            let is = |path: &&PathBuf| path.file_name().is_some_and(|file| file == name);
+            let found = files.iter().find(is).cloned();
+            found.with_context(|| format!("cargo built no {name}"))
+        };
+        Ok(Built {
+            tool: named("triton-funasr")?,
+            libraries: vec![
+                named("libtriton_funasr.so")?,
+                named("libtriton_onnxruntime.so")?,
+            ],
+        })
+    }
+
+    fn build_by_zig(&self, packages: &Path, architecture: Architecture) -> Result<Vec<PathBuf>> {
+        let target = format!("{}-unknown-linux-gnu", architecture.name());
+        add_target(&target)?;
+        let what = "the libraries and the tool";
+        console::step(
+            "Building",
+            format!("{what} for {target}, glibc {GLIBC} and newer"),
+        );
+        let mut command = zigbuild(packages)?;
+        command
+            .current_dir(&self.layout.project)
+            .args(["--locked", "--profile", PROFILE])
+            .arg(format!("--target={target}.{GLIBC}"));
+        self.without_places(&mut command)?;
+        backends::built_by(&mut command)
+    }
+
+    /// Leaves out of the files where they were built: of two that come with the same directory the compilers take the last.
+    fn without_places(&self, command: &mut Command) -> Result<()> {
+        let cargo_home = home(std::env::var_os("CARGO_HOME").map(PathBuf::from), ".cargo")?;
+        let target = target_directory(&self.layout.work)?;
+        let places = [
+            (self.layout.project.as_path(), "/triton-funasr"),
+            (target, "/target"),
+            (cargo_home.as_path(), "/cargo"),
+        ];
+        let joined = |flag: &str, separator: &str| {
+            let flags = places.map(|(from, to)| format!("{flag}={}={to}", from.display()));
+            flags.join(separator)
+        };
+        command
+            .env("CARGO_TARGET_DIR", target)
+            .env(
+                "CARGO_ENCODED_RUSTFLAGS",
+                joined("--remap-path-prefix", "\u{1f}"),
+            )
+            .env("CFLAGS", joined("-ffile-prefix-map", " "))
+            .env("CXXFLAGS", joined("-ffile-prefix-map", " "));
+        Ok(())
+    }
+}
+
+/// The directory that cargo builds in: xtask's own is in it.
+fn target_directory(work: &Path) -> Result<&Path> {
+    work.parent().context("xtask's directory is in no other")
+}
+
+fn home(said: Option<PathBuf>, below: &str) -> Result<PathBuf> {
+    match said {
+        Some(directory) => Ok(directory),
+        None => std::env::home_dir()
+            .map(|home| home.join(below))
+            .context("HOME says no directory"),
+    }
+}
+
+/// Rust's standard library for the target, which rustup fetches once.
+fn add_target(target: &str) -> Result<()> {
+    let mut rustup = Command::new("rustup");
+    let status = process::run(rustup.args(["target", "add", target]));
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        _ => bail!(
+            "rustup could not fetch Rust's standard library for {target} (rustup target add {target})"
+        ),
+    }
+}
+
+/// cargo-zigbuild, which finds zig as Python's package.
+fn zigbuild(packages: &Path) -> Result<Command> {
+    let program = packages.join("bin/cargo-zigbuild");
+    if !program.is_file() {
+        bail!(
+            "{} is not there; remove {} to fetch it anew",
+            program.display(),
+            packages.display()
+        );
+    }
+    let mut command = Command::new(program);
+    command
+        .arg("zigbuild")
+        .env("CARGO_ZIGBUILD_ZIG_PATH", packages.join("ziglang/zig"));
+    Ok(command)
+}
