@@ -7,6 +7,7 @@ pub(crate) mod options;
 pub(crate) mod punctuation;
 mod rows;
 pub(crate) mod scheduler;
+mod segments;
 pub(crate) mod streaming;
 pub(crate) mod transcribe;
 pub(crate) mod vad;

@@ -8,6 +8,7 @@ mod more;
 mod names;
 mod origin;
 mod pieces;
+mod rate;
 mod recording;
 
 use std::borrow::Cow;
@@ -26,6 +27,7 @@ pub(crate) use self::more::INCOMPLETE_AUDIO;
 use self::more::More;
 pub(crate) use self::names::Names;
 pub(crate) use self::origin::{Origin, of_origins, rows_asked};
+pub(crate) use self::rate::StreamRate;
 use crate::tensors::layout::Layout;
 use crate::tensors::layout::check_type;
 use crate::tensors::memory::room;

@@ -1,6 +1,5 @@
 //! One stream of the streaming pipeline: its state, and what it needs next.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
@@ -8,7 +7,6 @@ use std::time::Instant;
 use asr_decode::cif::Cif;
 use asr_decode::words::Joiner;
 use asr_decode::{Frames, Transcript};
-use audio_input::resample::Resampler;
 use triton_backend::{Error, Promise};
 use wav_frontend::stream::StreamState;
 use wav_frontend::windows::EncoderWindows;
@@ -18,7 +16,7 @@ use super::models::Models;
 use crate::pipelines::options::Permit;
 use crate::pipelines::scheduler::batch::Size;
 use crate::pipelines::scheduler::waiting::Item;
-use crate::tensors::audio::{Chunk, Names};
+use crate::tensors::audio::{Chunk, StreamRate};
 use crate::tensors::memory::missing;
 use crate::tensors::outputs::StreamText;
 use crate::tensors::sequences::Lease;
@@ -26,8 +24,7 @@ use crate::tensors::sequences::Lease;
 /// The state of a stream between its requests.
 pub(super) struct Stream {
     samples: StreamState,
-    /// The rate that its audio comes with, and what brings it to the model's.
-    resampler: Option<(u32, Resampler)>,
+    rate: StreamRate,
     windows: EncoderWindows,
     /// Made when the encoder's first answer tells the size of a frame.
     cif: Option<Cif>,
@@ -159,7 +156,7 @@ impl Stream {
             .map_err(|error| Error::Config(error.to_string()))?;
         Ok(Self {
             samples: StreamState::new(),
-            resampler: None,
+            rate: StreamRate::default(),
             windows,
             cif: None,
             joiner: models.tokens.vocabulary.joiner(models.tokens.join),
@@ -177,41 +174,7 @@ impl Stream {
 
     /// Checks the rate of a chunk that goes on with the stream.
     pub(super) fn check_rate(&self, sample_rate: Option<u32>) -> Result<(), Error> {
-        match (&self.resampler, sample_rate) {
-            (Some((begun, _)), Some(rate)) if *begun != rate => Err(Error::input(
-                Names::PIPELINE.sample_rate,
-                format!("row 0 is {rate}, but the stream began with {begun} Hz"),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// The samples of a chunk at the model's rate; at the stream's end all that there are.
-    fn resample<'c>(
-        &mut self,
-        models: &Models,
-        chunk: &'c Chunk<'_>,
-        end: bool,
-    ) -> Result<Cow<'c, [f32]>, Error> {
-        let rate = models.frontend.frontend().options().sample_rate;
-        let (from, resampler) = match &mut self.resampler {
-            Some(begun) => begun,
-            empty => {
-                let from = chunk.sample_rate.unwrap_or(rate);
-                let new = Resampler::new(from, rate);
-                let new = new.map_err(|error| Error::invalid(error.to_string()))?;
-                empty.insert((from, new))
-            }
-        };
-        if *from == rate {
-            return Ok(Cow::Borrowed(&chunk.samples));
-        }
-        let mut samples = Vec::new();
-        resampler.push(&chunk.samples, &mut samples);
-        if end {
-            resampler.finish(&mut samples);
-        }
-        Ok(Cow::Owned(samples))
+        self.rate.check(sample_rate)
     }
 
     /// Takes a request's samples.
@@ -223,7 +186,8 @@ impl Stream {
     ) -> Result<(), Error> {
         let internal = |error: FrontendError| Error::internal(error.to_string());
         let frontend = &models.frontend;
-        let samples = self.resample(models, chunk, end)?;
+        let rate = frontend.frontend().options().sample_rate;
+        let samples = self.rate.take(chunk, rate, end)?;
         frontend
             .push(&mut self.samples, &samples)
             .map_err(internal)?;

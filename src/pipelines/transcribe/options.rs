@@ -3,8 +3,9 @@
 use triton_backend::{Error, ModelContext};
 
 use crate::pipelines::options::{MAX_PENDING_BYTES, MAX_PENDING_ROWS};
+use crate::pipelines::segments::Failed;
 use crate::tensors::audio::{INCOMPLETE_AUDIO, MAX_AUDIO_SECONDS};
-use crate::tensors::parameters::{Count, Parameter, Table, Text, Written};
+use crate::tensors::parameters::{Count, Parameter, Table, Text};
 
 /// The parameters of this component.
 pub(crate) const PARAMETERS: Table = Table {
@@ -65,25 +66,6 @@ const FAILED_SEGMENTS: Parameter<Failed> = Parameter::new(
      `RESULT_JSON` and goes on, `refuse` refuses it",
 )
 .default("report");
-
-/// What becomes of a recording of which a part fails.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Failed {
-    Report,
-    Refuse,
-}
-
-impl Written for Failed {
-    const KIND: &'static str = "`report` or `refuse`";
-
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        match text {
-            "report" => Ok(Self::Report),
-            "refuse" => Ok(Self::Refuse),
-            _ => Err("is neither report nor refuse"),
-        }
-    }
-}
 
 /// What a config says.
 pub(super) struct Options {

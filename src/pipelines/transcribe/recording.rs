@@ -4,18 +4,15 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use speech_segments::sentences::{Sentences, Span};
-use triton_backend::{Call, Error, ErrorCode, Reply, Request};
+use triton_backend::{Error, ErrorCode, Reply, Request};
 
 use super::calls::{Calls, Purpose};
 use super::model::Model;
-use super::options::Failed;
-use super::result::{Heard, Progress, RESULT_JSON, Told};
+use super::result::{Progress, Told};
 use super::window::{Cut, cut};
 use crate::metrics::{TIMEOUT, Taken};
-use crate::pipelines::punctuation::TEXT;
+use crate::pipelines::segments::{Failed, Heard, RESULT_JSON, for_marks, marked, of_samples};
 use crate::pipelines::vad::SEGMENTS_MS;
-use crate::tensors::layout::dim;
-use crate::tensors::memory::room;
 
 /// Samples decoded at a time: a whole number of frames.
 const PIECE: usize = 128_000;
@@ -266,10 +263,8 @@ impl<'r> Recording<'r> {
         let enough = self.sentences.new_words() >= WORDS_FOR_MARKS;
         let text = self.sentences.text();
         if enough || (ending && !text.is_empty()) {
-            let call = Call::new(punctuation)
-                .input_strings(TEXT, &[1, 1], &[&text])
-                .output(TEXT);
-            self.calls.send(Purpose::Marks, call);
+            self.calls
+                .send(Purpose::Marks, for_marks(punctuation, &text));
             let last = !enough;
             self.marking = Some(Marking { text, last });
         }
@@ -280,11 +275,7 @@ impl<'r> Recording<'r> {
         let Some(Marking { text, last }) = self.marking.take() else {
             return Ok(());
         };
-        let marked = reply.and_then(|reply| {
-            let text = reply.output(TEXT)?.strings()?.into_iter().next();
-            String::from_utf8(text.unwrap_or_default())
-                .map_err(|_| Error::internal("the marked text is not UTF-8"))
-        });
+        let marked = reply.and_then(|reply| marked(&reply));
         let sentences = match marked {
             Ok(marked) => self.sentences.finish(&marked, last),
             Err(error) => {
@@ -352,14 +343,4 @@ impl<'r> Recording<'r> {
             _ => Ok(()),
         }
     }
-}
-
-/// A call of a model with samples of one row.
-fn of_samples(model: &str, samples: &[f32]) -> Result<Call, Error> {
-    let mut row = room(samples.len(), "a call's samples")?;
-    row.extend_from_slice(samples);
-    let length = i32::try_from(samples.len()).unwrap_or(i32::MAX);
-    Ok(Call::new(model)
-        .input("WAV", &[1, dim(samples.len())], row)
-        .input("WAV_LENS", &[1, 1], vec![length]))
 }

@@ -1,79 +1,16 @@
 //! What is told of a recording, all at once or what is new, as docs/long-audio.schema.json has it.
 
 use serde_json::{Value, json};
-use speech_segments::sentences::{Sentence, Span, TimedWord, join};
-use triton_backend::{DataType, Error, ModelConfig, Reply, Response};
+use speech_segments::sentences::{Sentence, Span, join};
+use triton_backend::{DataType, Error, ModelConfig, Response};
 
+use crate::pipelines::segments::{Heard, RESULT_JSON};
 use crate::tensors::layout::{Layout, check_tensor};
 
-/// The output of recognisers that everything is read from.
-pub(super) const RESULT_JSON: &str = "RESULT_JSON";
 const TEXT: &str = "TEXT";
 /// What clients of the recognisers ask for.
 const TRANSCRIPTS: &str = "TRANSCRIPTS";
 const IS_FINAL: &str = "IS_FINAL";
-
-/// A segment's text.
-pub(super) struct Heard {
-    pub(super) text: String,
-    pub(super) words: Vec<TimedWord>,
-    /// As the recogniser told it, with times of the recording, until it is told.
-    document: Value,
-}
-
-impl Heard {
-    /// What the recogniser, called `name`, answered for the segment at `span`.
-    pub(super) fn read(name: &str, reply: &Reply, span: Span) -> Result<Self, Error> {
-        let strings = reply.output(RESULT_JSON)?.strings()?;
-        let document: Option<Value> = match strings.as_slice() {
-            [text] => serde_json::from_slice(text).ok(),
-            _ => None,
-        };
-        let Some(document) = document.filter(|document| document["text"].is_string()) else {
-            return Err(Error::internal(format!(
-                "model '{name}' answered no document of one text in '{RESULT_JSON}'"
-            )));
-        };
-        Ok(Self::of(document, span))
-    }
-
-    fn of(mut document: Value, span: Span) -> Self {
-        let text = document["text"].as_str().unwrap_or_default().to_owned();
-        let mut words = Vec::new();
-        for word in document["words"].as_array_mut().into_iter().flatten() {
-            for key in ["start_ms", "end_ms"] {
-                if let Some(time) = word[key].as_u64() {
-                    // The model may hear a word up to the end of its last frame.
-                    let time = span.start_ms.saturating_add(time).min(span.end_ms);
-                    word[key] = time.into();
-                }
-            }
-            let (start, end) = (word["start_ms"].as_u64(), word["end_ms"].as_u64());
-            words.push(TimedWord {
-                text: word["text"].as_str().unwrap_or_default().to_owned(),
-                span: start
-                    .zip(end)
-                    .map(|(start_ms, end_ms)| Span { start_ms, end_ms }),
-            });
-        }
-        let of = |key: &str| document[key].clone();
-        let document = json!({
-            "start_ms": span.start_ms,
-            "end_ms": span.end_ms,
-            "text": text,
-            "language": of("language"),
-            "emotion": of("emotion"),
-            "event": of("event"),
-            "confidence": of("confidence"),
-            "words": document["words"].as_array().cloned().unwrap_or_default(),
-        });
-        Self {
-            text,
-            words,
-            document,
-        }
-    }
-}
 
 /// What there is to tell.
 #[derive(Default)]
@@ -95,7 +32,7 @@ pub(super) struct Progress {
 
 impl Told {
     pub(super) fn segment(&mut self, heard: &mut Heard) {
-        self.segments.push(heard.document.take());
+        self.segments.push(heard.take_document());
     }
 
     pub(super) fn sentences(&mut self, sentences: Vec<Sentence>) {
@@ -188,31 +125,6 @@ pub(super) fn check_outputs(config: &ModelConfig) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_have_the_times_of_the_recording() {
-        let document = json!({
-            "text": "hello world",
-            "raw": "hello world",
-            "language": "en",
-            "words": [
-                {"text": "hello", "start_ms": 60, "end_ms": 300, "confidence": 0.5},
-                {"text": "world", "start_ms": 330, "end_ms": 2040, "confidence": null}
-            ]
-        });
-        let span = Span {
-            start_ms: 10_000,
-            end_ms: 12_000,
-        };
-        let heard = Heard::of(document, span);
-        let spans: Vec<_> = heard.words.iter().filter_map(|word| word.span).collect();
-        let expected = [(10_060, 10_300), (10_330, 12_000)];
-        let expected = expected.map(|(start_ms, end_ms)| Span { start_ms, end_ms });
-        assert_eq!(spans, expected);
-        assert_eq!(heard.document["words"][1]["end_ms"], 12_000);
-        assert_eq!(heard.document["language"], "en");
-        assert!(heard.document["emotion"].is_null());
-    }
 
     #[test]
     fn a_text_is_its_sentences() {
