@@ -6,7 +6,9 @@ use triton_backend::{Error, ModelContext, warn};
 
 use crate::component::Component;
 use crate::pipelines::offline::{self, paraformer, sensevoice};
-use crate::pipelines::{options as calls, punctuation, streaming, transcribe, vad, warmup};
+use crate::pipelines::{
+    options as calls, punctuation, streaming, transcribe, two_pass, vad, warmup,
+};
 use crate::steps::cif_search::{self, CifSearch};
 use crate::steps::feature_extractor::{self, FeatureExtractor};
 use crate::steps::hotword_embedding::{self, HotwordEmbedding};
@@ -130,6 +132,7 @@ const COMPONENTS: &[Entry] = &[
         &[&punctuation::PARAMETERS],
     ),
     Entry::new("transcribe", transcribe::load, &[&transcribe::PARAMETERS]),
+    Entry::new("two_pass", two_pass::load, &[&two_pass::PARAMETERS]),
 ];
 
 /// Parameters that configs written for Python steps carry and that have no meaning here.

@@ -10,5 +10,6 @@ pub(crate) mod scheduler;
 mod segments;
 pub(crate) mod streaming;
 pub(crate) mod transcribe;
+pub(crate) mod two_pass;
 pub(crate) mod vad;
 pub(crate) mod warmup;

@@ -41,7 +41,7 @@ pub(crate) const MAX_PENDING_ROWS: Parameter<Count> = Parameter::new(
     "rows, or chunks of streams, that may be taken and not answered yet. See [Overload](#overload)",
 )
 .default(4096);
-const MAX_PENDING_SECONDS: Parameter<Count> = Parameter::new(
+pub(crate) const MAX_PENDING_SECONDS: Parameter<Count> = Parameter::new(
     "max_pending_seconds",
     "seconds of audio that may be, all rows together",
 )

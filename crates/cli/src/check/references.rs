@@ -26,6 +26,14 @@ const LONG: [(&str, &str); 3] = [
     ("punctuation", ""),
 ];
 
+/// What streams in two passes need; the last one may be absent.
+const TWO_PASS: [(&str, &str); 4] = [
+    ("vad", "streaming_vad"),
+    ("first_pass", "streaming_paraformer"),
+    ("recogniser", "sensevoice"),
+    ("punctuation", ""),
+];
+
 /// The parameters that name files, and what reads them.
 const FILES: [(&str, Reader); 8] = [
     ("cmvn_path", |path| {
@@ -117,6 +125,8 @@ fn callees(models: &[Model], config: &Config, message: &Message) -> Vec<Finding>
         Some("punctuation") => &[("punctuation_model", "ct_transformer")],
         Some("transcribe") if given(message, "punctuation").is_some() => &LONG,
         Some("transcribe") => &LONG[..2],
+        Some("two_pass") if given(message, "punctuation").is_some() => &TWO_PASS,
+        Some("two_pass") => &TWO_PASS[..3],
         _ => &[],
     };
     called

@@ -211,7 +211,7 @@ fn native(config: &Config, message: &Message) -> Vec<Finding> {
 fn ragged(place: &str, component: &str, message: &Message) -> Option<Finding> {
     let inputs: &[&str] = match component {
         "feature_extractor" => &["wav"],
-        "sensevoice" | "paraformer" | "streaming_paraformer" | "vad" => &["WAV"],
+        "sensevoice" | "paraformer" | "streaming_paraformer" | "vad" | "two_pass" => &["WAV"],
         "ctc_scoring" => &["ctc_logits", "token_ids"],
         "paraformer_scoring" => &["logits", "token_ids"],
         _ => return None,

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use super::assembly::Assembly;
 use super::beside::{self, Beside};
 use super::kind::Kind;
-use super::long;
+use super::long::{self, Called};
 use super::options::Common;
 use super::plan::plan;
 use super::target::{check_target, make};
@@ -24,7 +24,7 @@ pub struct Options {
     #[arg(long, value_name = "KIND=EXPORT_DIR", value_parser = export, required = true)]
     pub from: Vec<(Kind, PathBuf)>,
     /// The directory of an export of FSMN-VAD. With it the repository also has `transcribe` and `transcribe_segments`, for recordings of any
-    /// length, which call the first recogniser for whole recordings
+    /// length, which call the first recogniser for whole recordings; with paraformer-online too, `two_pass`, for streams that it hears again
     #[arg(long, value_name = "EXPORT_DIR")]
     pub vad: Option<PathBuf>,
     /// The directory of an export of CT-Transformer, for marks in the text
@@ -116,7 +116,7 @@ fn parts(options: &Options) -> Result<Parts> {
         let mut own = own(from);
         let outputs = &mut own.common.outputs;
         if called == Some(*kind) && !outputs.iter().any(|name| name == "all") {
-            // What `transcribe` reads.
+            // What `transcribe` and `two_pass` read.
             outputs.push("RESULT_JSON".to_owned());
         }
         let assembly = plan(*kind, &own).with_context(|| kind.name())?;
@@ -132,7 +132,17 @@ fn parts(options: &Options) -> Result<Parts> {
     Ok(Parts {
         recognisers,
         beside,
-        long: called.map_or(Ok(Vec::new()), |kind| long::configs(kind, marks))?,
+        long: match called {
+            None => Vec::new(),
+            Some(recogniser) => long::configs(Called {
+                recogniser,
+                punctuation: marks,
+                streams: options
+                    .from
+                    .iter()
+                    .any(|(kind, _)| *kind == Kind::ParaformerOnline),
+            })?,
+        },
     })
 }
 
@@ -295,16 +305,22 @@ mod tests {
         assert!(facts.contains("; punctuation: model.onnx, "), "{facts}");
         let to = &options.common.to;
         let config = |model: &str| fs::read_to_string(to.join(model).join("config.pbtxt")).unwrap();
-        for model in ["transcribe", "transcribe_segments"] {
+        let two_pass = config("two_pass");
+        for called in ["streaming_vad", "streaming_paraformer", "punctuation"] {
+            let value = format!("string_value: \"{called}\"");
+            assert!(two_pass.contains(&value) && to.join(called).exists());
+        }
+        for model in ["transcribe", "transcribe_segments", "two_pass"] {
             assert_eq!(
                 values(&config(model), "key: \"recogniser\""),
                 ["infer_pipeline"]
             );
-            for called in ["vad", "punctuation", "infer_pipeline"] {
+            for called in ["punctuation", "infer_pipeline"] {
                 let key = format!("\"{called}\"");
                 assert!(config(model).contains(&key) && to.join(called).exists());
             }
         }
+        assert!(config("transcribe").contains("string_value: \"vad\"") && to.join("vad").exists());
         assert!(config("infer_pipeline").contains("RESULT_JSON"));
         assert!(!config("streaming_paraformer").contains("RESULT_JSON"));
         options.punc = Some(small.join("ct_punc_realtime"));

@@ -1,4 +1,4 @@
-//! The models for recordings of any length, which call a recogniser, voice activity detection and punctuation.
+//! The models that call others: for recordings of any length, and for streams in two passes.
 
 use anyhow::{Context, Result};
 use include_dir::{Dir, File, include_dir};
@@ -7,30 +7,59 @@ use super::assembly::parameter;
 use super::kind::Kind;
 
 static TRANSCRIBE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../model_repo_transcribe");
+static TWO_PASS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../model_repo_two_pass");
 
-/// The models: in one answer, and each segment as soon as it is there.
-pub(super) const MODELS: [&str; 2] = ["transcribe", "transcribe_segments"];
+/// The models: recordings in one answer, and each segment as soon as it is there; streams.
+pub(super) const MODELS: [&str; 3] = ["transcribe", "transcribe_segments", STREAMS];
+/// The one that needs a model for streams.
+const STREAMS: &str = "two_pass";
 
-/// Their configurations, beside a recogniser that has models of its kind's names, with marks by the model `punctuation` or without.
-pub(super) fn configs(recogniser: Kind, punctuation: bool) -> Result<Vec<(&'static str, String)>> {
-    let called = recogniser.models().next().unwrap_or_default();
-    let (from, to) = parameter("recogniser", "sensevoice", called);
-    let config = |model: &'static str| {
-        let path = format!("{model}/config.pbtxt");
-        let text = TRANSCRIBE.get_file(&path).and_then(File::contents_utf8);
-        let text = text.with_context(|| format!("this program lacks {path}"))?;
-        let mut text = text.replace(&from, &to);
-        if !punctuation {
-            text = without(&text, "    key: \"punctuation\"\n")?;
-        }
-        if recogniser != Kind::Sensevoice {
-            for input in ["LANGUAGE", "TEXT_NORM"] {
-                text = without(&text, &format!("    name: \"{input}\"\n"))?;
-            }
-        }
-        Ok((model, text))
+/// What stands beside them.
+#[derive(Clone, Copy)]
+pub(super) struct Called {
+    /// A recogniser for whole recordings, which has models of its kind's names.
+    pub(super) recogniser: Kind,
+    /// The model `punctuation`.
+    pub(super) punctuation: bool,
+    /// Streaming Paraformer.
+    pub(super) streams: bool,
+}
+
+/// Their configurations, beside these models.
+pub(super) fn configs(called: Called) -> Result<Vec<(&'static str, String)>> {
+    let own = |model: &&str| *model != STREAMS || called.streams;
+    let models = MODELS.into_iter().filter(own);
+    models
+        .map(|model| Ok((model, config(model, called)?)))
+        .collect()
+}
+
+fn config(model: &str, called: Called) -> Result<String> {
+    let path = format!("{model}/config.pbtxt");
+    let repository = if model == STREAMS {
+        &TWO_PASS
+    } else {
+        &TRANSCRIBE
     };
-    MODELS.into_iter().map(config).collect()
+    let text = repository.get_file(&path).and_then(File::contents_utf8);
+    let text = text.with_context(|| format!("this program lacks {path}"))?;
+    let name = called.recogniser.models().next().unwrap_or_default();
+    let (from, to) = parameter("recogniser", "sensevoice", name);
+    let mut text = text.replace(&from, &to);
+    let mut gone = Vec::new();
+    if !called.punctuation {
+        gone.push("    key: \"punctuation\"\n");
+    }
+    if called.recogniser != Kind::Sensevoice {
+        gone.extend(["    name: \"LANGUAGE\"\n", "    name: \"TEXT_NORM\"\n"]);
+        if model == STREAMS {
+            gone.push("    key: \"defaults\"\n");
+        }
+    }
+    for line in gone {
+        text = without(&text, line)?;
+    }
+    Ok(text)
 }
 
 /// A configuration without the entry of a list that has this line.
@@ -51,14 +80,31 @@ mod tests {
 
     #[test]
     fn what_is_called_is_what_is_there() {
-        for (model, text) in configs(Kind::Sensevoice, true).unwrap() {
-            let file = TRANSCRIBE
+        let all = Called {
+            recogniser: Kind::Sensevoice,
+            punctuation: true,
+            streams: true,
+        };
+        let written = configs(all).unwrap();
+        assert_eq!(written.len(), MODELS.len());
+        for (model, text) in written {
+            let repository = if model == STREAMS {
+                &TWO_PASS
+            } else {
+                &TRANSCRIBE
+            };
+            let file = repository
                 .get_file(format!("{model}/config.pbtxt"))
                 .unwrap();
             assert_eq!(text, file.contents_utf8().unwrap(), "the template itself");
         }
         let decoupled = "model_transaction_policy { decoupled: true }";
-        for (model, text) in configs(Kind::Paraformer, false).unwrap() {
+        let few = Called {
+            recogniser: Kind::Paraformer,
+            punctuation: false,
+            streams: true,
+        };
+        for (model, text) in configs(few).unwrap() {
             assert!(text.contains("\"infer_pipeline\""), "{text}");
             for word in ["sensevoice", "\"punctuation\"", "LANGUAGE", "TEXT_NORM"] {
                 assert!(!text.contains(word), "{word}: {text}");
@@ -69,5 +115,10 @@ mod tests {
             );
             assert_eq!(text.contains(decoupled), model == "transcribe_segments");
         }
+        let no_streams = Called {
+            streams: false,
+            ..all
+        };
+        assert_eq!(configs(no_streams).unwrap().len(), MODELS.len() - 1);
     }
 }

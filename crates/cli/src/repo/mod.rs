@@ -52,7 +52,7 @@ pub enum Task {
     /// Punctuation (CT-Transformer, also of the realtime kind), from a directory with model.onnx, config.yaml and tokens.json
     Punctuation(Options),
     /// Several models in one repository, the recognisers' inner models under names of their own; with voice activity detection also models
-    /// that transcribe recordings of any length
+    /// that transcribe recordings of any length, and streams in two passes
     All(AllOptions),
 }
 

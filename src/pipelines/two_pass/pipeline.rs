@@ -1,0 +1,132 @@
+//! The component: requests of streams, each of which is a turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use triton_backend::{Batch, Error, ModelContext, Request, guard};
+
+use super::model::Model;
+use super::session::Message;
+use super::stream::Stream;
+use super::turn::Turn;
+use crate::component::{Component, Worker};
+use crate::pipelines::options::Permit;
+use crate::pool::Pool;
+use crate::tensors::sequences::{Ends, Lease, Streams};
+
+/// They copy samples and write documents; the models called have threads of their own.
+const THREADS: usize = 2;
+/// How often a chunk is copied: by the stream, and by each call.
+const COPIES: usize = 4;
+/// A live client sends a chunk every 600 ms or so.
+const ENDS: Ends = Ends {
+    patience: Duration::from_secs(2),
+    first_step: false,
+};
+
+/// The loaded component.
+pub(super) struct TwoPass {
+    pub(super) model: Model,
+    streams: Streams<Box<Stream>>,
+    /// Work on answers.
+    pub(super) pool: Pool,
+}
+
+/// A request whose samples its stream has taken.
+struct Begun {
+    lease: Lease<Box<Stream>>,
+    stream: Box<Stream>,
+    permit: Permit,
+    /// What `vad` is asked.
+    message: Message,
+}
+
+/// Loads the component.
+pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
+    Ok(Arc::new(TwoPass {
+        model: Model::load(context)?,
+        streams: Streams::new(context, &ENDS)?,
+        pool: Pool::new(THREADS)?,
+    }))
+}
+
+impl TwoPass {
+    /// Takes a request up.
+    fn take(self: &Arc<Self>, request: Request) {
+        let Begun {
+            lease,
+            stream,
+            permit,
+            message,
+        } = match guard(|| self.begin(&request)) {
+            Ok(begun) => begun,
+            Err(error) => return request.fail(error),
+        };
+        request.compute_starts();
+        // The server would hold the first request of the next stream back until a last request is released, which would wait for this
+        // one's second pass.
+        let promise = match lease.ends() {
+            true => request.release_early(),
+            false => request.into(),
+        };
+        let turn = Turn {
+            lease,
+            stream,
+            promise,
+            permit,
+        };
+        let pipeline = Arc::clone(self);
+        message.send(move |reply| {
+            let next = Arc::clone(&pipeline);
+            pipeline.pool.run(move || turn.go_on(&next, reply));
+        });
+    }
+
+    fn begin(&self, request: &Request) -> Result<Begun, Error> {
+        let model = &self.model;
+        let leased = self.streams.lease(&request.sequence()?)?;
+        let admit = |stream: Option<&Box<Stream>>| {
+            let sizes = model.reader.chunk_sizes(request)?;
+            let length = sizes.lengths.iter().sum::<usize>();
+            let permit = model.door.admit(&sizes, COPIES.saturating_mul(length))?;
+            let chunk = model.reader.chunk(request, sizes)?;
+            if let Some(stream) = stream {
+                stream.check_rate(chunk.sample_rate)?;
+            }
+            let said = model
+                .others
+                .read(request, stream.map(|stream| &stream.said))?;
+            Ok((permit, chunk, length, said))
+        };
+        let (lease, state, brought) = leased.read(request.is_cancelled(), admit)?;
+        let (permit, chunk, length, said) = brought;
+        let begins = state.is_none();
+        let mut stream = state.unwrap_or_else(|| Box::new(Stream::new(model)));
+        if let Err(error) = stream.reserve(length) {
+            lease.refuse((!begins).then_some(stream));
+            return Err(error);
+        }
+        stream.said = said;
+        let message = stream.push(model, &chunk, lease.ends())?;
+        Ok(Begun {
+            lease,
+            stream,
+            permit,
+            message,
+        })
+    }
+}
+
+impl Component for TwoPass {
+    fn worker(self: Arc<Self>) -> Box<dyn Worker> {
+        Box::new(self)
+    }
+}
+
+impl Worker for Arc<TwoPass> {
+    fn execute(&mut self, batch: Batch) {
+        for request in batch {
+            self.take(request);
+        }
+    }
+}
