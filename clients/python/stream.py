@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -30,8 +31,11 @@ EXAMPLES = """\
   python3 stream.py --realtime --protocol grpc-stream speech.flac
   python3 stream.py --streams 16 --url grpc://asr.example.com recordings/
   python3 stream.py --format json speech.wav                 (an object per chunk)
-  python3 stream.py --times speech.wav                       (and when each word was spoken)"""
+  python3 stream.py --times speech.wav                       (and when each word was spoken)
+  python3 stream.py --realtime --model two_pass speech.wav   (each sentence is heard again when it is over)"""
 
+# What clears a terminal's line; and how many letters fit into one, also if they are wide.
+CLEAR, MOST_PARTIAL = "\r\x1b[K", 36
 # Told of each answer, with the text so far.
 Listener = Callable[[Path, Answer, str], None]
 
@@ -83,14 +87,15 @@ def stream_all(options: argparse.Namespace, address: Address, model: StreamingMo
     stop = cli.first_interrupt()
     growing = options.format == "text" and options.streams == 1
     named = len(recordings) > 1
-    listener = print_chunk if options.format == "json" else grow if growing else keep_quiet
+    grows = grow_twice if model.two_passes else grow
+    listener = print_chunk if options.format == "json" else grows if growing else keep_quiet
 
     def work(path: Path) -> tuple[str, list[Word]] | None:
         if stop.is_set():
             return None
         samples = audio.load(path)
         if growing and named:
-            print(f"{path}: ", end="", flush=True)
+            print(f"{path}: ", end="\n" if model.two_passes else "", flush=True)
         try:
             text, words = stream_one(options, address, model, path, samples, listener, stop)
             if growing:
@@ -159,6 +164,16 @@ def grow(_path: Path, answer: Answer, _text: str) -> None:
     print(answer.delta, end="\n" if answer.final else "", flush=True)
 
 
+def grow_twice(_path: Path, answer: Answer, _text: str) -> None:
+    """Prints a line for each text that is final; on a terminal, below it, the end of what may still change."""
+    again = CLEAR if sys.stdout.isatty() else ""
+    if answer.delta:
+        print(f"{again}{answer.delta.strip()}")
+    if again:
+        print(f"{CLEAR}{answer.partial[-MOST_PARTIAL:]}", end="")
+    sys.stdout.flush()
+
+
 def grow_words(words: list[Word]) -> None:
     """Prints a text's words, below it."""
     for line in results.as_lines(words):
@@ -177,6 +192,8 @@ def print_chunk(path: Path, answer: Answer, text: str) -> None:
     }
     if answer.words:
         values["words"] = results.as_json(answer.words)
+    if answer.partial:
+        values["partial"] = answer.partial
     cli.say(json.dumps(values, ensure_ascii=False))
 
 

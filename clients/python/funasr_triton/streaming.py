@@ -21,27 +21,32 @@ from .results import Word, heard_in, outputs_with_times
 DEFAULT_CHUNK_MS = 600
 # The model looks 300 ms ahead and a window overlaps the next by 20 ms: this much silence brings out the last words.
 DEFAULT_TAIL_MS = 320
+# What a model with two passes tells of segments that go on.
+PARTIALS = ("TEXT", "IS_FINAL")
 
 
 @dataclass(frozen=True)
 class StreamingModel:
-    """A model on the server, how many samples it takes at a time (None: any number), and which outputs it is asked for."""
+    """A model on the server, how many samples it takes at a time (None: any number), which outputs it is asked for, and whether it hears
+    each segment again when it is over, so that its text so far may change."""
 
     name: str
     chunk_samples: int | None
     outputs: tuple[str, ...] = (OUTPUT,)
+    two_passes: bool = False
 
 
 @dataclass(frozen=True)
 class Answer:
     """What came back for one chunk: its new text; seconds of audio sent so far; how long the answer took; where they were asked for,
-    the words that ended in it."""
+    the words that ended in it; of a model with two passes, the text of the segment that goes on, in whose place the next one's stands."""
 
     delta: str
     audio_seconds: float
     latency: float
     final: bool
     words: tuple[Word, ...] = ()
+    partial: str = ""
 
 
 def find_model(connection: Connection, name: str, times: bool = False) -> StreamingModel:
@@ -53,10 +58,14 @@ def find_model(connection: Connection, name: str, times: bool = False) -> Stream
         raise ClientError(f"the server has no model '{name}' ready ({there})")
     inputs = connection.input_names(name)
     steps = _steps(connection, name)
-    if inputs != {"WAV", "WAV_LENS"} or name == PARAFORMER or _takes_whole_recordings(steps):
+    optional = {each["name"] for each in steps[0].get("input", []) if each.get("optional")}
+    if inputs - optional - {"WAV_LENS"} != {"WAV"} or name == PARAFORMER or _takes_whole_recordings(steps):
         raise ClientError(f"'{name}' is no streaming model; whole recordings are for transcribe.py")
-    outputs = outputs_with_times(connection, name) if times else (OUTPUT,)
-    return StreamingModel(name, _chunk_samples(steps) if len(steps) > 1 else None, outputs)
+    two_passes = "SEGMENT_ID" in connection.output_names(name)
+    if two_passes and times:
+        raise ClientError(f"'{name}' says times in RESULT_JSON, which is not read here")
+    outputs = outputs_with_times(connection, name) if times else (OUTPUT, *PARTIALS) if two_passes else (OUTPUT,)
+    return StreamingModel(name, _chunk_samples(steps) if len(steps) > 1 else None, outputs, two_passes)
 
 
 def _steps(connection: Connection, name: str) -> list[dict[str, Any]]:
@@ -129,6 +138,7 @@ class Stream:
         self._sent = 0
         self._pending = np.empty(0, np.float32)
         self._open = False
+        self._partial = ""
 
     def send(self, piece: np.ndarray) -> Iterator[Answer]:
         """Takes more audio; sends what fills a chunk, keeps the rest."""
@@ -172,7 +182,11 @@ class Stream:
         heard = heard_in(answer)
         self._sent += len(chunk)
         self._open = not end
-        return Answer(heard.raw, self._sent / SAMPLE_RATE, time.perf_counter() - began, end, heard.words)
+        if "IS_FINAL" in answer:
+            # Messages come in the order of their segments, and only the last segment may go on. What it does not mention stays.
+            for text, final in zip(answer["TEXT"][0], answer["IS_FINAL"][0], strict=True):
+                self._partial = "" if final else text.decode() if isinstance(text, bytes) else text
+        return Answer(heard.raw, self._sent / SAMPLE_RATE, time.perf_counter() - began, end, heard.words, self._partial)
 
 
 def stream_recording(

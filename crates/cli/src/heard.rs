@@ -25,11 +25,19 @@ pub struct Heard {
     pub words: Vec<Timed>,
 }
 
-/// A long recording's document (docs/long-audio.schema.json), whose words stand in its segments.
+/// A long recording's document (docs/long-audio.schema.json), whose words stand in its segments, or that of a stream in two passes
+/// (docs/two-pass.schema.json), whose words stand in those of its last messages.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Long {
     segments: Vec<Segment>,
+    messages: Vec<Message>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Message {
+    segment: Option<Segment>,
 }
 
 #[derive(Default, Deserialize)]
@@ -76,11 +84,9 @@ impl Heard {
         let mut heard: Self = serde_json::from_str(document).with_context(wrong)?;
         if heard.words.is_empty() {
             let long: Long = serde_json::from_str(document).with_context(wrong)?;
-            heard.words = long
-                .segments
-                .into_iter()
-                .flat_map(|own| own.words)
-                .collect();
+            let again = long.messages.into_iter().filter_map(|told| told.segment);
+            let segments = long.segments.into_iter().chain(again);
+            heard.words = segments.flat_map(|own| own.words).collect();
         }
         Ok(heard)
     }
@@ -186,6 +192,20 @@ mod tests {
             .map(|word| (word.text, word.start_ms))
             .collect();
         assert_eq!(times, [("water", 500), ("world", 800)]);
+    }
+
+    #[test]
+    fn words_of_two_passes_are_those_of_the_second() {
+        let heard = Heard::parse(
+            r#"{"messages": [{"is_final": true, "text": "好。", "segment": {"text": "好", "words": [{"text": "好", "start_ms": 90060, "end_ms": 90120}]}},
+                {"is_final": false, "text": "你"}, {"is_final": true, "text": "", "segment": null}], "audio_ms": 95000}"#,
+        );
+        let spoken: Vec<_> = heard.unwrap().words;
+        assert_eq!(spoken.len(), 1);
+        assert_eq!(
+            (spoken[0].text.as_str(), spoken[0].start_ms),
+            ("好", Some(90_060))
+        );
     }
 
     #[test]

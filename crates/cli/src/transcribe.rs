@@ -263,7 +263,9 @@ fn model(options: &Transcribe, client: &Client) -> Result<Model> {
 fn chosen(options: &Transcribe, client: &Client) -> Result<(String, Kind)> {
     let known = Kind::ALL.map(|kind| (requests::model(kind), kind));
     if let Some(name) = &options.model {
-        let by_name = known.into_iter().find(|(model, _)| model == name);
+        let streams = [("two_pass", Kind::ParaformerOnline)];
+        let mut all = known.into_iter().chain(streams);
+        let by_name = all.find(|(model, _)| model == name);
         let Some(kind) = options.kind.or(by_name.map(|(_, kind)| kind)) else {
             bail!(
                 "what does {name} take? --kind says it: sensevoice, paraformer or paraformer-online"

@@ -62,7 +62,15 @@ impl Wanted {
         let transcript = answer.string(TRANSCRIPTS)?;
         let heard = match self {
             Self::Transcript => None,
-            Self::Document => Some(Heard::parse(&answer.string(RESULT_JSON)?)?),
+            Self::Document => {
+                let mut heard = Heard::parse(&answer.string(RESULT_JSON)?)?;
+                if heard.text.is_empty() && heard.raw.is_empty() {
+                    // Of a stream in two passes, whose document has the texts one by one.
+                    heard.raw.clone_from(&transcript);
+                    heard.text.clone_from(&transcript);
+                }
+                Some(heard)
+            }
             Self::Words => Some(Heard {
                 text: transcript.clone(),
                 raw: transcript.clone(),
