@@ -2,9 +2,13 @@
 
 use triton_backend::{Call, DataType, Error, ModelContext, Request};
 
-use super::options::DEFAULTS;
 use crate::tensors::audio::Names;
-use crate::tensors::parameters::Written;
+use crate::tensors::parameters::{Parameter, Written};
+
+pub(super) const DEFAULTS: Parameter<Defaults> = Parameter::new(
+    "defaults",
+    "what the recogniser is given for inputs of INT32 that a stream did not say, as in `LANGUAGE=0, TEXT_NORM=15`",
+);
 
 /// A stream keeps what its requests say; no input that is meant to be kept is larger.
 const MOST_BYTES: usize = 1 << 20;

@@ -11,7 +11,11 @@ use super::segmenter::Sizes;
 use super::session::Called;
 use crate::pipelines::options::Door;
 use crate::pipelines::segments::{RESULT_JSON, of_samples};
+use crate::pool::Pool;
 use crate::tensors::audio::{AudioReader, Names};
+
+/// They copy samples and write documents; the models called have threads of their own.
+const THREADS: usize = 2;
 
 /// What is the same for all streams.
 pub(super) struct Model {
@@ -23,6 +27,8 @@ pub(super) struct Model {
     pub(super) first_pass: Arc<Called>,
     /// For the models without sequences.
     pub(super) caller: Caller,
+    /// Work on answers.
+    pub(super) pool: Pool,
 }
 
 impl Model {
@@ -42,6 +48,7 @@ impl Model {
             vad: Called::new(context, options.vad.clone())?,
             first_pass: Called::new(context, options.first_pass.clone())?,
             caller: Caller::new(context)?,
+            pool: Pool::new(THREADS)?,
             options,
         })
     }

@@ -2,7 +2,7 @@
 
 use triton_backend::{Error, ModelContext};
 
-use super::defaults::Defaults;
+use super::defaults::DEFAULTS;
 use crate::pipelines::options::{MAX_PENDING_BYTES, MAX_PENDING_ROWS, MAX_PENDING_SECONDS};
 use crate::pipelines::segments::Failed;
 use crate::tensors::audio::{MAX_AUDIO_SECONDS, PCM_FORMAT};
@@ -49,11 +49,7 @@ const PUNCTUATION: Parameter<Text> = Parameter::new(
     "the model that puts marks into what the recogniser says, of component `punctuation` for whole texts",
 )
 .otherwise("marks are those of the recogniser");
-pub(super) const DEFAULTS: Parameter<Defaults> = Parameter::new(
-    "defaults",
-    "what the recogniser is given for inputs of INT32 that a stream did not say, as in `LANGUAGE=0, TEXT_NORM=15`",
-);
-pub(super) const SAMPLE_RATE: Parameter<u32> =
+const SAMPLE_RATE: Parameter<u32> =
     Parameter::new("sample_rate", "samples per second of all models called")
         .default(16_000)
         .within("from 8000 to 192000", |rate| {

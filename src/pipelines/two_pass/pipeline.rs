@@ -11,11 +11,8 @@ use super::stream::Stream;
 use super::turn::Turn;
 use crate::component::{Component, Worker};
 use crate::pipelines::options::Permit;
-use crate::pool::Pool;
 use crate::tensors::sequences::{Ends, Lease, Streams};
 
-/// They copy samples and write documents; the models called have threads of their own.
-const THREADS: usize = 2;
 /// How often a chunk is copied: by the stream, and by each call.
 const COPIES: usize = 4;
 /// A live client sends a chunk every 600 ms or so.
@@ -25,11 +22,9 @@ const ENDS: Ends = Ends {
 };
 
 /// The loaded component.
-pub(super) struct TwoPass {
-    pub(super) model: Model,
+struct TwoPass {
+    model: Arc<Model>,
     streams: Streams<Box<Stream>>,
-    /// Work on answers.
-    pub(super) pool: Pool,
 }
 
 /// A request whose samples its stream has taken.
@@ -44,15 +39,14 @@ struct Begun {
 /// Loads the component.
 pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
     Ok(Arc::new(TwoPass {
-        model: Model::load(context)?,
+        model: Arc::new(Model::load(context)?),
         streams: Streams::new(context, &ENDS)?,
-        pool: Pool::new(THREADS)?,
     }))
 }
 
 impl TwoPass {
     /// Takes a request up.
-    fn take(self: &Arc<Self>, request: Request) {
+    fn take(&self, request: Request) {
         let Begun {
             lease,
             stream,
@@ -75,10 +69,10 @@ impl TwoPass {
             promise,
             permit,
         };
-        let pipeline = Arc::clone(self);
+        let model = Arc::clone(&self.model);
         message.send(move |reply| {
-            let next = Arc::clone(&pipeline);
-            pipeline.pool.run(move || turn.go_on(&next, reply));
+            let next = Arc::clone(&model);
+            model.pool.run(move || turn.go_on(&next, reply));
         });
     }
 

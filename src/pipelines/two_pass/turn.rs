@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use speech_segments::sentences::Span;
 use triton_backend::{Call, CallHandle, Error, Promise, Reply, guard};
 
-use super::pipeline::TwoPass;
+use super::model::Model;
 use super::result::{Final, Progress, TRANSCRIPTS, Told};
 use super::segmenter::{Ended, Piece};
 use super::session::Message;
@@ -55,7 +55,7 @@ enum Purpose {
 
 /// A turn whose calls are under way.
 struct UnderWay {
-    pipeline: Arc<TwoPass>,
+    model: Arc<Model>,
     /// None once it is answered.
     state: Mutex<Option<State>>,
 }
@@ -70,24 +70,23 @@ struct State {
 
 impl Turn {
     /// Goes on with what `vad` answered.
-    pub(super) fn go_on(mut self, pipeline: &Arc<TwoPass>, reply: Result<Reply, Error>) {
+    pub(super) fn go_on(mut self, model: &Arc<Model>, reply: Result<Reply, Error>) {
         if self.promise.is_cancelled() {
             return self.cancel();
         }
         let mut parts = Vec::new();
         let jobs = guard(|| {
-            let model = &pipeline.model;
             let end = self.lease.ends();
             let pieces = self.stream.cut(model, &reply?, end)?;
             let mut jobs = Vec::new();
             for piece in pieces {
-                parts.push(self.stream.part(pipeline, piece, parts.len(), &mut jobs)?);
+                parts.push(self.stream.part(model, piece, parts.len(), &mut jobs)?);
             }
             Ok(jobs)
         });
         match jobs {
             Ok(jobs) if jobs.is_empty() => self.answer(parts),
-            Ok(jobs) => UnderWay::start(pipeline, self, parts, jobs),
+            Ok(jobs) => UnderWay::start(model, self, parts, jobs),
             Err(error) => self.fail(error),
         }
     }
@@ -150,12 +149,11 @@ impl Stream {
     /// What is to come of a piece, which is to be number `place`, and the calls for it.
     fn part(
         &mut self,
-        pipeline: &TwoPass,
+        model: &Model,
         piece: Piece,
         place: usize,
         jobs: &mut Vec<Job>,
     ) -> Result<Part, Error> {
-        let model = &pipeline.model;
         let Piece {
             id,
             start_ms,
@@ -222,9 +220,9 @@ impl Stream {
 }
 
 impl UnderWay {
-    fn start(pipeline: &Arc<TwoPass>, turn: Turn, parts: Vec<Part>, jobs: Vec<Job>) {
+    fn start(model: &Arc<Model>, turn: Turn, parts: Vec<Part>, jobs: Vec<Job>) {
         let under_way = Arc::new(Self {
-            pipeline: Arc::clone(pipeline),
+            model: Arc::clone(model),
             state: Mutex::new(Some(State {
                 turn,
                 parts,
@@ -237,7 +235,7 @@ impl UnderWay {
                 Job::First(place, message) => message.send(under_way.on(Purpose::First(place))),
                 Job::Second(place, call) => {
                     let done = under_way.on(Purpose::Second(place));
-                    pipeline.model.caller.call(call, done)
+                    model.caller.call(call, done)
                 }
             };
             match &mut *under_way.lock() {
@@ -257,7 +255,7 @@ impl UnderWay {
         move |reply| {
             let next = Arc::clone(&under_way);
             under_way
-                .pipeline
+                .model
                 .pool
                 .run(move || next.answered(purpose, reply));
         }
@@ -269,15 +267,15 @@ impl UnderWay {
         let Some(state) = &mut *place else {
             return;
         };
-        let pipeline = &self.pipeline;
+        let model = &self.model;
         let cancelled = state.turn.promise.is_cancelled();
         let outcome = match cancelled {
             true => Err(Error::cancelled()),
-            false => guard(|| state.take(pipeline, purpose, reply)),
+            false => guard(|| state.take(model, purpose, reply)),
         };
         match outcome {
             Ok(Some((purpose, call))) => {
-                let call = pipeline.model.caller.call(call, self.on(purpose));
+                let call = model.caller.call(call, self.on(purpose));
                 state.calls.push(call);
                 return;
             }
@@ -308,11 +306,11 @@ impl State {
     /// Takes an answer, after which another call may be needed in its place.
     fn take(
         &mut self,
-        pipeline: &TwoPass,
+        model: &Model,
         purpose: Purpose,
         reply: Result<Reply, Error>,
     ) -> Result<Option<(Purpose, Call)>, Error> {
-        let options = &pipeline.model.options;
+        let options = &model.options;
         let (Purpose::First(place) | Purpose::Second(place) | Purpose::Marks(place)) = purpose;
         let Some(part) = self.parts.get_mut(place) else {
             return Err(Error::internal("a call was for no segment"));

@@ -32,8 +32,11 @@ impl Played {
     }
 }
 
+/// A piece's segment, start and end, its first and last sample, and whether it begins.
+type Shown = (i64, u64, Option<u64>, [f32; 2], bool);
+
 /// The segment with its first and last sample, or, of one that goes on, what is fresh.
-fn shown(piece: &Piece) -> (i64, u64, Option<u64>, [f32; 2], bool) {
+fn shown(piece: &Piece) -> Shown {
     let samples = piece
         .ended
         .as_ref()
@@ -43,7 +46,7 @@ fn shown(piece: &Piece) -> (i64, u64, Option<u64>, [f32; 2], bool) {
     (piece.id, piece.start_ms, end_ms, ends, piece.begins)
 }
 
-fn all(pieces: &[Piece]) -> Vec<(i64, u64, Option<u64>, [f32; 2], bool)> {
+fn all(pieces: &[Piece]) -> Vec<Shown> {
     pieces.iter().map(shown).collect()
 }
 
