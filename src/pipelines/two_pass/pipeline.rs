@@ -82,7 +82,9 @@ impl TwoPass {
         let admit = |stream: Option<&Box<Stream>>| {
             let sizes = model.reader.chunk_sizes(request)?;
             let length = sizes.lengths.iter().sum::<usize>();
-            let permit = model.door.admit(&sizes, COPIES.saturating_mul(length))?;
+            let permit = model
+                .door
+                .admit(request, &sizes, COPIES.saturating_mul(length))?;
             let chunk = model.reader.chunk(request, sizes)?;
             if let Some(stream) = stream {
                 stream.check_rate(chunk.sample_rate)?;
@@ -93,7 +95,8 @@ impl TwoPass {
             Ok((permit, chunk, length, said))
         };
         let (lease, state, brought) = leased.read(request.is_cancelled(), admit)?;
-        let (permit, chunk, length, said) = brought;
+        let (mut permit, chunk, length, said) = brought;
+        permit.samples_are_read();
         let begins = state.is_none();
         let mut stream = state.unwrap_or_else(|| Box::new(Stream::new(model)));
         if let Err(error) = stream.reserve(length) {

@@ -11,6 +11,7 @@ use super::segmenter::{Ended, Piece};
 use super::session::Message;
 use super::stream::{FirstPass, Stream};
 use crate::pipelines::options::Permit;
+use crate::pipelines::rows::Hold;
 use crate::pipelines::segments::{Failed, Heard, for_marks, marked};
 use crate::tensors::sequences::Lease;
 
@@ -112,7 +113,7 @@ impl Turn {
             Ok(response)
         });
         lease.put_back(stream);
-        drop(permit);
+        permit.answered();
         promise.finish(response);
     }
 
