@@ -187,7 +187,9 @@ impl Stream {
         let internal = |error: FrontendError| Error::internal(error.to_string());
         let frontend = &models.frontend;
         let rate = frontend.frontend().options().sample_rate;
-        let samples = self.rate.take(chunk, rate, end)?;
+        let samples = self
+            .rate
+            .take(&chunk.samples, chunk.sample_rate, rate, end)?;
         frontend
             .push(&mut self.samples, &samples)
             .map_err(internal)?;

@@ -72,7 +72,9 @@ impl Stream {
         chunk: &Chunk<'_>,
         end: bool,
     ) -> Result<Message, Error> {
-        let samples = self.rate.take(chunk, model.options.rate, end)?;
+        let samples = self
+            .rate
+            .take(&chunk.samples, chunk.sample_rate, model.options.rate, end)?;
         let age = self.segmenter.samples() - self.vad_from;
         self.vad_ends = end || renews(age, model.options.rate, self.segmenter.is_open());
         self.segmenter.push(&samples);

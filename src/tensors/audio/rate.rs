@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use audio_input::resample::Resampler;
 use triton_backend::Error;
 
-use super::{Chunk, Names};
+use super::names::Names;
 
 /// The rate that a stream's audio comes with, in Hz, and what brings it to the model's; none before its first chunk.
 #[derive(Default)]
@@ -23,30 +23,32 @@ impl StreamRate {
         }
     }
 
-    /// The samples of a chunk at the model's `rate`, as far as they are known; at the stream's end all that there are.
+    /// The samples of a chunk, which says this of their rate, at the model's `rate`, as far as they are known; at the stream's end all that
+    /// there are.
     pub(crate) fn take<'c>(
         &mut self,
-        chunk: &'c Chunk<'_>,
+        samples: &'c [f32],
+        stated: Option<u32>,
         rate: u32,
         end: bool,
     ) -> Result<Cow<'c, [f32]>, Error> {
         let (from, resampler) = match &mut self.0 {
             Some(begun) => begun,
             empty => {
-                let from = chunk.sample_rate.unwrap_or(rate);
+                let from = stated.unwrap_or(rate);
                 let new = Resampler::new(from, rate);
                 let new = new.map_err(|error| Error::invalid(error.to_string()))?;
                 empty.insert((from, new))
             }
         };
         if *from == rate {
-            return Ok(Cow::Borrowed(&chunk.samples));
+            return Ok(Cow::Borrowed(samples));
         }
-        let mut samples = Vec::new();
-        resampler.push(&chunk.samples, &mut samples);
+        let mut resampled = Vec::new();
+        resampler.push(samples, &mut resampled);
         if end {
-            resampler.finish(&mut samples);
+            resampler.finish(&mut resampled);
         }
-        Ok(Cow::Owned(samples))
+        Ok(Cow::Owned(resampled))
     }
 }
