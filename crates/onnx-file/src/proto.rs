@@ -16,6 +16,7 @@ pub(crate) mod opset {
 /// `GraphProto`
 pub(crate) mod graph {
     pub(crate) const NODE: u64 = 1;
+    pub(crate) const NAME: u64 = 2;
     pub(crate) const INITIALIZER: u64 = 5;
     pub(crate) const INPUT: u64 = 11;
     pub(crate) const OUTPUT: u64 = 12;
@@ -45,6 +46,8 @@ pub(crate) mod attribute {
     pub(crate) const TYPE_INT: u64 = 2;
     /// `AttributeType.TENSOR`
     pub(crate) const TYPE_TENSOR: u64 = 4;
+    /// `AttributeType.GRAPH`
+    pub(crate) const TYPE_GRAPH: u64 = 5;
     /// `AttributeType.INTS`
     pub(crate) const TYPE_INTS: u64 = 7;
 }
@@ -77,6 +80,7 @@ pub(crate) mod shape {
     pub(crate) const SHAPE: u64 = 2;
     pub(crate) const DIM: u64 = 1;
     pub(crate) const DIM_VALUE: u64 = 1;
+    pub(crate) const DIM_PARAM: u64 = 2;
 }
 
 /// How deep graphs may be nested, as far as the parsers of protobuf go.
