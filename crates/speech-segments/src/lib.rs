@@ -4,6 +4,7 @@
 mod config;
 pub mod punctuation;
 pub mod sentences;
+pub mod silero;
 pub mod vad;
 
 pub use config::ConfigError;
