@@ -120,7 +120,9 @@ const COMPONENTS: &[Entry] = &[
         vad::load,
         &[
             &vad::PARAMETERS,
-            &vad::POST,
+            &vad::fsmn::PARAMETERS,
+            &vad::fsmn::POST,
+            &vad::silero::PARAMETERS,
             &calls::CALLS,
             &audio::FEATURES,
             &options::FRONTEND,

@@ -7,10 +7,9 @@ use speech_segments::vad::{Event, Mode};
 use triton_backend::{Batch, DataType, Error, ModelContext, Request, guard};
 use wav_frontend::Workspace;
 
-use super::model::VadModel;
+use super::listening::Listening;
 use super::options::CALLS_IN_FLIGHT;
-use super::stream::{VadStream, message};
-use super::work::{OfStream, Owner, SEGMENTS_MS, Shared, Work, write};
+use super::work::{Heard, OfStream, Owner, SEGMENTS_MS, Shared, Work, write};
 use crate::component::{Component, Worker};
 use crate::pipelines::chain::Chain;
 use crate::pipelines::options::{self, CallsInFlight, Door, Permit};
@@ -31,32 +30,32 @@ const ENDS: Ends = Ends {
 };
 
 /// The loaded component.
-pub(crate) struct VadPipeline {
-    chain: Arc<Chain<Work>>,
+struct VadPipeline<L: Listening> {
+    chain: Arc<Chain<Work<L>>>,
     reader: AudioReader,
     door: Door,
     /// None where requests are recordings.
-    streams: Option<Streams<Box<VadStream>>>,
+    streams: Option<Streams<Box<Heard<L>>>>,
     layout: Layout,
 }
 
 /// A stream's request whose samples are taken.
-struct Begun {
-    lease: Lease<Box<VadStream>>,
-    stream: Box<VadStream>,
+struct Begun<L> {
+    lease: Lease<Box<Heard<L>>>,
+    heard: Box<Heard<L>>,
     permit: Permit,
 }
 
 /// Loads the component.
-pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
+pub(super) fn load<L: Listening>(context: &ModelContext) -> Result<Arc<dyn Component>, Error> {
     let config = &context.config;
     check_tensor(
         config.output(SEGMENTS_MS)?,
         DataType::Int32,
         &[None, Some(2)],
     )?;
-    let model = VadModel::load(context)?;
-    let sample_rate = model.frontend.frontend().options().sample_rate;
+    let model = L::load(context)?;
+    let sample_rate = L::sample_rate(&model);
     let callee = options::encoder(context)?;
     let layout = Layout {
         batched: config.batches(),
@@ -74,7 +73,7 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
         name: callee.name.clone(),
         layout,
     };
-    // The export has a batch of one. Several rows are several calls.
+    // The models have a batch of one. Several rows are several calls.
     let limits = Limits {
         calls: LEAST_CALLS_IN_FLIGHT,
         rows: 1,
@@ -84,7 +83,7 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
     };
     let calls = CallsInFlight::load(context, &CALLS_IN_FLIGHT, LEAST_CALLS_IN_FLIGHT)?;
     let threads = threads(context)?.get();
-    let pipeline = Arc::new(VadPipeline {
+    let pipeline = Arc::new(VadPipeline::<L> {
         chain: Arc::new(Chain::new(context, shared, callee, calls, limits, threads)?),
         reader,
         door: Door::load(context, sample_rate)?,
@@ -94,8 +93,8 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
     warmup::start(context, pipeline, warmup::shapes(context, 1)?)
 }
 
-impl VadPipeline {
-    fn model(&self) -> &VadModel {
+impl<L: Listening> VadPipeline<L> {
+    fn model(&self) -> &L::Model {
         &self.chain.shared.model
     }
 
@@ -116,41 +115,40 @@ impl VadPipeline {
         };
         let deadline = request.deadline();
         let collector = Rows::new(request, deadline, permit, rows.len(), write);
-        for (place, stream) in rows.into_iter().enumerate() {
+        for (place, audio) in rows.into_iter().enumerate() {
             let rows = Arc::clone(&collector);
-            self.go_on(Box::new(stream), Owner::Row { rows, place }, workspace);
+            let untold = Vec::new();
+            let heard = Box::new(Heard { audio, untold });
+            self.go_on(heard, Owner::Row { rows, place }, workspace);
         }
     }
 
-    /// Lets a request in. Its samples are held twice, by the server and by the streams; their frames come a call at a time, and are held
-    /// twice while it is under way.
+    /// Lets a request in. Its samples are held twice, by the server and by the streams; what calls take is made for a call at a time, and
+    /// held twice while it is under way.
     fn admit(&self, request: &Request, sizes: &Sizes) -> Result<Permit, Error> {
-        let model = self.model();
-        let frontend = model.frontend.frontend();
-        let frames = |&length: &usize| frontend.output_frames(length).min(model.frames_per_call);
-        let frames: usize = sizes.lengths.iter().map(frames).sum();
-        let features = frames.saturating_mul(2 * model.frontend.feature_dim());
-        self.door
-            .admit(request, sizes, sizes.values.saturating_add(features))
+        let of_call = |&length: &usize| L::values_of_call(self.model(), length);
+        let of_calls: usize = sizes.lengths.iter().map(of_call).sum();
+        let values = sizes.values.saturating_add(of_calls.saturating_mul(2));
+        self.door.admit(request, sizes, values)
     }
 
     /// The rows of a request, if there is room for it.
-    fn rows(&self, request: &Request) -> Result<(Vec<VadStream>, Permit), Error> {
+    fn rows(&self, request: &Request) -> Result<(Vec<L>, Permit), Error> {
         if request.is_cancelled() {
             return Err(Error::cancelled());
         }
         let sizes = self.reader.sizes(request)?;
         let mut permit = self.admit(request, &sizes)?;
         let audio = self.reader.samples(request, sizes)?;
-        let stream = |samples: &[f32]| {
-            let mut stream = VadStream::new(self.model(), Mode::Offline)?;
-            stream.reserve(samples.len())?;
-            stream.push(self.model(), samples, true)?;
-            Ok(stream)
+        let listen = |samples: &[f32]| {
+            let mut audio = L::new(self.model(), Mode::Offline)?;
+            audio.reserve(samples.len())?;
+            audio.push(self.model(), samples, true)?;
+            Ok(audio)
         };
         let rows = audio
             .rows()
-            .map(stream)
+            .map(listen)
             .collect::<Result<Vec<_>, Error>>()?;
         if rows.is_empty() {
             return Err(Error::input("WAV", "has no rows"));
@@ -160,16 +158,11 @@ impl VadPipeline {
     }
 
     /// Takes a stream's request up.
-    fn chunk(
-        &self,
-        streams: &Streams<Box<VadStream>>,
-        request: Request,
-        workspace: &mut Workspace,
-    ) {
+    fn chunk(&self, streams: &Streams<Box<Heard<L>>>, request: Request, workspace: &mut Workspace) {
         match guard(|| self.begin(streams, &request)) {
             Ok(Begun {
                 lease,
-                stream,
+                heard,
                 permit,
             }) => {
                 request.compute_starts();
@@ -179,13 +172,17 @@ impl VadPipeline {
                     lease,
                     permit,
                 };
-                self.go_on(stream, Owner::Stream(Box::new(own)), workspace);
+                self.go_on(heard, Owner::Stream(Box::new(own)), workspace);
             }
             Err(error) => request.fail(error),
         }
     }
 
-    fn begin(&self, streams: &Streams<Box<VadStream>>, request: &Request) -> Result<Begun, Error> {
+    fn begin(
+        &self,
+        streams: &Streams<Box<Heard<L>>>,
+        request: &Request,
+    ) -> Result<Begun<L>, Error> {
         let leased = streams.lease(&request.sequence()?)?;
         let admit = |_: Option<&_>| {
             let sizes = self.reader.chunk_sizes(request)?;
@@ -194,28 +191,31 @@ impl VadPipeline {
         };
         let (lease, state, (mut permit, samples)) = leased.read(request.is_cancelled(), admit)?;
         let begins = state.is_none();
-        let mut stream = match state {
-            Some(stream) => stream,
-            None => Box::new(VadStream::new(self.model(), Mode::Streaming)?),
+        let mut heard = match state {
+            Some(heard) => heard,
+            None => Box::new(Heard {
+                audio: L::new(self.model(), Mode::Streaming)?,
+                untold: Vec::new(),
+            }),
         };
-        if let Err(error) = stream.reserve(samples.len()) {
-            lease.refuse((!begins).then_some(stream));
+        if let Err(error) = heard.audio.reserve(samples.len()) {
+            lease.refuse((!begins).then_some(heard));
             return Err(error);
         }
-        stream.push(self.model(), &samples, lease.ends())?;
+        heard.audio.push(self.model(), &samples, lease.ends())?;
         permit.samples_are_read();
         Ok(Begun {
             lease,
-            stream,
+            heard,
             permit,
         })
     }
 
     /// Lets audio wait for the model, or answers what needs no call.
-    fn go_on(&self, mut stream: Box<VadStream>, owner: Owner, workspace: &mut Workspace) {
+    fn go_on(&self, mut heard: Box<Heard<L>>, owner: Owner<L>, workspace: &mut Workspace) {
         let work = Work {
-            events: std::mem::take(&mut stream.untold),
-            stream,
+            events: std::mem::take(&mut heard.untold),
+            heard,
             owner,
         };
         let work = guard(|| Ok(work.go_on(&self.chain.shared, workspace)));
@@ -224,25 +224,16 @@ impl VadPipeline {
     }
 }
 
-impl Warm for VadPipeline {
+impl<L: Listening> Warm for VadPipeline<L> {
     fn callees(&self) -> Vec<&str> {
         vec![&self.chain.callee.name]
     }
 
     fn rehearse(&self, shape: &Shape, stage: &Rehearsal) -> Result<(), Error> {
         self.chain.callee.learn();
-        let model = self.model();
-        let frontend = model.frontend.frontend();
-        let samples = shape.samples(frontend.options().sample_rate);
-        let frames = frontend.output_frames(samples);
-        let frames = frames.clamp(1, model.frames_per_call);
+        let samples = shape.samples(L::sample_rate(self.model()));
         let name = &self.chain.callee.name;
-        stage.call(name, || {
-            let speech = warmup::noise(frames.saturating_mul(model.frontend.feature_dim()))?;
-            Ok(message(model, name, (frames, speech), |_| {
-                vec![0.0; model.caches.values()]
-            }))
-        })?;
+        stage.call(name, || L::rehearsal(self.model(), name, samples))?;
         Ok(())
     }
 
@@ -255,7 +246,7 @@ impl Warm for VadPipeline {
     }
 }
 
-impl Component for VadPipeline {
+impl<L: Listening> Component for VadPipeline<L> {
     fn worker(self: Arc<Self>) -> Box<dyn Worker> {
         Box::new(VadInstance {
             pipeline: self,
@@ -265,12 +256,12 @@ impl Component for VadPipeline {
 }
 
 /// One instance.
-struct VadInstance {
-    pipeline: Arc<VadPipeline>,
+struct VadInstance<L: Listening> {
+    pipeline: Arc<VadPipeline<L>>,
     workspace: Workspace,
 }
 
-impl Worker for VadInstance {
+impl<L: Listening> Worker for VadInstance<L> {
     fn execute(&mut self, batch: Batch) {
         let pipeline = &self.pipeline;
         pipeline.chain.callee.learn();

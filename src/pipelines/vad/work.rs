@@ -7,8 +7,7 @@ use speech_segments::vad::Event;
 use triton_backend::{Call, Error, Promise, Reply, Response};
 use wav_frontend::Workspace;
 
-use super::model::VadModel;
-use super::stream::VadStream;
+use super::listening::Listening;
 use crate::pipelines::callee::Callee;
 use crate::pipelines::chain::{Link, Place};
 use crate::pipelines::options::Permit;
@@ -22,33 +21,40 @@ use crate::tensors::sequences::Lease;
 pub(crate) const SEGMENTS_MS: &str = "SEGMENTS_MS";
 
 /// What the model's calls have in common.
-pub(super) struct Shared {
-    pub(super) model: VadModel,
+pub(super) struct Shared<M> {
+    pub(super) model: M,
     pub(super) name: String,
     pub(super) layout: Layout,
 }
 
+/// Audio between calls.
+pub(super) struct Heard<L> {
+    pub(super) audio: L,
+    /// What a request that failed should have told.
+    pub(super) untold: Vec<Event>,
+}
+
 /// Audio on its way.
-pub(super) struct Work {
-    pub(super) stream: Box<VadStream>,
+pub(super) struct Work<L> {
+    pub(super) heard: Box<Heard<L>>,
     pub(super) events: Vec<Event>,
-    pub(super) owner: Owner,
+    pub(super) owner: Owner<L>,
 }
 
 /// Whose audio it is.
-pub(super) enum Owner {
+pub(super) enum Owner<L> {
     /// A row of a request.
     Row {
         rows: Arc<Rows<Vec<Event>, Permit>>,
         place: usize,
     },
     /// A request of a stream.
-    Stream(Box<OfStream>),
+    Stream(Box<OfStream<L>>),
 }
 
-pub(super) struct OfStream {
+pub(super) struct OfStream<L> {
     /// Before the promise: dropped together, the stream is over when the client hears of it.
-    pub(super) lease: Lease<Box<VadStream>>,
+    pub(super) lease: Lease<Box<Heard<L>>>,
     pub(super) promise: Promise,
     /// Given back before the answer: whoever has it may send the next request.
     pub(super) permit: Permit,
@@ -56,11 +62,15 @@ pub(super) struct OfStream {
     pub(super) deadline: Option<Instant>,
 }
 
-impl Work {
+impl<L: Listening> Work<L> {
     /// Itself if the model is to be called; else it is answered.
-    pub(super) fn go_on(mut self, shared: &Shared, workspace: &mut Workspace) -> Option<Self> {
-        let Self { stream, events, .. } = &mut self;
-        if stream.needs_call(&shared.model, workspace, events) {
+    pub(super) fn go_on(
+        mut self,
+        shared: &Shared<L::Model>,
+        workspace: &mut Workspace,
+    ) -> Option<Self> {
+        let Self { heard, events, .. } = &mut self;
+        if heard.audio.needs_call(&shared.model, workspace, events) {
             return Some(self);
         }
         match self.owner {
@@ -72,7 +82,7 @@ impl Work {
                     permit,
                     ..
                 } = *own;
-                lease.put_back(self.stream);
+                lease.put_back(self.heard);
                 permit.answered();
                 let layout = shared.layout;
                 promise.answer(|promise| {
@@ -104,12 +114,12 @@ pub(super) fn write(
     Ok(())
 }
 
-impl Item for Work {
+impl<L: Listening> Item for Work<L> {
     fn size(&self) -> Size {
         Size {
             class: 0,
             rows: 1,
-            length: self.stream.frames(),
+            length: self.heard.audio.length(),
         }
     }
 
@@ -128,12 +138,12 @@ impl Item for Work {
     }
 }
 
-impl Link for Work {
-    type Shared = Shared;
+impl<L: Listening> Link for Work<L> {
+    type Shared = Shared<L::Model>;
 
-    fn call(shared: &Shared, _: &Callee, links: &[Self]) -> Result<Call, Error> {
+    fn call(shared: &Shared<L::Model>, _: &Callee, links: &[Self]) -> Result<Call, Error> {
         match links {
-            [work] => Ok(work.stream.call(&shared.model, &shared.name)),
+            [work] => Ok(work.heard.audio.call(&shared.model, &shared.name)),
             _ => Err(Error::internal("the model takes one row a call")),
         }
     }
@@ -145,9 +155,9 @@ impl Link for Work {
         }
     }
 
-    fn answered(mut self, shared: &Shared, reply: &Reply, _: Place) -> Option<Self> {
-        let Self { stream, events, .. } = &mut self;
-        match stream.take(&shared.model, &shared.name, reply, events) {
+    fn answered(mut self, shared: &Shared<L::Model>, reply: &Reply, _: Place) -> Option<Self> {
+        let Self { heard, events, .. } = &mut self;
+        match heard.audio.take(&shared.model, &shared.name, reply, events) {
             Ok(()) => self.go_on(shared, &mut Workspace::new()),
             Err(error) => {
                 self.fail(error);
@@ -170,8 +180,8 @@ impl Link for Work {
                 if promise.is_cancelled() {
                     lease.cancel();
                 } else {
-                    self.stream.untold = self.events;
-                    lease.put_back(self.stream);
+                    self.heard.untold = self.events;
+                    lease.put_back(self.heard);
                 }
                 drop(permit);
                 promise.fail(error);

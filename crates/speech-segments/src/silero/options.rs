@@ -91,8 +91,8 @@ impl SileroOptions {
                 return error(name, &ms, "no more than 86400000");
             }
         }
-        // NaN is not greater either.
-        if !(self.longest() > 0.0) {
+        let longest = self.longest();
+        if longest.is_nan() || longest <= 0.0 {
             let expected = "more than a window (32 ms) and twice speech_pad_ms";
             return error(
                 "max_speech_duration_s",

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 
 use speech_segments::vad::{Detector, Event, Frames, Mode, decibels};
-use triton_backend::{Call, Error, Reply};
+use triton_backend::{Call, Error, ModelContext, Reply};
 use wav_frontend::Workspace;
 use wav_frontend::stream::StreamState;
 
-use super::model::VadModel;
+use super::model::FsmnModel;
+use crate::pipelines::vad::listening::Listening;
+use crate::pipelines::warmup;
 use crate::steps::decoded::check_finite;
 use crate::tensors::layout::dim;
 use crate::tensors::memory::missing;
@@ -15,7 +17,7 @@ use crate::tensors::memory::missing;
 /// Samples whose loudness is looked at together.
 const BLOCK: usize = 16_000;
 
-pub(super) struct VadStream {
+pub(in crate::pipelines::vad) struct FsmnAudio {
     samples: StreamState,
     /// The samples that the next frame's loudness needs.
     tail: Vec<f32>,
@@ -26,8 +28,6 @@ pub(super) struct VadStream {
     detector: Detector,
     /// What the next call asks; kept until it is answered, so that a call that fails loses no frame.
     chunk: Option<Chunk>,
-    /// What a request that failed should have told.
-    pub(super) untold: Vec<Event>,
     ended: bool,
     /// The detector knows of the end.
     over: bool,
@@ -39,8 +39,33 @@ struct Chunk {
     frames: usize,
 }
 
-impl VadStream {
-    pub(super) fn new(model: &VadModel, mode: Mode) -> Result<Self, Error> {
+impl Listening for FsmnAudio {
+    type Model = FsmnModel;
+
+    fn load(context: &ModelContext) -> Result<FsmnModel, Error> {
+        FsmnModel::load(context)
+    }
+
+    fn sample_rate(model: &FsmnModel) -> u32 {
+        model.frontend.frontend().options().sample_rate
+    }
+
+    fn values_of_call(model: &FsmnModel, samples: usize) -> usize {
+        let frames = model.frontend.frontend().output_frames(samples);
+        let frames = frames.min(model.frames_per_call);
+        frames.saturating_mul(model.frontend.feature_dim())
+    }
+
+    fn rehearsal(model: &FsmnModel, name: &str, samples: usize) -> Result<Call, Error> {
+        let frames = model.frontend.frontend().output_frames(samples);
+        let frames = frames.clamp(1, model.frames_per_call);
+        let speech = warmup::noise(frames.saturating_mul(model.frontend.feature_dim()))?;
+        Ok(message(model, name, (frames, speech), |_| {
+            vec![0.0; model.caches.values()]
+        }))
+    }
+
+    fn new(model: &FsmnModel, mode: Mode) -> Result<Self, Error> {
         let detector = Detector::new(model.options.clone(), mode)
             .map_err(|error| Error::Config(error.to_string()))?;
         Ok(Self {
@@ -50,25 +75,17 @@ impl VadStream {
             caches: Vec::new(),
             detector,
             chunk: None,
-            untold: Vec::new(),
             ended: false,
             over: false,
         })
     }
 
-    /// Makes room for a request's samples.
-    pub(super) fn reserve(&mut self, samples: usize) -> Result<(), Error> {
+    fn reserve(&mut self, samples: usize) -> Result<(), Error> {
         let reserved = self.samples.reserve(samples);
         reserved.map_err(|_| missing::<f32>(samples, "samples"))
     }
 
-    /// Takes samples; `end` if they are the last.
-    pub(super) fn push(
-        &mut self,
-        model: &VadModel,
-        samples: &[f32],
-        end: bool,
-    ) -> Result<(), Error> {
+    fn push(&mut self, model: &FsmnModel, samples: &[f32], end: bool) -> Result<(), Error> {
         model
             .frontend
             .push(&mut self.samples, samples)
@@ -88,10 +105,9 @@ impl VadStream {
         Ok(())
     }
 
-    /// Whether the model is to be called; if not, all that can be known is in `events`.
-    pub(super) fn needs_call(
+    fn needs_call(
         &mut self,
-        model: &VadModel,
+        model: &FsmnModel,
         workspace: &mut Workspace,
         events: &mut Vec<Event>,
     ) -> bool {
@@ -116,30 +132,27 @@ impl VadStream {
         false
     }
 
-    /// Frames of the next call.
-    pub(super) fn frames(&self) -> usize {
+    fn length(&self) -> usize {
         self.chunk.as_ref().map_or(0, |chunk| chunk.frames)
     }
 
-    /// The next call.
-    pub(super) fn call(&self, model: &VadModel, name: &str) -> Call {
+    fn call(&self, model: &FsmnModel, name: &str) -> Call {
         let chunk = self.chunk.as_ref();
         let speech = chunk.map_or(Vec::new(), |chunk| chunk.speech.clone());
-        message(model, name, (self.frames(), speech), |index| {
+        message(model, name, (self.length(), speech), |index| {
             let cache = self.caches.get(index).cloned();
             cache.unwrap_or_else(|| vec![0.0; model.caches.values()])
         })
     }
 
-    /// Takes the answer to the call.
-    pub(super) fn take(
+    fn take(
         &mut self,
-        model: &VadModel,
+        model: &FsmnModel,
         name: &str,
         reply: &Reply,
         events: &mut Vec<Event>,
     ) -> Result<(), Error> {
-        let frames = self.frames();
+        let frames = self.length();
         let logits = reply.output("logits")?;
         let classes = match logits.shape {
             &[1, rows, classes] if rows == dim(frames) && classes > 0 => {
@@ -172,10 +185,12 @@ impl VadStream {
         self.over = last;
         Ok(())
     }
+}
 
+impl FsmnAudio {
     fn cache(
         &self,
-        model: &VadModel,
+        model: &FsmnModel,
         name: &str,
         reply: &Reply,
         index: usize,
@@ -195,8 +210,8 @@ impl VadStream {
 }
 
 /// Frames, as the model takes them; `cache` makes the cache of each number.
-pub(super) fn message(
-    model: &VadModel,
+fn message(
+    model: &FsmnModel,
     name: &str,
     (frames, speech): (usize, Vec<f32>),
     cache: impl Fn(usize) -> Vec<f32>,

@@ -4,14 +4,15 @@ use speech_segments::vad::VadOptions;
 use triton_backend::{Error, ModelContext};
 use wav_frontend::stream::StreamFrontend;
 
-use super::options::{FRAMES_PER_CALL, VAD_CACHE_FRAMES, VAD_CACHE_SIZE, VAD_CACHES, vad_options};
+use super::options::{VAD_CACHE_FRAMES, VAD_CACHE_SIZE, VAD_CACHES, vad_options};
+use crate::pipelines::vad::options::FRAMES_PER_CALL;
 use crate::tensors::audio;
 use crate::tensors::options::config_value;
 
 /// More values of caches than these are no model's: 64 MB.
 const MOST_CACHE_VALUES: usize = 16 << 20;
 
-pub(crate) struct VadModel {
+pub(in crate::pipelines::vad) struct FsmnModel {
     pub(super) frontend: StreamFrontend,
     pub(super) options: VadOptions,
     pub(super) caches: Caches,
@@ -26,7 +27,7 @@ pub(super) struct Caches {
     pub(super) frames: usize,
 }
 
-impl VadModel {
+impl FsmnModel {
     pub(super) fn load(context: &ModelContext) -> Result<Self, Error> {
         let frontend = audio::frontend(context)?;
         let own = frontend.options();
