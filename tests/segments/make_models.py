@@ -142,6 +142,21 @@ encoder_conf:
     (MODELS / name / "config.yaml").write_text(config)
 
 
+def silero():
+    """A window is as probably speech as it is loud; the state stays what it is. With the tensors of silero_vad.onnx."""
+    g = Graph()
+    g.add("Abs", "loudness", "input")
+    g.add("ReduceMax", "loudest", "loudness", axes=[1], keepdims=1)
+    g.add("Clip", "output", "loudest", np.float32(0), np.float32(1))
+    g.add("Identity", "stateN", "state")
+    state = [2, "rows", 128]
+    g.write(
+        MODELS / "silero/silero_vad.onnx",
+        [value("input", "fp32", ["rows", "samples"]), value("state", "fp32", state), helper.make_tensor_value_info("sr", TensorProto.INT64, [])],
+        [value("output", "fp32", ["rows", 1]), value("stateN", "fp32", state)],
+    )
+
+
 def demo_words():
     """The words of the demo's recordings."""
     spoken = (HERE.parents[1] / "demo/recordings/text.tsv").read_text(encoding="utf-8").splitlines()
@@ -193,6 +208,7 @@ if __name__ == "__main__":
     fsmn("fsmn_vad", tiring=0.001, longest=2500)
     # For long recordings.
     fsmn("fsmn_vad_steady", tiring=0, longest=12000)
+    silero()
     ct_transformer("ct_punc", WORDS)
     ct_transformer("ct_punc_realtime", WORDS, realtime=True)
     ct_transformer("ct_punc_demo", demo_words())

@@ -33,6 +33,13 @@ def audio(number):
 AUDIO = 5
 
 
+def noisy(number):
+    """One of these recordings with noise."""
+    samples = audio(number)
+    noise = np.random.default_rng(2).normal(0, 0.02, len(samples)).astype(np.float32)
+    return samples + noise
+
+
 def text(seed, count):
     """A text of so many words, some of which no model knows."""
     rng = np.random.default_rng(seed)

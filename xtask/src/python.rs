@@ -19,6 +19,13 @@ pub fn packages(layout: &Layout) -> Result<PathBuf> {
     install(layout, "tests/requirements.txt", "python", PYTHON, &[])
 }
 
+/// The directory with the models of the package silero-vad.
+pub fn silero_models(layout: &Layout) -> Result<PathBuf> {
+    let (requirements, name) = ("tests/silero/requirements.txt", "silero-vad");
+    let package = install(layout, requirements, name, PYTHON, &["--no-deps"])?;
+    Ok(package.join("silero_vad/data"))
+}
+
 /// The packages of the benches.
 pub fn bench_packages(layout: &Layout) -> Result<PathBuf> {
     prerequisites::check_download()?;

@@ -167,6 +167,7 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
     let wheels = Wheels::get(&layout.work)?;
     let backends = backends::build(layout, &wheels)?;
     let packages = python::packages(layout)?;
+    let silero = python::silero_models(layout)?;
     let repositories = [
         ("SENSEVOICE_REPO", Kind::Sensevoice),
         ("PARAFORMER_REPO", Kind::Paraformer),
@@ -192,6 +193,7 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
         .env("PROJECT_DIR", &layout.project)
         .envs(repositories)
         .env("ALL_REPO", common)
+        .env("SILERO_MODELS", silero)
         .env("SCRATCH_DIR", scratch)
         .env("XTASK", &layout.program)
         .env("TRITON_FUNASR", backends::tool(layout)?)

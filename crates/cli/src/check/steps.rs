@@ -180,6 +180,9 @@ fn native(config: &Config, message: &Message) -> Vec<Finding> {
             format!("take one of {}", list()),
         )];
     };
+    // Silero's model has no front end.
+    let silero = component == "vad" && message.parameter("vad_kind") == Some("silero");
+    let required = if silero { &[] } else { required };
     let mut findings: Vec<Finding> = lacking(message, required)
         .map(|key| {
             Finding::error(

@@ -23,8 +23,9 @@ pub struct Options {
     /// The directories as FunASR or ModelScope exports them, each with its kind: sensevoice, paraformer, paraformer-online
     #[arg(long, value_name = "KIND=EXPORT_DIR", value_parser = export, required = true)]
     pub from: Vec<(Kind, PathBuf)>,
-    /// The directory of an export of FSMN-VAD. With it the repository also has `transcribe` and `transcribe_segments`, for recordings of any
-    /// length, which call the first recogniser for whole recordings; with paraformer-online too, `two_pass`, for streams that it hears again
+    /// The directory of an export of FSMN-VAD, or with silero_vad.onnx. With it the repository also has `transcribe` and
+    /// `transcribe_segments`, for recordings of any length, which call the first recogniser for whole recordings; with paraformer-online too,
+    /// `two_pass`, for streams that it hears again
     #[arg(long, value_name = "EXPORT_DIR")]
     pub vad: Option<PathBuf>,
     /// The directory of an export of CT-Transformer, for marks in the text
@@ -56,12 +57,10 @@ pub fn assemble(options: &Options) -> Result<String> {
         let mut models = Kind::ALL
             .into_iter()
             .flat_map(|kind| kind.models().map(move |model| named(kind, model)));
-        let mut others = [
-            Beside::Vad.models(),
-            Beside::Punctuation.models(),
-            &long::MODELS,
-        ];
-        models.any(|model| model == name) || others.iter_mut().any(|names| names.contains(&name))
+        let beside = [Beside::Vad, Beside::Punctuation];
+        models.any(|model| model == name)
+            || beside.into_iter().any(|kind| kind.has_part(name))
+            || long::MODELS.contains(&name)
     };
     let Common { to, force, .. } = &options.common;
     check_target("common", part, to, *force)?;
@@ -96,11 +95,12 @@ fn parts(options: &Options) -> Result<Parts> {
         common: options.common.clone(),
     };
     let mut beside = Vec::new();
+    let vad = options.vad.as_deref().map(beside::vad);
     for (kind, from) in [
-        (Beside::Vad, &options.vad),
-        (Beside::Punctuation, &options.punc),
+        (vad, &options.vad),
+        (Some(Beside::Punctuation), &options.punc),
     ] {
-        if let Some(from) = from {
+        if let (Some(kind), Some(from)) = (kind, from) {
             let plan = beside::plan(kind, &own(from)).with_context(|| kind.name())?;
             beside.push((kind, plan));
         }
@@ -323,8 +323,12 @@ mod tests {
         assert!(config("transcribe").contains("string_value: \"vad\"") && to.join("vad").exists());
         assert!(config("infer_pipeline").contains("RESULT_JSON"));
         assert!(!config("streaming_paraformer").contains("RESULT_JSON"));
-        options.punc = Some(small.join("ct_punc_realtime"));
+        options.vad = Some(small.join("silero"));
         options.common.force = true;
+        assemble(&options).unwrap();
+        assert!(to.join("silero_vad/1/model.onnx").exists() && !to.join("fsmn_vad").exists());
+        assert!(config("vad").contains("\"silero\""));
+        options.punc = Some(small.join("ct_punc_realtime"));
         let error = assemble(&options).unwrap_err().to_string();
         assert!(
             error.starts_with("punctuation is of the realtime kind"),

@@ -47,7 +47,7 @@ pub enum Task {
     Paraformer(Options),
     /// Paraformer for streams, from a directory with model.onnx, decoder.onnx, am.mvn, config.yaml and tokens.json
     ParaformerOnline(Options),
-    /// Voice activity detection (FSMN-VAD), from a directory with model.onnx, am.mvn and config.yaml
+    /// Voice activity detection, from a directory with model.onnx, am.mvn and config.yaml (FSMN-VAD), or with silero_vad.onnx (Silero)
     Vad(Options),
     /// Punctuation (CT-Transformer, also of the realtime kind), from a directory with model.onnx, config.yaml and tokens.json
     Punctuation(Options),
@@ -70,7 +70,7 @@ pub fn repo(task: &Task) -> Result<()> {
         Task::Sensevoice(options) => one(Kind::Sensevoice, options)?,
         Task::Paraformer(options) => one(Kind::Paraformer, options)?,
         Task::ParaformerOnline(options) => one(Kind::ParaformerOnline, options)?,
-        Task::Vad(options) => aside(Beside::Vad, options)?,
+        Task::Vad(options) => aside(beside::vad(&options.from), options)?,
         Task::Punctuation(options) => aside(Beside::Punctuation, options)?,
         Task::All(options) => (assemble_all(options)?, options.common.to.clone()),
     };

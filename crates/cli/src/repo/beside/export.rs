@@ -52,6 +52,7 @@ impl Export {
         };
         let others: &[&str] = match kind {
             Beside::Vad => &["am.mvn", "config.yaml"],
+            Beside::Silero => &[],
             Beside::Punctuation => &["config.yaml", "tokens.json"],
         };
         let beside: Vec<PathBuf> = others.iter().map(|name| directory.join(name)).collect();
@@ -71,6 +72,7 @@ impl Export {
             };
             match kind {
                 Beside::Vad => own.check_vad(&mut problems),
+                Beside::Silero => {}
                 Beside::Punctuation => own.check_punctuation(&mut problems),
             }
             export = Some(own);

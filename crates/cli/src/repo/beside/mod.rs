@@ -3,63 +3,30 @@
 mod config;
 mod export;
 mod kind;
+mod plan;
+mod silero;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use self::export::Export;
 pub(super) use self::kind::Beside;
+pub(super) use self::plan::{Plan, write_model};
 use super::device::Device;
-use super::options::{Common, Large, Options};
-use super::place;
+use super::options::{Common, Options};
 use super::target::{check_target, make};
 use crate::console;
 
-/// What becomes of an export whose pieces are there and fit each other.
-#[derive(Debug)]
-pub(super) struct Plan {
-    /// The repository's models and their configurations.
-    models: Vec<(&'static str, String)>,
-    /// The export's files, and where in the repository they go.
-    files: Vec<(PathBuf, String)>,
-    pub(super) notes: Vec<String>,
-    /// What the repository holds, in a few words.
-    pub(super) facts: String,
-}
-
-impl Plan {
-    /// Whether it has a model of this name.
-    pub(super) fn has(&self, model: &str) -> bool {
-        self.models.iter().any(|(name, _)| *name == model)
-    }
-
-    /// Writes configurations and files to `target`.
-    pub(super) fn write(&self, target: &Path, large: Large) -> Result<()> {
-        for (model, text) in &self.models {
-            write_model(target, model, text)?;
-        }
-        self.files
-            .iter()
-            .try_for_each(|(from, to)| place::place(from, &target.join(to), large))
-    }
-}
-
-/// Writes a model that has no files but its configuration.
-pub(super) fn write_model(target: &Path, name: &str, config: &str) -> Result<()> {
-    let model = target.join(name);
-    fs::create_dir_all(model.join("1"))?;
-    fs::write(model.join("config.pbtxt"), config)?;
-    Ok(())
-}
-
 /// Finds and checks the pieces.
 pub(super) fn plan(kind: Beside, options: &Options) -> Result<Plan> {
+    if kind == Beside::Silero {
+        return silero::plan(options);
+    }
     let export = Export::read(kind, options)?;
     let inner = kind.models()[2];
     let (outer, of_inner, batched) = match (kind, export.realtime) {
-        (Beside::Vad, _) => (&kind.models()[..2], "fsmn_vad/config.pbtxt", false),
+        (Beside::Vad | Beside::Silero, _) => (&kind.models()[..2], "fsmn_vad/config.pbtxt", false),
         (Beside::Punctuation, true) => (
             &kind.models()[1..2],
             "ct_transformer/configs/realtime.pbtxt",
@@ -89,15 +56,24 @@ pub(super) fn plan(kind: Beside, options: &Options) -> Result<Plan> {
     Ok(Plan {
         models,
         files,
+        edit: None,
         notes: export.notes,
         facts: export.facts,
     })
 }
 
+/// The kind of voice activity detection that a directory has.
+pub(super) fn vad(directory: &Path) -> Beside {
+    match silero::is_here(directory) {
+        true => Beside::Silero,
+        false => Beside::Vad,
+    }
+}
+
 /// Checks the export and assembles the repository; returns what it holds in a few words.
 pub(super) fn assemble(beside: Beside, options: &Options) -> Result<String> {
     let plan = plan(beside, options)?;
-    let part = |name: &str| beside.models().contains(&name);
+    let part = |name: &str| beside.has_part(name);
     let Common { to, force, .. } = &options.common;
     check_target(beside.name(), part, to, *force)?;
     make(to, |partial| plan.write(partial, options.common.large()))?;

@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
 
@@ -43,6 +43,58 @@ fn a_vad_repository_has_the_files_dimensions() {
         .replace("1, 128, -1, 1", "1, 8, 5, 1")
         .replace("1, -1, 248", "1, -1, 3");
     assert_eq!(text, expected);
+}
+
+#[test]
+fn a_directory_of_silero_vad_is_known_by_its_files() {
+    assert_eq!(vad(&export("fsmn_vad")), Beside::Vad);
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(export("silero"), directory.path());
+    let kind = vad(&options.from);
+    assert_eq!(kind, Beside::Silero);
+    let plan = plan(kind, &options).unwrap();
+    assert!(plan.notes[0].contains("silero_vad_16k_sequence.onnx"));
+    let facts = assemble(kind, &options).unwrap();
+    assert_eq!(facts, "silero_vad.onnx in a loop, windows of 32 ms");
+    let to = &options.common.to;
+    let text = |model: &str| fs::read_to_string(to.join(model).join("config.pbtxt")).unwrap();
+    let template = Beside::Silero.template("silero_vad/config.pbtxt").unwrap();
+    let expected = template.replace("[ 1, 1, 128 ]", "[ 1, -1, 128 ]");
+    assert_eq!(text("silero_vad"), expected);
+    assert!(text("vad").contains("\"silero\"") && text("streaming_vad").contains("\"silero_vad\""));
+    // What the loop makes of it has the tensors of the model for sequences.
+    let made = to.join("silero_vad/1/model.onnx");
+    let sequence = directory.path().join("sequence");
+    fs::create_dir(&sequence).unwrap();
+    fs::copy(&made, sequence.join("silero_vad_16k_sequence.onnx")).unwrap();
+    let again = Options {
+        from: sequence,
+        common: Common::new(directory.path().join("again")),
+    };
+    let plan = super::plan(kind, &again).unwrap();
+    assert_eq!(plan.facts, "silero_vad_16k_sequence.onnx, windows of 32 ms");
+    assert_eq!(plan.notes, [] as [String; 0]);
+    plan.write(&again.common.to, again.common.large()).unwrap();
+    let copy = fs::read(again.common.to.join("silero_vad/1/model.onnx")).unwrap();
+    assert_eq!(copy, fs::read(made).unwrap(), "it is taken as it is");
+    let mut quantized = again;
+    quantized.common.quantized = true;
+    assert!(super::plan(kind, &quantized).is_err());
+}
+
+#[test]
+fn one_kind_of_voice_activity_detection_takes_the_place_of_the_other() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, inner, other) in [
+        ("silero", "silero_vad", "fsmn_vad"),
+        ("fsmn_vad", "fsmn_vad", "silero_vad"),
+    ] {
+        let mut options = options(export(name), directory.path());
+        options.common.force = true;
+        assemble(vad(&options.from), &options).unwrap();
+        assert!(options.common.to.join(inner).exists());
+        assert!(!options.common.to.join(other).exists());
+    }
 }
 
 #[test]

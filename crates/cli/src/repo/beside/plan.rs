@@ -1,0 +1,54 @@
+//! What becomes of an export, and writing it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use onnx_file::Edit;
+
+use crate::repo::options::Large;
+use crate::repo::place;
+
+/// What becomes of an export whose pieces are there and fit each other.
+#[derive(Debug)]
+pub(in crate::repo) struct Plan {
+    /// The repository's models and their configurations.
+    pub(super) models: Vec<(&'static str, String)>,
+    /// The export's files, and where in the repository they go.
+    pub(super) files: Vec<(PathBuf, String)>,
+    /// What is changed in the first of them.
+    pub(super) edit: Option<Edit>,
+    pub(in crate::repo) notes: Vec<String>,
+    /// What the repository holds, in a few words.
+    pub(in crate::repo) facts: String,
+}
+
+impl Plan {
+    /// Whether it has a model of this name.
+    pub(in crate::repo) fn has(&self, model: &str) -> bool {
+        self.models.iter().any(|(name, _)| *name == model)
+    }
+
+    /// Writes configurations and files to `target`.
+    pub(in crate::repo) fn write(&self, target: &Path, large: Large) -> Result<()> {
+        for (model, text) in &self.models {
+            write_model(target, model, text)?;
+        }
+        let mut edit = self.edit.as_ref();
+        self.files.iter().try_for_each(|(from, to)| {
+            let to = target.join(to);
+            match edit.take() {
+                Some(edit) => place::edited(from, &to, edit),
+                None => place::place(from, &to, large),
+            }
+        })
+    }
+}
+
+/// Writes a model that has no files but its configuration.
+pub(in crate::repo) fn write_model(target: &Path, name: &str, config: &str) -> Result<()> {
+    let model = target.join(name);
+    fs::create_dir_all(model.join("1"))?;
+    fs::write(model.join("config.pbtxt"), config)?;
+    Ok(())
+}
