@@ -13,6 +13,7 @@ use crate::steps::cif_search::{self, CifSearch};
 use crate::steps::feature_extractor::{self, FeatureExtractor};
 use crate::steps::hotword_embedding::{self, HotwordEmbedding};
 use crate::steps::hotwords;
+use crate::steps::itn;
 use crate::steps::lfr_cmvn_pe::{self, LfrCmvnPe};
 use crate::steps::online_feature_extractor::{self, OnlineFeatureExtractor};
 use crate::steps::{ctc_scoring, paraformer_scoring};
@@ -95,6 +96,7 @@ const COMPONENTS: &[Entry] = &[
         paraformer::load,
         &[
             &paraformer::PARAMETERS,
+            &itn::SWITCHED,
             &hotwords::PARAMETERS,
             &offline::PARAMETERS,
             &calls::CALLS,
@@ -133,7 +135,12 @@ const COMPONENTS: &[Entry] = &[
         punctuation::load,
         &[&punctuation::PARAMETERS],
     ),
-    Entry::new("transcribe", transcribe::load, &[&transcribe::PARAMETERS]),
+    Entry::new("itn", itn::load, &[&itn::PARAMETERS]),
+    Entry::new(
+        "transcribe",
+        transcribe::load,
+        &[&transcribe::PARAMETERS, &itn::SWITCHED],
+    ),
     Entry::new("two_pass", two_pass::load, &[&two_pass::PARAMETERS]),
 ];
 

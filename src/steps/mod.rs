@@ -7,6 +7,7 @@ pub(crate) mod feature_extractor;
 pub(crate) mod found;
 pub(crate) mod hotword_embedding;
 pub(crate) mod hotwords;
+pub(crate) mod itn;
 pub(crate) mod lfr_cmvn_pe;
 pub(crate) mod online_feature_extractor;
 pub(crate) mod paraformer_scoring;

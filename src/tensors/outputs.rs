@@ -123,9 +123,9 @@ const fn text(name: &'static str, fill: for<'a> fn(&'a Told<'_>) -> Cow<'a, str>
     Output::new(name, Needs::NONE, Fill::Text(fill))
 }
 
-/// The text as the model has it, tags included.
+/// The text as the model has it, tags included; or with its numbers as they are written, where that is wanted.
 fn raw<'a>(row: &'a Told<'_>) -> Cow<'a, str> {
-    Cow::Borrowed(&row.heard.raw)
+    Cow::Borrowed(row.heard.written.as_ref().unwrap_or(&row.heard.raw))
 }
 
 /// A tag, or an empty text where the model says nothing of the kind.

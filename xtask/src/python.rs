@@ -26,6 +26,13 @@ pub fn silero_models(layout: &Layout) -> Result<PathBuf> {
     Ok(package.join("silero_vad/data"))
 }
 
+/// The directory with the grammars of the package wetext.
+pub fn itn_grammars(layout: &Layout) -> Result<PathBuf> {
+    let (requirements, name) = ("tests/itn/requirements.txt", "wetext");
+    let package = install(layout, requirements, name, PYTHON, &["--no-deps"])?;
+    Ok(package.join("wetext/fsts"))
+}
+
 /// The packages of the benches.
 pub fn bench_packages(layout: &Layout) -> Result<PathBuf> {
     prerequisites::check_download()?;

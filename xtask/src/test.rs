@@ -168,6 +168,7 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
     let backends = backends::build(layout, &wheels)?;
     let packages = python::packages(layout)?;
     let silero = python::silero_models(layout)?;
+    let grammars = python::itn_grammars(layout)?;
     let repositories = [
         ("SENSEVOICE_REPO", Kind::Sensevoice),
         ("PARAFORMER_REPO", Kind::Paraformer),
@@ -194,6 +195,7 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
         .envs(repositories)
         .env("ALL_REPO", common)
         .env("SILERO_MODELS", silero)
+        .env("ITN_GRAMMARS", grammars)
         .env("SCRATCH_DIR", scratch)
         .env("XTASK", &layout.program)
         .env("TRITON_FUNASR", backends::tool(layout)?)

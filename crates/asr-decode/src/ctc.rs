@@ -264,6 +264,7 @@ impl Transcript {
         let raw = tokenizer.decode(&ids)?;
         let tokens: Vec<Token> = runs.iter().map(token).collect();
         Ok(Self {
+            written: None,
             raw,
             tags: Tags::of(tokens.iter().map(|token| &*token.piece)),
             subwords: (!tokens.is_empty()).then_some(Subwords::Started),

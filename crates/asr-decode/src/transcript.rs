@@ -9,6 +9,8 @@ use crate::words::Subwords;
 pub struct Transcript {
     /// The text as the model has it, tags included.
     pub raw: String,
+    /// The text with its numbers as they are written, where that is wanted; it has no tags.
+    pub written: Option<String>,
     /// The tokens, in order. Their pieces need not add up to the text, which has its own rules for spaces.
     pub tokens: Vec<Token>,
     /// What the tags in front of the text say.
@@ -77,6 +79,9 @@ impl Transcript {
     /// ```
     #[must_use]
     pub fn text(&self) -> String {
+        if let Some(written) = &self.written {
+            return written.clone();
+        }
         let mut text = String::with_capacity(self.raw.len());
         let mut rest = self.raw.as_str();
         let tags = self.tokens.iter().filter(|token| token.is_tag());
@@ -118,6 +123,7 @@ mod tests {
         let tokens: Vec<Token> = pieces.iter().copied().map(token).collect();
         Transcript {
             raw: pieces.concat(),
+            written: None,
             tags: Tags::of(pieces.iter().copied()),
             tokens,
             subwords: Some(Subwords::Started),
@@ -166,6 +172,18 @@ mod tests {
         assert_eq!(text(&["<|zh|>", "a ", "<|", "b", "|>", " "]), "a <|b|> ");
         assert_eq!(text(&[" a", " "]), " a ");
         assert_eq!(text(&["a", "<||>"]), "a<||>");
+    }
+
+    #[test]
+    fn what_is_written_is_the_text() {
+        let heard = Transcript {
+            written: Some("5%".to_owned()),
+            ..transcript(&["百", "分", "之", "五"])
+        };
+        assert_eq!(
+            (heard.text().as_str(), heard.raw.as_str()),
+            ("5%", "百分之五")
+        );
     }
 
     #[test]

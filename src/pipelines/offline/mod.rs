@@ -122,6 +122,11 @@ pub(crate) trait Recogniser: Send + Sync + Sized + 'static {
     /// What makes text of what the encoder found.
     fn decoder(&self) -> &Self::Decoder;
 
+    /// What becomes of what was heard in a row that has this beside its audio.
+    fn finish(&self, _: &Self::Extra, heard: Transcript) -> Transcript {
+        heard
+    }
+
     /// What is wrong with a tensor of the encoder that tells when words were said, if something is.
     fn lacks(&self, _: &str) -> Option<String> {
         None
@@ -505,7 +510,10 @@ impl<R: Recogniser> OfflinePipeline<R> {
         let frames: Vec<usize> = rows.iter().map(|row| row.input.frames).collect();
         let heard = decoder.transcripts_of_reply(reply, self.wanted, &frames, encoder)?;
         if heard.len() == rows.len() {
-            return Ok(heard);
+            let finish = |(heard, row): (Result<Transcript, Error>, &Row<R::Extra>)| {
+                heard.map(|heard| self.recogniser.finish(&row.input.extra, heard))
+            };
+            return Ok(heard.into_iter().zip(rows).map(finish).collect());
         }
         let (answered, rows) = (heard.len(), rows.len());
         Err(Error::internal(format!(

@@ -1,16 +1,19 @@
 //! Component `paraformer`: the whole of offline Paraformer, with the encoder called inside the server.
 //!
-//! The ensemble's tensors: `WAV`, `WAV_LENS` in, `TRANSCRIPTS` out. SeACo-Paraformer has `HOTWORDS` besides.
+//! The ensemble's tensors: `WAV`, `WAV_LENS` in, `TRANSCRIPTS` out. SeACo-Paraformer has `HOTWORDS` besides. With grammars for numbers,
+//! `TEXT_NORM` says whether these are to be written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use asr_decode::Transcript;
 use triton_backend::{Call, Error, ModelContext, Request, info};
 
 use crate::component::Component;
 use crate::pipelines::offline::{OfflinePipeline, Prepared, Recogniser, max_padding_percent};
 use crate::pipelines::warmup::Rehearsal;
 use crate::steps::hotwords::{BIAS_EMBED, Bias, Hotwords, List};
+use crate::steps::itn::{ITN_PATH, Itn, TEXT_NORM};
 use crate::steps::paraformer_scoring::TokenDecoder;
 use crate::steps::scoring::Decoder;
 use crate::tensors::parameters::{Count, Parameter, Table};
@@ -65,6 +68,13 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
         }
     );
     let decoder = TokenDecoder::load(context)?;
+    let itn = Itn::load(context)?;
+    if itn.is_none() && context.config.input(TEXT_NORM).is_ok() {
+        return Err(Error::Config(format!(
+            "input '{TEXT_NORM}' has no meaning without parameter {}",
+            ITN_PATH.name()
+        )));
+    }
     let hotwords = match Hotwords::wanted(context, INPUT)? {
         true => Some(Hotwords::load(context, INPUT, &decoder.vocabulary)?),
         false => None,
@@ -73,6 +83,7 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
         context,
         Paraformer {
             hotwords,
+            itn,
             classes: Classes::new(MAX_HOTWORDS_SHARED.read(context)?),
             decoder,
             serves_silence,
@@ -89,6 +100,16 @@ struct Paraformer {
     /// Of a SeACo-Paraformer.
     hotwords: Option<Arc<Hotwords>>,
     classes: Classes,
+    /// None without grammars for it.
+    itn: Option<Arc<Itn>>,
+}
+
+/// What a row has beside its audio.
+#[derive(Clone, Default)]
+struct Wish {
+    listens: Listens,
+    /// Its numbers are to be written.
+    written: bool,
 }
 
 /// What a row listens for.
@@ -133,31 +154,43 @@ impl Classes {
 
 impl Recogniser for Paraformer {
     type Decoder = TokenDecoder;
-    type Extra = Listens;
+    type Extra = Wish;
     /// The predictor's convolution sees what lies behind a row's end, which can change its last token.
     const MAX_PADDING_PERCENT: Parameter<f64> = max_padding_percent(0.0);
 
-    fn extras(&self, request: &Request, rows: usize) -> Result<Vec<Listens>, Error> {
-        match &self.hotwords {
+    fn extras(&self, request: &Request, rows: usize) -> Result<Vec<Wish>, Error> {
+        let listens: Vec<Listens> = match &self.hotwords {
             Some(hotwords) => {
                 let lists = hotwords.lists(request, rows)?;
-                Ok(lists.into_iter().map(Listens::For).collect())
+                lists.into_iter().map(Listens::For).collect()
             }
-            None => Ok(vec![Listens::Not; rows]),
-        }
+            None => vec![Listens::Not; rows],
+        };
+        let written = match &self.itn {
+            Some(itn) => itn.wanted(request, rows)?,
+            None => vec![false; rows],
+        };
+        let wish = |(listens, written)| Wish { listens, written };
+        Ok(listens.into_iter().zip(written).map(wish).collect())
     }
 
-    fn prepare(&self, extras: Vec<Listens>, done: Prepared<Listens>) {
+    fn prepare(&self, extras: Vec<Wish>, done: Prepared<Wish>) {
         let Some(hotwords) = &self.hotwords else {
             return done(Ok(extras));
         };
-        let list = |extra| match extra {
-            Listens::For(list) => Some(list),
-            _ => None,
-        };
-        let lists = extras.into_iter().filter_map(list).collect();
+        let (mut lists, mut written) = (Vec::new(), Vec::new());
+        for wish in extras {
+            if let Listens::For(list) = wish.listens {
+                lists.push(list);
+                written.push(wish.written);
+            }
+        }
         hotwords.embed(lists, move |biases| {
-            done(biases.map(|biases| biases.into_iter().map(Listens::As).collect()));
+            let wish = |(bias, written)| Wish {
+                listens: Listens::As(bias),
+                written,
+            };
+            done(biases.map(|biases| biases.into_iter().zip(written).map(wish).collect()));
         });
     }
 
@@ -166,32 +199,43 @@ impl Recogniser for Paraformer {
         hotwords.map(|hotwords| hotwords.model()).collect()
     }
 
-    fn rehearse(&self, stage: &Rehearsal) -> Result<Listens, Error> {
+    fn rehearse(&self, stage: &Rehearsal) -> Result<Wish, Error> {
         let Some(hotwords) = &self.hotwords else {
-            return Ok(Listens::Not);
+            return Ok(Wish::default());
         };
         let bias = hotwords.rehearse(|call| stage.call(hotwords.model(), call))?;
-        Ok(Listens::As(bias))
+        Ok(Wish {
+            listens: Listens::As(bias),
+            written: false,
+        })
     }
 
-    fn class(&self, extra: &Listens) -> usize {
-        match extra {
+    fn class(&self, extra: &Wish) -> usize {
+        match &extra.listens {
             Listens::As(bias) => self.classes.of(bias.words()),
             _ => 0,
         }
     }
 
-    fn complete(&self, call: Call, extras: &[Listens]) -> Result<Call, Error> {
+    fn complete(&self, call: Call, extras: &[Wish]) -> Result<Call, Error> {
         if self.hotwords.is_none() {
             return Ok(call);
         }
-        let bias = |extra: &Listens| match extra {
+        let bias = |extra: &Wish| match &extra.listens {
             Listens::As(bias) => bias.clone(),
             _ => Bias::default(),
         };
         let biases: Vec<Bias> = extras.iter().map(bias).collect();
         let (values, shape) = Bias::tensor(&biases)?;
         Ok(call.input(BIAS_EMBED, &shape, values))
+    }
+
+    /// The times of tokens and words stay those of what was spoken.
+    fn finish(&self, extra: &Wish, mut heard: Transcript) -> Transcript {
+        if let (Some(itn), true) = (&self.itn, extra.written) {
+            heard.written = Some(itn.written(&heard.text()));
+        }
+        heard
     }
 
     fn decoder(&self) -> &TokenDecoder {

@@ -1,10 +1,13 @@
 //! What is the same for all recordings.
 
+use std::sync::Arc;
+
 use triton_backend::{Caller, DataType, Error, ModelContext};
 
 use super::options::Options;
 use super::result::check_outputs;
 use crate::metrics::AudioMeter;
+use crate::steps::itn::{Itn, TEXT_NORM};
 use crate::tensors::audio::{AudioReader, Names};
 
 /// What is the same for all recordings.
@@ -15,6 +18,8 @@ pub(super) struct Model {
     pub(super) caller: Caller,
     /// Inputs that are handed on to the recogniser.
     pub(super) others: Vec<(String, DataType)>,
+    /// Writes numbers in sentences.
+    pub(super) itn: Option<Arc<Itn>>,
     /// What is new is told as soon as it is there.
     pub(super) decoupled: bool,
 }
@@ -36,8 +41,11 @@ impl Model {
             names.channel,
             names.audio,
         ];
+        let itn = Itn::load(context)?;
+        // What the recogniser tells stays as it is spoken: marks are put into that, and its words have times.
+        let own = |name: &str| audio.contains(&name) || (itn.is_some() && name == TEXT_NORM);
         let others = config.input.iter();
-        let others = others.filter(|input| !audio.contains(&input.name.as_str()));
+        let others = others.filter(|input| !own(&input.name));
         let others = others.map(|input| {
             let data_type = input.data_type().ok_or_else(|| {
                 let (name, data_type) = (&input.name, &input.data_type_name);
@@ -47,6 +55,7 @@ impl Model {
         });
         Ok(Self {
             others: others.collect::<Result<_, Error>>()?,
+            itn,
             reader: AudioReader::new(context, options.rate, names)?,
             meter: AudioMeter::of_recordings(context, options.rate),
             caller: Caller::new(context)?,

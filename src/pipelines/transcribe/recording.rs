@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use speech_segments::sentences::{Sentences, Span};
+use speech_segments::sentences::{Sentence, Sentences, Span};
 use triton_backend::{Error, ErrorCode, Reply, Request};
 
 use super::calls::{Calls, Purpose};
@@ -13,6 +13,7 @@ use super::window::{Cut, cut};
 use crate::metrics::{TIMEOUT, Taken};
 use crate::pipelines::segments::{Failed, Heard, RESULT_JSON, for_marks, marked, of_samples};
 use crate::pipelines::vad::SEGMENTS_MS;
+use crate::steps::itn::Itn;
 
 /// Samples decoded at a time: a whole number of frames.
 const PIECE: usize = 128_000;
@@ -27,7 +28,7 @@ pub(super) fn transcribe(
     request: &Request,
     deadline: Option<Instant>,
 ) -> Result<(Told, Progress), Error> {
-    let mut recording = Recording::new(model, request, deadline);
+    let mut recording = Recording::new(model, request, deadline)?;
     let mut take = |samples: &[f32]| recording.take(samples);
     model.reader.pieces(request, PIECE, &mut take)?;
     recording.finish()
@@ -39,6 +40,8 @@ struct Recording<'r> {
     deadline: Option<Instant>,
     taken: Taken,
     calls: Calls<'r>,
+    /// Where numbers are to be written.
+    itn: Option<&'r Itn>,
     window: Vec<f32>,
     /// Samples before the window.
     before: u64,
@@ -74,8 +77,17 @@ struct Marking {
 }
 
 impl<'r> Recording<'r> {
-    fn new(model: &'r Model, request: &'r Request, deadline: Option<Instant>) -> Self {
-        Self {
+    fn new(
+        model: &'r Model,
+        request: &'r Request,
+        deadline: Option<Instant>,
+    ) -> Result<Self, Error> {
+        let itn = match &model.itn {
+            Some(itn) if itn.wanted(request, 1)? == [true] => Some(&**itn),
+            _ => None,
+        };
+        Ok(Self {
+            itn,
             model,
             request,
             deadline,
@@ -94,7 +106,7 @@ impl<'r> Recording<'r> {
             done_ms: 0,
             heard: 0,
             failed: None,
-        }
+        })
     }
 
     /// Takes the next samples.
@@ -247,7 +259,8 @@ impl<'r> Recording<'r> {
             while let Some((heard, span)) = self.unmarked.pop_front() {
                 self.sentences.push(&heard.text, &heard.words, span);
                 let text = self.sentences.text();
-                self.told.sentences(self.sentences.finish(&text, true));
+                let sentences = self.sentences.finish(&text, true);
+                self.tell_sentences(sentences);
             }
             return Ok(());
         };
@@ -286,8 +299,18 @@ impl<'r> Recording<'r> {
                 self.sentences.finish(&text, true)
             }
         };
-        self.told.sentences(sentences);
+        self.tell_sentences(sentences);
         Ok(())
+    }
+
+    /// Tells sentences, with their numbers as they are written where that is wanted.
+    fn tell_sentences(&mut self, mut sentences: Vec<Sentence>) {
+        if let Some(itn) = self.itn {
+            for sentence in &mut sentences {
+                sentence.text = itn.written(&sentence.text);
+            }
+        }
+        self.told.sentences(sentences);
     }
 
     /// A part of the recording failed.

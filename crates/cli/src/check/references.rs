@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use asr_decode::hotwords::read_list;
 use asr_decode::sentencepiece::Tokenizer;
 use asr_decode::vocabulary::Vocabulary;
+use itn::Rewriter;
 use onnx_file::TOKEN_IDS;
 use speech_segments::punctuation::{PunctuationOptions, PunctuationVocabulary};
 use wav_frontend::{Cmvn, FrontendOptions, yaml};
@@ -35,7 +36,7 @@ const TWO_PASS: [(&str, &str); 4] = [
 ];
 
 /// The parameters that name files, and what reads them.
-const FILES: [(&str, Reader); 8] = [
+const FILES: [(&str, Reader); 9] = [
     ("cmvn_path", |path| {
         Cmvn::read(path)
             .map(drop)
@@ -69,6 +70,11 @@ const FILES: [(&str, Reader); 8] = [
     }),
     ("seg_dict", |path| {
         fs::read_to_string(path)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }),
+    ("itn_path", |path| {
+        Rewriter::read(path)
             .map(drop)
             .map_err(|error| error.to_string())
     }),

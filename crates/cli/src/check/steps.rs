@@ -72,12 +72,14 @@ const STEPS: &[Step] = &[
 ];
 
 /// Components that are whole models, and the parameters that they cannot do without.
-const PIPELINES: [(&str, &[&str]); 5] = [
+const PIPELINES: [(&str, &[&str]); 7] = [
     ("sensevoice", &["cmvn_path", "tokenizer_path"]),
     ("paraformer", &["cmvn_path", "vocabulary"]),
     ("streaming_paraformer", &["cmvn_path", "vocabulary"]),
     ("vad", &["cmvn_path"]),
     ("punctuation", &[]),
+    ("itn", &["itn_path"]),
+    ("transcribe", &[]),
 ];
 
 struct Step {
