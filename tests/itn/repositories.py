@@ -24,7 +24,7 @@ instance_group [ { count: 1, kind: KIND_CPU } ]
 # What keeps a pipeline from loading, and the words that say so.
 BROKEN = {
     "infer_nowhere": (with_parameter(PATH, "nowhere"), "parameter 'itn_path': no file 'nowhere'"),
-    "infer_empty": (with_parameter(PATH, "scoring"), "has no grammar: neither zh/itn/tagger.fst nor"),
+    "infer_empty": (with_parameter(PATH, "infer_pipeline"), "has no grammar: neither zh/itn/tagger.fst nor"),
     "infer_alone": (with_parameter("itn", "true"), "parameter 'itn': is true, but there is no parameter itn_path"),
     "infer_asked": (TEXT_NORM, "input 'TEXT_NORM' has no meaning without parameter itn_path"),
 }

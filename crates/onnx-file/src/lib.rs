@@ -23,6 +23,6 @@ pub use error::OnnxError;
 pub use ids::{Ids, TOKEN_IDS, TOKEN_LOG_PROBS, keep_ids};
 pub use interface::{Element, Interface, Tensor, config_fits};
 pub use prune::{keep_outputs, output_names};
-pub use scan::scan_windows;
+pub use scan::{name_state_dims, scan_windows};
 pub use silence::{Silence, guard_silence};
 pub use table::table_rows;

@@ -68,6 +68,48 @@ pub fn scan_windows(
     )))
 }
 
+/// How to let Silero's model for sequences say of the state `hn` and `cn` behind a call that it has the dimensions of `h` and `c` before it;
+/// `None` if it does. The published file leaves one open, which ONNX Runtime finds out and configurations are compared with.
+///
+/// # Errors
+/// If the file cannot be read or is not ONNX.
+pub fn name_state_dims(
+    mut reader: impl Read + Seek,
+    length: u64,
+) -> std::result::Result<Option<Edit>, OnnxError> {
+    let interface = Interface::read_from(&mut reader, length)?;
+    let of = |tensors: &[crate::Tensor], name: &str| {
+        let tensor = tensors.iter().find(|tensor| tensor.name == name)?;
+        tensor.dims.clone()
+    };
+    let mut wanted = Vec::new();
+    for (before, behind) in [("h", "hn"), ("c", "cn")] {
+        let dims = of(&interface.inputs, before);
+        let known = of(&interface.outputs, behind);
+        if let (Some(dims), Some(known)) = (dims, known)
+            && dims != known
+        {
+            wanted.push((behind, dims));
+        }
+    }
+    let mut walker = Walker::new(reader)?;
+    let place = find_graph(&mut walker, length)?;
+    let mut splices = Vec::new();
+    while let Some(field) = walker.field(place.body.end)? {
+        if !field.is(graph::OUTPUT) {
+            walker.skip(&field)?;
+            continue;
+        }
+        let name = string(&walker.bytes(&field)?, value_info::NAME)?.unwrap_or_default();
+        if let Some((name, dims)) = wanted.iter().find(|(behind, _)| *behind == name) {
+            let output = write_bytes(graph::OUTPUT, &tensor(name, dims));
+            splices.push((field.span(), output));
+        }
+    }
+    let edit = Edit::new(place, length, splices);
+    Ok((!edit.is_empty()).then_some(edit))
+}
+
 /// The model's graph as a body: state and window in, state and probability out.
 fn body(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut body = Vec::new();
@@ -370,6 +412,34 @@ mod tests {
         for node in inner {
             assert_eq!(node.inputs, [WINDOW, "state"], "{:?}", node.outputs);
         }
+    }
+
+    #[test]
+    fn the_state_behind_a_call_has_the_dimensions_of_that_before_it() {
+        let state = [Some(1), Some(1), Some(STATE)];
+        let mut graph = write_bytes(graph::NAME, b"sequence");
+        for name in ["h", "c"] {
+            graph.extend(write_bytes(graph::INPUT, &tensor(name, &state)));
+        }
+        for name in ["speech_probs", "hn", "cn"] {
+            let open = [Some(1), None, Some(STATE)];
+            graph.extend(write_bytes(graph::OUTPUT, &tensor(name, &open)));
+        }
+        let model = write_bytes(model::GRAPH, &graph);
+        let edit = |model: &[u8]| name_state_dims(Cursor::new(model), model.len() as u64).unwrap();
+        let mut written = Vec::new();
+        let named = edit(&model).unwrap();
+        named.write(Cursor::new(&model), &mut written).unwrap();
+        let length = written.len() as u64;
+        let outputs = Interface::read_from(Cursor::new(&written), length).unwrap();
+        let dims: Vec<_> = outputs
+            .outputs
+            .iter()
+            .map(crate::Tensor::config_dims)
+            .collect();
+        let (open, closed) = (Some(vec![1, -1, 128]), Some(vec![1, 1, 128]));
+        assert_eq!(dims, [open, closed.clone(), closed]);
+        assert!(edit(&written).is_none());
     }
 
     #[test]

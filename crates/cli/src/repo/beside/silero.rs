@@ -5,7 +5,7 @@ use std::io::{BufReader, Cursor};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use onnx_file::{Edit, Element, Interface, Tensor, scan_windows};
+use onnx_file::{Edit, Element, Interface, Tensor, name_state_dims, scan_windows};
 
 use super::config;
 use super::kind::Beside;
@@ -37,12 +37,12 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
     if options.common.quantized {
         bail!("{name} has no quantized form: leave out --quantized");
     }
-    let edit = scanned(&path).with_context(|| path.display().to_string())?;
-    let interface = match &edit {
-        Some((_, interface)) => interface,
-        None => &Interface::read(&path).with_context(|| path.display().to_string())?,
-    };
-    check(name, interface).with_context(|| format!("{} cannot be used", path.display()))?;
+    let Edited {
+        edit,
+        interface,
+        looped,
+    } = edited(&path).with_context(|| path.display().to_string())?;
+    check(name, &interface).with_context(|| format!("{} cannot be used", path.display()))?;
     let kind = Beside::Silero;
     let inner = kind.models()[2];
     let mut models = Vec::new();
@@ -51,13 +51,13 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
         models.push((*model, text.to_owned()));
     }
     let template = kind.template("silero_vad/config.pbtxt")?;
-    models.push((inner, config::with_tensors(template, interface, false)?));
-    let (facts, notes) = match &edit {
-        None => (format!("{SEQUENCE}, windows of 32 ms"), Vec::new()),
-        Some(_) => (
-            format!("{WINDOWS} in a loop, windows of 32 ms"),
+    models.push((inner, config::with_tensors(template, &interface, false)?));
+    let (facts, notes) = match looped {
+        false => (format!("{name}, windows of 32 ms"), Vec::new()),
+        true => (
+            format!("{name} in a loop, windows of 32 ms"),
             vec![format!(
-                "{WINDOWS} takes one window a call, so it was put into a loop; with {SEQUENCE} beside it, which silero-vad has since 6.2.2, that is \
+                "{name} takes one window a call, so it was put into a loop; with {SEQUENCE} beside it, which silero-vad has since 6.2.2, that is \
                  taken, which answers the same in half the time"
             )],
         ),
@@ -65,25 +65,46 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
     Ok(Plan {
         models,
         files: vec![(path, format!("{inner}/1/model.onnx"))],
-        edit: edit.map(|(edit, _)| edit),
+        edit,
         notes,
         facts,
     })
 }
 
-/// How the model for one window comes to take many, and the tensors that it has then; `None` of another model.
-fn scanned(path: &Path) -> Result<Option<(Edit, Interface)>> {
+/// What becomes of a file.
+struct Edited {
+    edit: Option<Edit>,
+    /// As it is with the edit.
+    interface: Interface,
+    /// It took one window a call.
+    looped: bool,
+}
+
+/// How a model comes to take many windows a call, and to say what state it has behind them.
+fn edited(path: &Path) -> Result<Edited> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
     let mut reader = BufReader::new(file);
-    let Some(edit) = scan_windows(&mut reader, length)? else {
-        return Ok(None);
+    let scan = scan_windows(&mut reader, length)?;
+    let looped = scan.is_some();
+    let edit = match scan {
+        Some(edit) => Some(edit),
+        None => name_state_dims(&mut reader, length)?,
     };
-    let mut written = Vec::new();
-    edit.write(&mut reader, &mut written)?;
-    let length = written.len() as u64;
-    let interface = Interface::read_from(Cursor::new(written), length)?;
-    Ok(Some((edit, interface)))
+    let interface = match &edit {
+        None => Interface::read(path)?,
+        Some(edit) => {
+            let mut written = Vec::new();
+            edit.write(&mut reader, &mut written)?;
+            let length = written.len() as u64;
+            Interface::read_from(Cursor::new(written), length)?
+        }
+    };
+    Ok(Edited {
+        edit,
+        interface,
+        looped,
+    })
 }
 
 /// Whether the tensors are those of the component.
