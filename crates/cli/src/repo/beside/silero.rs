@@ -58,7 +58,7 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
             format!("{name} in a loop, windows of 32 ms"),
             vec![format!(
                 "{name} takes one window a call, so it was put into a loop; with {SEQUENCE} beside it, which silero-vad has since 6.2.2, that is \
-                 taken, which answers the same in half the time"
+                 taken, which answers the same sooner"
             )],
         ),
     };
