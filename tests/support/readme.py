@@ -28,7 +28,7 @@ SECONDS = 900
 CACHE = "target/cache"
 # What `cargo xtask test` tells pytest is no part of a reader's environment.
 OURS = ("TRITONSERVER", "BACKENDS_DIR", "PROJECT_DIR", "SENSEVOICE_REPO", "PARAFORMER_REPO", "PARAFORMER_ONLINE_REPO", "ALL_REPO", "SCRATCH_DIR", "XTASK",
-        "TRITON_FUNASR", "PYTHONPATH")
+        "TRITON_FUNASR", "SILERO_MODELS", "ITN_GRAMMARS", "PYTHONPATH")
 # Nor is what cargo and rustup tell the programs they run.
 CARGOS = re.compile(
     r"CARGO$|CARGO_(PKG|MANIFEST|BIN|CRATE|PRIMARY)|RUSTUP_TOOLCHAIN$|RUST_RECURSION_COUNT$|LD_LIBRARY_PATH$"
