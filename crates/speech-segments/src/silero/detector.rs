@@ -2,9 +2,9 @@
 
 use std::mem;
 
-use super::PER_MS;
 use super::options::{SileroError, SileroOptions};
 use super::recording::Recording;
+use super::sizes::PER_MS;
 use super::stream::Stream;
 use crate::vad::{Event, Mode};
 

@@ -1,6 +1,6 @@
 //! The parameters, with the package's names.
 
-use super::{PER_MS, STEP};
+use super::sizes::{PER_MS, SAMPLE_RATE, STEP};
 
 /// How much less probable speech is where it ends than where it begins.
 const HYSTERESIS: f64 = 0.15;
@@ -117,7 +117,7 @@ impl SileroOptions {
     /// Samples of speech between silences that no segment is longer than, what pads it left out.
     pub(super) fn longest(&self) -> f64 {
         let padding = 2.0 * f64::from(self.speech_pad_ms) * PER_MS as f64;
-        f64::from(super::SAMPLE_RATE) * self.max_speech_duration_s - STEP as f64 - padding
+        f64::from(SAMPLE_RATE) * self.max_speech_duration_s - STEP as f64 - padding
     }
 }
 

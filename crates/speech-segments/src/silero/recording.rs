@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::options::{SileroOptions, samples};
-use super::{PER_MS, STEP};
+use super::sizes::{PER_MS, STEP};
 
 /// Silence within a segment is a place to cut it if it is longer than this.
 const CUTS_MS: i64 = 98;

@@ -1,7 +1,7 @@
 //! Streams: what is known is told at once.
 
 use super::options::{SileroOptions, samples};
-use super::{PER_MS, STEP};
+use super::sizes::{PER_MS, STEP};
 use crate::vad::Event;
 
 /// What is known of a stream.

@@ -12,7 +12,7 @@ use crate::tensors::options::config_value;
 /// More values of caches than these are no model's: 64 MB.
 const MOST_CACHE_VALUES: usize = 16 << 20;
 
-pub(in crate::pipelines::vad) struct FsmnModel {
+pub(crate) struct FsmnModel {
     pub(super) frontend: StreamFrontend,
     pub(super) options: VadOptions,
     pub(super) caches: Caches,

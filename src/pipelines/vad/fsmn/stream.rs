@@ -17,7 +17,7 @@ use crate::tensors::memory::missing;
 /// Samples whose loudness is looked at together.
 const BLOCK: usize = 16_000;
 
-pub(in crate::pipelines::vad) struct FsmnAudio {
+pub(crate) struct FsmnAudio {
     samples: StreamState,
     /// The samples that the next frame's loudness needs.
     tail: Vec<f32>,

@@ -19,12 +19,12 @@ const STATE: usize = 128;
 const FRAME: usize = 160;
 
 /// What is the same for all audio of the model.
-pub(in crate::pipelines::vad) struct SileroModel {
+pub(crate) struct SileroModel {
     options: SileroOptions,
     windows_per_call: usize,
 }
 
-pub(in crate::pipelines::vad) struct SileroAudio {
+pub(crate) struct SileroAudio {
     /// Samples that no call has asked about, behind `asked` that one has.
     samples: Vec<f32>,
     asked: usize,

@@ -11,26 +11,26 @@ use crate::repo::place;
 
 /// What becomes of an export whose pieces are there and fit each other.
 #[derive(Debug)]
-pub(in crate::repo) struct Plan {
+pub(crate) struct Plan {
     /// The repository's models and their configurations.
     pub(super) models: Vec<(&'static str, String)>,
     /// The export's files, and where in the repository they go.
     pub(super) files: Vec<(PathBuf, String)>,
     /// What is changed in the first of them.
     pub(super) edit: Option<Edit>,
-    pub(in crate::repo) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// What the repository holds, in a few words.
-    pub(in crate::repo) facts: String,
+    pub(crate) facts: String,
 }
 
 impl Plan {
     /// Whether it has a model of this name.
-    pub(in crate::repo) fn has(&self, model: &str) -> bool {
+    pub(crate) fn has(&self, model: &str) -> bool {
         self.models.iter().any(|(name, _)| *name == model)
     }
 
     /// Writes configurations and files to `target`.
-    pub(in crate::repo) fn write(&self, target: &Path, large: Large) -> Result<()> {
+    pub(crate) fn write(&self, target: &Path, large: Large) -> Result<()> {
         for (model, text) in &self.models {
             write_model(target, model, text)?;
         }
@@ -46,7 +46,7 @@ impl Plan {
 }
 
 /// Writes a model that has no files but its configuration.
-pub(in crate::repo) fn write_model(target: &Path, name: &str, config: &str) -> Result<()> {
+pub(crate) fn write_model(target: &Path, name: &str, config: &str) -> Result<()> {
     let model = target.join(name);
     fs::create_dir_all(model.join("1"))?;
     fs::write(model.join("config.pbtxt"), config)?;
