@@ -72,7 +72,7 @@ const STEPS: &[Step] = &[
 ];
 
 /// Components that are whole models, and the parameters that they cannot do without.
-const PIPELINES: [(&str, &[&str]); 7] = [
+const PIPELINES: [(&str, &[&str]); 8] = [
     ("sensevoice", &["cmvn_path", "tokenizer_path"]),
     ("paraformer", &["cmvn_path", "vocabulary"]),
     ("streaming_paraformer", &["cmvn_path", "vocabulary"]),
@@ -80,6 +80,7 @@ const PIPELINES: [(&str, &[&str]); 7] = [
     ("punctuation", &[]),
     ("itn", &["itn_path"]),
     ("transcribe", &[]),
+    ("two_pass", &[]),
 ];
 
 struct Step {
