@@ -23,6 +23,25 @@ pub struct Interface {
     pub external_files: BTreeSet<String>,
 }
 
+impl Interface {
+    /// An output's dimensions as a config without a batcher writes them. Where every input has one row, a first dimension that the file
+    /// leaves open is 1: exporters leave it open where they cannot follow it, and ONNX Runtime works it out when it loads the model.
+    pub fn unbatched_dims(&self, output: &Tensor) -> Option<Vec<i64>> {
+        let mut dims = output.config_dims()?;
+        let one_row = |input: &Tensor| {
+            let dims = input.dims.as_deref().unwrap_or_default();
+            dims.first() == Some(&Some(1))
+        };
+        if let Some(first @ -1) = dims.first_mut()
+            && !self.inputs.is_empty()
+            && self.inputs.iter().all(one_row)
+        {
+            *first = 1;
+        }
+        Some(dims)
+    }
+}
+
 /// An input or output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {

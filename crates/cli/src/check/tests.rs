@@ -57,6 +57,20 @@ fn what_is_assembled_fits() {
 }
 
 #[test]
+fn an_output_may_have_the_one_row_that_onnx_runtime_finds() {
+    let directory = tempfile::tempdir().unwrap();
+    let to = directory.path().join("repo");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo/punc_realtime");
+    let common = Common::new(to.clone());
+    repo::repo(&repo::Task::Punctuation(repo::Options { from, common })).unwrap();
+    let found = || findings(&model::read(&to).unwrap());
+    assert!(found().is_empty());
+    let config = "ct_transformer/config.pbtxt";
+    edit(&to, config, "dims: [ 1, -1, 6 ]", "dims: [ 2, -1, 6 ]");
+    assert_eq!(found().len(), 1);
+}
+
+#[test]
 fn a_python_step_is_told_its_component() {
     let config = "sensevoice_scoring/config.pbtxt";
     let (level, place, what) = one(|repository| {

@@ -8,22 +8,35 @@ pub(super) fn with_tensors(template: &str, interface: &Interface, batched: bool)
     let (head, rest) = template.split_once("input [\n").context("no inputs")?;
     let (_, rest) = rest.split_once("\noutput [\n").context("no outputs")?;
     let (_, tail) = rest.split_once("\n]\n").context("no end")?;
-    let inputs = block("input", &interface.inputs, batched)?;
-    let outputs = block("output", &interface.outputs, batched)?;
+    let inputs = block("input", &interface.inputs, batched, Tensor::config_dims)?;
+    let outputs = block(
+        "output",
+        &interface.outputs,
+        batched,
+        |output| match batched {
+            true => output.config_dims(),
+            false => interface.unbatched_dims(output),
+        },
+    )?;
     Ok(format!("{head}{inputs}\n{outputs}{tail}"))
 }
 
-fn block(kind: &str, tensors: &[Tensor], batched: bool) -> Result<String> {
+fn block(
+    kind: &str,
+    tensors: &[Tensor],
+    batched: bool,
+    dims: impl Fn(&Tensor) -> Option<Vec<i64>>,
+) -> Result<String> {
     let entries: Vec<String> = tensors
         .iter()
-        .map(|tensor| entry(tensor, batched))
+        .map(|tensor| entry(tensor, batched, dims(tensor)))
         .collect::<Result<_>>()?;
     Ok(format!("{kind} [\n{}\n]\n", entries.join(",\n")))
 }
 
-fn entry(tensor: &Tensor, batched: bool) -> Result<String> {
+fn entry(tensor: &Tensor, batched: bool, dims: Option<Vec<i64>>) -> Result<String> {
     let name = &tensor.name;
-    let (Some(element), Some(mut dims)) = (tensor.element, tensor.config_dims()) else {
+    let (Some(element), Some(mut dims)) = (tensor.element, dims) else {
         bail!("{name} has no type or no rank");
     };
     let mut reshape = "";

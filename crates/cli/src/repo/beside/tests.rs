@@ -128,6 +128,18 @@ fn a_punctuation_repository_is_of_the_models_kind() {
 }
 
 #[test]
+fn an_export_of_the_realtime_kind_has_one_row() {
+    // The exporter leaves the scores' first dimension open, ONNX Runtime finds that it is 1, and wants that of the config.
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo/punc_realtime");
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(from, directory.path());
+    assemble(Beside::Punctuation, &options).unwrap();
+    let to = &options.common.to;
+    let text = fs::read_to_string(to.join("ct_transformer/config.pbtxt")).unwrap();
+    assert!(text.contains("dims: [ 1, -1, 6 ]"), "{text}");
+}
+
+#[test]
 fn pieces_that_do_not_fit_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let from = directory.path().join("export");
