@@ -59,7 +59,7 @@ def record(random, speaker, language, words, variants=VARIANTS):
         voice = ("cmn-latn-pinyin" if language == "zh" else "en") + str(random.choice(variants))
         speed, pitch = int(random.integers(125, 191)), int(random.integers(30, 71))
         spoken, beginnings = speaker.say(reading, voice, speed, pitch)
-        spoken, cut = _without_silence(spoken)
+        spoken, cut = without_silence(spoken)
     else:
         spoken, beginnings, cut = np.zeros(int(random.uniform(0.5, 2.0) * RATE), np.float32), [], 0
     before, after = random.integers(RATE // 10, RATE // 2, 2)
@@ -70,7 +70,7 @@ def record(random, speaker, language, words, variants=VARIANTS):
     return _noisy(random, samples), tokens, onsets
 
 
-def _without_silence(spoken):
+def without_silence(spoken):
     """Takes the silence from both ends; returns how many samples went in front, too."""
     loud = np.flatnonzero(np.abs(spoken) > 0.01 * np.abs(spoken).max())
     return spoken[loud[0] : loud[-1] + 1], loud[0]

@@ -25,8 +25,11 @@ def export(name, model, cmvn, folder):
         part.eval()
         path = folder / (f"{part.export_name}.onnx" if isinstance(part.export_name, str) else part.export_name())
         _write(part, _inputs(name, part), path)
-    cmvn.write(folder / "am.mvn")
+    if cmvn is not None:
+        cmvn.write(folder / "am.mvn")
     models.write_config(name, folder / "config.yaml")
+    if name == "vad":
+        return
     tokens = models.tokens(name)
     if name == "sensevoice":
         _write_pieces(tokens, folder / "chn_jpn_yue_eng_ko_spectok.bpe.model")

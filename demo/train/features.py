@@ -1,16 +1,15 @@
-"""Samples to what the models take: 80 mel bins, seven frames stacked every six, mean and variance normalised."""
+"""Samples to what the models take: 80 mel bins, frames stacked (recognisers: seven every six), mean and variance normalised."""
 
 import kaldi_native_fbank as knf
 import numpy as np
 import torch
 
-WIDTH = 560
 # Seconds of one stacked frame.
 SHIFT = 0.06
 
 
-def stacked(samples):
-    """Samples in [-1, 1] at 16 kHz to LFR frames [frames, 560], before CMVN."""
+def mel_bins(samples):
+    """Samples in [-1, 1] at 16 kHz to the logarithms of 80 mel bins, [frames, 80], a frame every 10 ms."""
     options = knf.FbankOptions()
     options.frame_opts.samp_freq = 16000
     options.frame_opts.dither = 0
@@ -20,14 +19,23 @@ def stacked(samples):
     options.energy_floor = 0
     fbank = knf.OnlineFbank(options)
     fbank.accept_waveform(16000, (samples * 32768).tolist())
-    frames = np.stack([fbank.get_frame(index) for index in range(fbank.num_frames_ready)])
-    count = -(-len(frames) // 6)
-    frames = np.concatenate([frames[:1].repeat(3, 0), frames, frames[-1:].repeat(6, 0)])
-    return np.stack([frames[6 * index : 6 * index + 7].reshape(-1) for index in range(count)])
+    return np.stack([fbank.get_frame(index) for index in range(fbank.num_frames_ready)])
+
+
+def stack(frames, many, every):
+    """`many` frames side by side, `every` so many, the first in the middle of the first ones: FunASR's LFR."""
+    count = -(-len(frames) // every)
+    frames = np.concatenate([frames[:1].repeat((many - 1) // 2, 0), frames, frames[-1:].repeat(many - 1, 0)])
+    return np.stack([frames[every * index : every * index + many].reshape(-1) for index in range(count)])
+
+
+def stacked(samples):
+    """Samples in [-1, 1] at 16 kHz to the recognisers' LFR frames [frames, 560], before CMVN."""
+    return stack(mel_bins(samples), 7, 6)
 
 
 class Cmvn:
-    """Shift and scale of each of the 560 values; am.mvn is Kaldi's text."""
+    """Shift and scale of each value of a stacked frame; am.mvn is Kaldi's text."""
 
     def __init__(self, shift, scale):
         self.shift, self.scale = shift.astype(np.float32), scale.astype(np.float32)
@@ -35,7 +43,12 @@ class Cmvn:
     @classmethod
     def of(cls, clips):
         """The global one of a corpus."""
-        frames = np.concatenate([clip.features for clip in clips]).astype(np.float64)
+        return cls.over(np.concatenate([clip.features for clip in clips]))
+
+    @classmethod
+    def over(cls, frames):
+        """The one of these frames [frames, values]."""
+        frames = frames.astype(np.float64)
         return cls(-frames.mean(0), 1 / frames.std(0))
 
     @classmethod
@@ -46,10 +59,11 @@ class Cmvn:
 
     def write(self, path):
         """To an am.mvn."""
-        text = f"<Nnet> \n<Splice> {WIDTH} {WIDTH}\n[ 0 ]\n"
+        width = len(self.shift)
+        text = f"<Nnet> \n<Splice> {width} {width}\n[ 0 ]\n"
         for name, values in (("AddShift", self.shift), ("Rescale", self.scale)):
             numbers = " ".join(f"{value:.7g}" for value in values)
-            text += f"<{name}> {WIDTH} {WIDTH} \n<LearnRateCoef> 0 [ {numbers} ]\n"
+            text += f"<{name}> {width} {width} \n<LearnRateCoef> 0 [ {numbers} ]\n"
         path.write_text(text + "</Nnet> \n")
 
     def __call__(self, frames):

@@ -15,19 +15,24 @@ import hotwords
 import models
 import online
 import paraformer
+import punctuation
 import sensevoice
 import times
+import voice
 import weights
 
 DEMO = Path(__file__).resolve().parents[1]
 
-# Texts to train on and steps, unless the command line says otherwise.
+# Texts (for vad: passages) to train on and steps, unless the command line says otherwise.
 SIZES = {
     "sensevoice": (6000, 1800),
     "paraformer": (6000, 1000),
     "paraformer_online": (6000, 600),
     "paraformer_bicif": (1500, 500),
     "seaco": (1500, 3000),
+    "vad": (1000, 600),
+    "punc": (20000, 2000),
+    "punc_realtime": (20000, 2000),
 }
 
 
@@ -37,7 +42,7 @@ def arguments():
     parser.add_argument("--model", required=True, choices=list(models.CONFIGS))
     parser.add_argument("--out", required=True, type=Path, help="folder for the model and its checkpoint")
     parser.add_argument("--start", type=Path, help="checkpoint.pt or model.onnx to begin with; default: see README.md")
-    parser.add_argument("--texts", type=int, help="texts in the corpus, each spoken twice")
+    parser.add_argument("--texts", type=int, help="texts in the corpus, for recognisers each spoken twice; for vad, passages")
     parser.add_argument("--steps", type=int, help="training steps")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of torch")
@@ -45,15 +50,19 @@ def arguments():
     return parser.parse_args()
 
 
-def clips_of(options, texts):
-    """The corpus, from its file or made anew."""
-    if options.corpus and options.corpus.exists():
-        return pickle.loads(options.corpus.read_bytes())
-    print(f"speaking {texts} texts twice", flush=True)
-    clips = corpus.make(texts, options.seed)
-    if options.corpus:
-        options.corpus.write_bytes(pickle.dumps(clips))
-    return clips
+def kept(path, made):
+    """What `made` returns, from the file `path` where it is there; else it is written there, if `path` is a path."""
+    if path and path.exists():
+        return pickle.loads(path.read_bytes())
+    corpus_made = made()
+    if path:
+        path.write_bytes(pickle.dumps(corpus_made))
+    return corpus_made
+
+
+def log(line):
+    """Shows how far it is."""
+    print(line, flush=True)
 
 
 def begin(name, model, state):
@@ -83,11 +92,30 @@ def main():
     known = weights.load(start) if start else {}
     if start:
         begin(name, model, known)
-    clips = clips_of(options, texts)
+    if name == "vad":
+        log(f"speaking {texts} passages")
+        passages = kept(options.corpus, lambda: voice.make(texts, options.seed))
+        cmvn = voice.cmvn_of(passages)
+        voice.train(model, passages, cmvn, steps, random, log)
+    elif name in models.PUNCTUATION:
+        cmvn = None
+        punctuation.train(model, texts, models.tokens(name), steps, random, log)
+    else:
+        cmvn = recogniser(options, model, known, start, texts, steps, random)
+    options.out.mkdir(parents=True, exist_ok=True)
+    torch.save(model.state_dict(), options.out / "checkpoint.pt")
+    export.export(name, model, cmvn, options.out)
+    print(f"{options.out} has the model")
+
+
+def recogniser(options, model, known, start, texts, steps, random):
+    """Trains a model that makes text of speech; returns the statistics of its features."""
+    name = options.model
+    log(f"speaking {texts} texts twice")
+    clips = kept(options.corpus, lambda: corpus.make(texts, options.seed))
     # Weights that stay as they are need the statistics that they were trained with.
     beside = start and start.parent / "am.mvn"
     cmvn = features.Cmvn.read(beside) if beside and beside.exists() else features.Cmvn.of(clips)
-    log = lambda line: print(line, flush=True)
     if name == "paraformer_bicif":
         times.train(model, clips, cmvn, steps, random, log)
     elif name == "seaco":
@@ -97,10 +125,7 @@ def main():
     else:
         trainers = {"sensevoice": sensevoice, "paraformer": paraformer, "paraformer_online": online}
         trainers[name].train(model, clips, cmvn, models.tokens(name), steps, random, log)
-    options.out.mkdir(parents=True, exist_ok=True)
-    torch.save(model.state_dict(), options.out / "checkpoint.pt")
-    export.export(name, model, cmvn, options.out)
-    print(f"{options.out} has the model")
+    return cmvn
 
 
 def default_start(name):

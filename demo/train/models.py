@@ -5,7 +5,7 @@ import yaml
 import funasr  # noqa: F401  fills the tables
 from funasr.register import tables
 
-from words import hotword_tokens, paraformer_tokens, sensevoice_tokens
+from words import MARKS, hotword_tokens, paraformer_tokens, sensevoice_tokens
 
 WIDTH = 128
 
@@ -37,6 +37,21 @@ def _paraformer(name, predictor="CifPredictorV2", **more):
     }  # fmt: skip
 
 
+def _punctuation(name, encoder, **more):
+    return {
+        "model": name,
+        # Without mark 0 where nothing is asked; mark 3 ends a sentence.
+        "model_conf": {
+            "ignore_id": 0, "embed_unit": 64, "att_unit": 64, "dropout_rate": 0.05, "punc_list": MARKS, "sentence_end_id": 3,
+        },
+        "encoder": encoder,
+        "encoder_conf": {
+            "input_size": 64, "output_size": 64, "attention_heads": 4, "linear_units": 128, "num_blocks": 3, "input_layer": "pe",
+            "kernel_size": 11, **more,
+        },
+    }  # fmt: skip
+
+
 CONFIGS = {
     "sensevoice": {
         "model": "SenseVoiceSmall",
@@ -62,7 +77,33 @@ CONFIGS = {
         },
         bias_encoder_type="lstm", bias_encoder_bid=False, inner_dim=WIDTH, NO_BIAS=hotword_tokens().index("<nobias>"),
     ),
+    # The end point's parameters are the published ones.
+    "vad": {
+        "model": "FsmnVADStreaming",
+        "model_conf": {
+            "sample_rate": 16000, "detect_mode": 1, "snr_mode": 0, "max_end_silence_time": 800, "max_start_silence_time": 3000,
+            "do_start_point_detection": True, "do_end_point_detection": True, "window_size_ms": 200,
+            "sil_to_speech_time_thres": 150, "speech_to_sil_time_thres": 150, "speech_2_noise_ratio": 1.0, "do_extend": 1,
+            "lookback_time_start_point": 200, "lookahead_time_end_point": 100, "max_single_segment_time": 60000,
+            "snr_thres": -100.0, "noise_frame_num_used_for_snr": 100, "decibel_thres": -100.0, "speech_noise_thres": 0.6,
+            "fe_prior_thres": 0.0001, "silence_pdf_num": 1, "sil_pdf_ids": [0], "speech_noise_thresh_low": -0.1,
+            "speech_noise_thresh_high": 0.3, "output_frame_probs": False, "frame_in_ms": 10, "frame_length_ms": 25,
+        },
+        "encoder": "FSMN",
+        "encoder_conf": {
+            "input_dim": 400, "input_affine_dim": 64, "fsmn_layers": 4, "linear_dim": 96, "proj_dim": 48, "lorder": 20, "rorder": 0,
+            "lstride": 1, "rstride": 0, "output_affine_dim": 48, "output_dim": 2,
+        },
+        "frontend": "WavFrontendOnline",
+        "frontend_conf": {**FRONTEND, "dither": 0.0, "lfr_m": 5, "lfr_n": 1},
+    },
+    "punc": _punctuation("CTTransformer", "SANMEncoder", sanm_shfit=0),
+    # Its memory blocks look back only.
+    "punc_realtime": _punctuation("CTTransformerStreaming", "SANMVadEncoder", sanm_shfit=5),
 }  # fmt: skip
+
+# Those that take text, and no sound.
+PUNCTUATION = ("punc", "punc_realtime")
 
 
 def tokens(name):
@@ -74,7 +115,8 @@ def build(name):
     """The model with random weights, as FunASR builds it."""
     config = CONFIGS[name]
     arguments = {key: value for key, value in config.items() if key not in ("model", "model_conf", "frontend", "frontend_conf")}
-    arguments["encoder_conf"] = {**config["encoder_conf"], **DROPOUT}
+    # FSMN has none.
+    arguments["encoder_conf"] = {**config["encoder_conf"], **({} if config["encoder"] == "FSMN" else DROPOUT)}
     if "decoder_conf" in config:
         arguments["decoder_conf"] = {
             **config["decoder_conf"],

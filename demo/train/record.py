@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Speaks recordings whose text a hotword changes, and makes golden.tsv and times.tsv of a model in demo/."""
+"""Speaks the long recording and those whose text a hotword changes, and makes golden.tsv and times.tsv of a model in demo/."""
 
 import argparse
 import wave
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+import conversation
 import corpus
 import golden
 from speech import RATE, Speaker
@@ -34,10 +35,12 @@ def speak(folder):
 def main():
     """Speaks, or writes a model's answers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["recordings", "paraformer_bicif", "seaco"])
+    parser.add_argument("what", choices=["recordings", "conversation", "paraformer_bicif", "seaco"])
     what = parser.parse_args().what
     if what == "recordings":
         return speak(DEMO / "seaco/recordings")
+    if what == "conversation":
+        return conversation.write(DEMO / "conversation")
     golden.write(what, DEMO / what, DEMO / "recordings", *([DEMO / "seaco/recordings"] if what == "seaco" else []))
 
 

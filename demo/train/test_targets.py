@@ -6,10 +6,14 @@ import unittest
 import numpy as np
 import torch
 
+import conversation
 import hotwords
 import online
+import punctuation
 import sensevoice
+import sentences
 import times
+import voice
 import words
 from corpus import Clip
 from make import DEMO
@@ -19,7 +23,7 @@ class Vocabularies(unittest.TestCase):
     """The ids that committed models were trained with."""
 
     def test_they_are_those_of_the_committed_models(self):
-        for folder, tokens in (("paraformer", words.paraformer_tokens()), ("seaco", words.hotword_tokens())):
+        for folder, tokens in (("paraformer", words.paraformer_tokens()), ("punc", words.paraformer_tokens()), ("seaco", words.hotword_tokens())):
             self.assertEqual(json.loads((DEMO / folder / "tokens.json").read_text(encoding="utf-8")), tokens)
 
     def test_a_homophone_sounds_like_a_word_of_the_same_length(self):
@@ -62,6 +66,60 @@ class Targets(unittest.TestCase):
         level = 128**0.5
         self.assertEqual(cut[0, :, 0].tolist(), [0.0] * 10 + [torch.tensor(level).item()] * 10)
         self.assertEqual(int((cut[1, :, 0] != 0).sum()), 12)
+
+    def test_a_frame_is_speech_unless_it_is_quiet_for_long(self):
+        tone = np.sin(np.arange(16000) / 3)
+        # Silence of 0.1 s is within a word, of 0.4 s between two.
+        samples = np.concatenate([tone, np.zeros(1600), tone, np.zeros(6400), 0.001 * tone, tone])
+        speech = voice.spoken_frames(samples)
+        self.assertTrue(speech[:210].all())
+        self.assertFalse(speech[212:346].any(), "60 dB below the loudest is none")
+        self.assertTrue(speech[350:].all())
+
+    def test_a_stacked_frame_has_the_two_before_and_the_two_behind(self):
+        bins = np.arange(6)[:, None].repeat(80, 1)
+        made = voice.stacked(voice.Passage(bins, np.zeros(6, bool)))
+        self.assertEqual(made[:, ::80].tolist()[::3], [[0, 0, 0, 1, 2], [1, 2, 3, 4, 5]])
+
+
+class Talk(unittest.TestCase):
+    """The grammar of the punctuation models."""
+
+    def test_a_talk_is_what_its_words_and_marks_say(self):
+        tokens, marks = sentences.marked([
+            sentences.Sentence("zh", "greeting", [("你好", "，"), ("老师", "。")]),
+            sentences.Sentence("en", "question", [("weather", "_"), ("today", "？")]),
+        ])
+        self.assertEqual(tokens, ["你", "好", "老", "师", "weather", "today"])
+        self.assertEqual(marks, ["_", "，", "_", "。", "_", "？"])
+
+    def test_no_sentence_follows_one_that_it_cannot_be_told_from(self):
+        random = np.random.default_rng(0)
+        for _ in range(300):
+            talk = sentences.talk(random, 10)
+            self.assertLessEqual(len(talk), 10)
+            for one, other in zip(talk, talk[1:]):
+                self.assertFalse(one.language == other.language and (one.kind, other.kind) in sentences.APART)
+                self.assertIn(one.words[-1][1], "。？")
+
+    def test_a_text_is_read_phrase_by_phrase(self):
+        self.assertEqual(sentences.read("手机，一三。", "zh"), [(["手机"], "，"), (["一", "三"], "。")])
+        self.assertEqual(sentences.read("hello， my friend？", "en"), [(["hello"], "，"), (["my", "friend"], "？")])
+
+    def test_the_conversation_has_only_words_that_the_models_know(self):
+        for line in conversation.SCRIPT.split("\n")[1:-1]:
+            name, text = line.split(" ", 1)
+            language = conversation.SPEAKERS[name].language
+            said = [word for phrase, _ in sentences.read(text, language) for word in phrase]
+            self.assertLessEqual(set(said), set(words.PINYIN) if language == "zh" else set(words.ENGLISH))
+
+    def test_an_example_has_a_mark_for_each_word(self):
+        ids = {token: index for index, token in enumerate(words.paraformer_tokens())}
+        random = np.random.default_rng(0)
+        for _ in range(50):
+            given, marks = punctuation.example(random, ids)
+            self.assertEqual(len(given), len(marks))
+            self.assertTrue(set(marks.tolist()) <= {1, 2, 3, 4, 5})
 
 
 if __name__ == "__main__":

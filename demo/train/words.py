@@ -31,6 +31,9 @@ HOMOPHONES = {
     "金天": "今天", "香椒": "香蕉", "老施": "老师", "鹏友": "朋友", "大佳": "大家", "首机": "手机",
 }  # fmt: skip
 
+# What a punctuation model puts behind a word: the published models' marks, of which "_" is none.
+MARKS = ["<unk>", "_", "，", "。", "？", "、"]
+
 PINYIN = {**DIGITS, **CHINESE}
 
 
