@@ -11,14 +11,19 @@ NOBODY = "model_of_nobody"
 SHORT_WINDOW = 20
 
 
-def assembled(*kinds):
+def assembled(*kinds, vad=MODELS / "fsmn_vad_steady", punc=MODELS / "ct_punc_demo"):
     """What the tool makes of these kinds."""
-    target = scratch() / "-".join(["long", *kinds])
+    target = scratch() / "-".join(["long", vad.name, *kinds])
     exports = [word for kind in kinds for word in ("--from", f"{kind}={PROJECT / EXPORTS[kind]}")]
-    beside = ["--vad", MODELS / "fsmn_vad_steady", "--punc", MODELS / "ct_punc_demo"]
+    beside = ["--vad", vad, "--punc", punc]
     command = [variable("TRITON_FUNASR"), "repo", "all", *exports, *beside, "--to", target, "--force"]
     subprocess.run(list(map(str, command)), check=True)
     return target
+
+
+def trained():
+    """The repository of the demo's models alone."""
+    return assembled("sensevoice", vad=PROJECT / "demo/vad", punc=PROJECT / "demo/punc")
 
 
 def repository():

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes goldens.json: what the classes of funasr_onnx answer with the models of models/.
+"""Writes goldens.json: what the classes of funasr_onnx answer with the models of models/ and the trained ones of demo/.
 
     pip download funasr_onnx==0.4.3 --no-deps && unzip funasr_onnx-*.whl
     PYTHONPATH=DIRECTORY_WITH_funasr_onnx:tests python tests/segments/make_goldens.py
@@ -22,11 +22,15 @@ from funasr_onnx.utils.e2e_vad import E2EVadModel  # noqa: E402
 from funasr_onnx.utils.frontend import WavFrontendOnline  # noqa: E402
 from funasr_onnx.vad_bin import Fsmn_vad, Fsmn_vad_online  # noqa: E402
 
-from segments.material import AUDIO, CHUNKS, audio, text  # noqa: E402
+from segments.material import AUDIO, CHUNKS, audio, conversation, cut_up, text  # noqa: E402
 
 HERE = Path(__file__).parent
+DEMO = HERE.parents[1] / "demo"
 TEXTS = [1, 2, 5, 19, 20, 21, 40, 41, 77, 150, 230, 400]
 PIECES = [[4, 9, 3, 12], [1, 1, 1, 5], [25, 40, 8], [60, 1, 60]]
+# Of what the demo's models know: sentences of each text, and words of each piece.
+TALKS = [1, 2, 5, 11, 42]
+SPEECHES = [5, 1, 12, 3, 30]
 
 
 def plain(segments):
@@ -42,13 +46,13 @@ class WholeVad(Fsmn_vad):
         return feats, length
 
 
-def vad():
-    whole = WholeVad(HERE / "models/fsmn_vad")
+def vad(model):
+    whole = WholeVad(model)
     return [plain(whole(audio(number))) for number in range(AUDIO)]
 
 
-def vad_streams():
-    online = Fsmn_vad_online(HERE / "models/fsmn_vad")
+def vad_streams(model):
+    online = Fsmn_vad_online(model)
     streams = []
     for number in (0, 1, 4):
         for chunk in CHUNKS:
@@ -70,24 +74,45 @@ def vad_streams():
     return streams
 
 
-def texts():
-    model = CT_Transformer(HERE / "models/ct_punc")
-    return [{"text": text(seed, count), "answer": model(text(seed, count))[0]} for seed, count in enumerate(TEXTS)]
+def texts(model, given):
+    model = CT_Transformer(model)
+    return [{"text": text, "answer": model(text)[0]} for text in given]
 
 
-def speeches():
-    model = CT_Transformer_VadRealtime(HERE / "models/ct_punc_realtime")
+def speeches(model, given):
+    model = CT_Transformer_VadRealtime(model)
     speeches = []
-    for seed, sizes in enumerate(PIECES):
-        state, pieces = {"cache": []}, []
-        for index, size in enumerate(sizes):
-            piece = text(100 * seed + index, size)
-            pieces.append({"text": piece, "answer": model(piece, param_dict=state)[0]})
-        speeches.append(pieces)
+    for texts in given:
+        state = {"cache": []}
+        speeches.append([{"text": text, "answer": model(text, param_dict=state)[0]} for text in texts])
     return speeches
 
 
+def made():
+    """Of the small models that nobody trained."""
+    models = HERE / "models"
+    given = [text(seed, count) for seed, count in enumerate(TEXTS)]
+    pieces = [[text(100 * seed + index, size) for index, size in enumerate(sizes)] for seed, sizes in enumerate(PIECES)]
+    return {
+        "vad": vad(models / "fsmn_vad"),
+        "vad_streams": vad_streams(models / "fsmn_vad"),
+        "texts": texts(models / "ct_punc", given),
+        "speeches": speeches(models / "ct_punc_realtime", pieces),
+    }
+
+
+def trained():
+    """Of the demo's models, which also get words that they do not know."""
+    given = [conversation(count) for count in TALKS] + [text(seed, count) for seed, count in enumerate((7, 45, 230))]
+    pieces = [cut_up(conversation(sum(TALKS)), SPEECHES), [text(index, size) for index, size in enumerate((9, 40, 2))]]
+    return {
+        "demo_vad": vad(DEMO / "vad"),
+        "demo_vad_streams": vad_streams(DEMO / "vad"),
+        "demo_texts": texts(DEMO / "punc", given),
+        "demo_speeches": speeches(DEMO / "punc_realtime", pieces),
+    }
+
+
 if __name__ == "__main__":
-    goldens = {"vad": vad(), "vad_streams": vad_streams(), "texts": texts(), "speeches": speeches()}
-    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in goldens.items())
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in {**made(), **trained()}.items())
     (HERE / "goldens.json").write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")

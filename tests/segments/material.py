@@ -1,7 +1,10 @@
 """What the tests send: recordings with silence between them, and texts."""
 
+import re
+
 import numpy as np
 
+from support.environment import PROJECT
 from support.recordings import recordings
 
 RATE = 16000
@@ -49,3 +52,21 @@ def text(seed, count):
         made += (" " if rng.random() < 0.2 or (english and word.isascii()) else "") + word
         english = word.isascii()
     return made
+
+
+def sentences():
+    """The sentences of the demo's conversation: begin and end in ms, speaker, text with marks."""
+    lines = (PROJECT / "demo/conversation/sentences.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    return [(int(begin), int(end), speaker, text) for begin, end, speaker, text in (line.split("\t") for line in lines)]
+
+
+def conversation(count):
+    """So many of its sentences as a recogniser writes them: without marks, a space between English words and between sentences."""
+    return " ".join(re.sub("(?<=[a-z])[，。？](?=[a-z])", " ", text).translate(dict.fromkeys(map(ord, "，。？、"))) for *_, text in sentences()[:count])
+
+
+def cut_up(text, sizes):
+    """The text in pieces of so many words, and the rest."""
+    words = re.findall(r"[a-z]+ ?|[^a-z ] ?", text)
+    ends = np.cumsum(sizes).tolist()
+    return ["".join(words[begin:end]) for begin, end in zip([0, *ends], [*ends, len(words)])]

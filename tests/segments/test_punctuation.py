@@ -5,9 +5,13 @@ from functools import partial
 import numpy as np
 import pytest
 
+from segments.material import conversation, sentences
 from segments.repositories import NOBODY
 from support.client import GRPC, PROTOCOLS, InferenceServerException
 from support.load import many_at_a_time
+
+# With the small models that nobody trained, and with the demo's.
+BOTH = pytest.mark.parametrize("which", ["", "demo_"])
 
 
 def ask(client, texts, model="punctuation", protocol=GRPC, **options):
@@ -18,10 +22,11 @@ def ask(client, texts, model="punctuation", protocol=GRPC, **options):
     return list(answer[:, 0])
 
 
+@BOTH
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_texts_alone(segments, goldens, protocol):
-    for case in goldens["texts"]:
-        assert ask(segments, [case["text"]], protocol=protocol) == [case["answer"]]
+def test_texts_alone(segments, goldens, protocol, which):
+    for case in goldens[f"{which}texts"]:
+        assert ask(segments, [case["text"]], f"{which}punctuation", protocol) == [case["answer"]]
 
 
 def test_texts_in_one_request_and_many_at_a_time(segments, goldens):
@@ -36,13 +41,20 @@ def test_texts_in_one_request_and_many_at_a_time(segments, goldens):
     assert executions < rows, "rows of equally many words share calls"
 
 
-def test_pieces_of_speeches(segments, goldens, ids):
-    for pieces in goldens["speeches"]:
+@BOTH
+def test_pieces_of_speeches(segments, goldens, ids, which):
+    for pieces in goldens[f"{which}speeches"]:
         number = next(ids)
         for index, piece in enumerate(pieces):
             flags = {"sequence_start": index == 0, "sequence_end": index + 1 == len(pieces)}
-            answer = ask(segments, [piece["text"]], "streaming_punctuation", sequence_id=number, **flags)
+            answer = ask(segments, [piece["text"]], f"{which}streaming_punctuation", sequence_id=number, **flags)
             assert answer == [piece["answer"]], index
+
+
+def test_the_marks_of_the_demo_are_those_of_its_grammar(segments):
+    said = "".join(text for *_, text in sentences())
+    (marked,) = ask(segments, [conversation(len(sentences()))], "demo_punctuation")
+    assert marked.replace(" ", "") == said.replace(" ", "")
 
 
 def test_no_words_are_no_text(segments, ids):

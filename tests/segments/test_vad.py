@@ -11,6 +11,9 @@ from support.client import GRPC, PROTOCOLS, InferenceServerException, serving
 from support.load import many_at_a_time
 from support.recordings import padded
 
+# With the small models that nobody trained, and with the demo's.
+BOTH = pytest.mark.parametrize("which", ["", "demo_"])
+
 
 def ask(client, wavs, model="vad", protocol=GRPC):
     """The segments of each row, without what fills them."""
@@ -22,7 +25,7 @@ def ask(client, wavs, model="vad", protocol=GRPC):
     return rows
 
 
-def stream(client, ids, samples, chunk, protocol=GRPC):
+def stream(client, ids, samples, chunk, model="streaming_vad"):
     """The events of each request of a stream."""
     parts = [samples[start : start + chunk] for start in range(0, len(samples), chunk)]
     if len(parts[-1]) < 800:
@@ -30,23 +33,26 @@ def stream(client, ids, samples, chunk, protocol=GRPC):
     number, events = next(ids), []
     for index, part in enumerate(parts):
         flags = {"sequence_id": number, "sequence_start": index == 0, "sequence_end": index + 1 == len(parts)}
-        events.append(send(client, part, protocol, **flags))
+        events.append(send(client, part, model, **flags))
     return events
 
 
-def send(client, samples, protocol=GRPC, **flags):
+def send(client, samples, model="streaming_vad", **flags):
     """The events of one chunk."""
     tensors = {"WAV": samples[None], "WAV_LENS": np.int32([[len(samples)]])}
-    return client.infer("streaming_vad", tensors, ["SEGMENTS_MS"], protocol, **flags)["SEGMENTS_MS"][0].tolist()
+    return client.infer(model, tensors, ["SEGMENTS_MS"], GRPC, **flags)["SEGMENTS_MS"][0].tolist()
 
 
+@BOTH
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_recordings_alone(segments, goldens, protocol):
-    assert [ask(segments, [audio(number)], protocol=protocol)[0] for number in range(AUDIO)] == goldens["vad"]
+def test_recordings_alone(segments, goldens, protocol, which):
+    found = [ask(segments, [audio(number)], f"{which}vad", protocol)[0] for number in range(AUDIO)]
+    assert found == goldens[f"{which}vad"]
 
 
-def test_recordings_in_one_request(segments, goldens):
-    assert ask(segments, [audio(number) for number in range(AUDIO)]) == goldens["vad"]
+@BOTH
+def test_recordings_in_one_request(segments, goldens, which):
+    assert ask(segments, [audio(number) for number in range(AUDIO)], f"{which}vad") == goldens[f"{which}vad"]
 
 
 def test_recordings_in_pieces(segments, goldens):
@@ -59,9 +65,11 @@ def test_many_at_a_time(segments, goldens):
     assert many_at_a_time(segments, calls, threads=8) == [[segments_ms] for segments_ms in goldens["vad"]] * 8
 
 
-def test_streams(segments, goldens, ids):
-    for case in goldens["vad_streams"]:
-        assert stream(segments, ids, audio(case["audio"]), case["chunk"]) == case["events"], case["chunk"]
+@BOTH
+def test_streams(segments, goldens, ids, which):
+    for case in goldens[f"{which}vad_streams"]:
+        events = stream(segments, ids, audio(case["audio"]), case["chunk"], f"{which}streaming_vad")
+        assert events == case["events"], case["chunk"]
 
 
 def test_chunks_of_any_size_tell_the_same(segments, goldens, ids):
