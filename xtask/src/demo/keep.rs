@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::conversation::{self, MODEL};
 use super::samples::{Form, recording_path};
 use super::streaming;
 use crate::console::STRONG;
@@ -59,6 +60,15 @@ pub(super) fn keep(
         );
     }
     Ok(())
+}
+
+/// Says how to transcribe the long recording, and others, with the operator's tool.
+pub(super) fn long(layout: &Layout, tool: &Path, url: &str) {
+    anstream::println!(
+        "\n{STRONG}{MODEL}{STRONG:#}, as subtitles\n  {} transcribe --url {url} --model {MODEL} --kind sensevoice --no-itn --format srt {}",
+        quoted(tool),
+        quoted(&conversation::recording_path(layout))
+    );
 }
 
 /// The model, and the line that calls it. The requests it sends are written to `work`.

@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: the demo recordings through a real tritonserver.
 
+mod conversation;
 mod keep;
 mod paraformer;
 mod samples;
@@ -29,6 +30,9 @@ pub struct Demo {
     /// Serve the whole pipelines in place of the ensembles, in one repository
     #[arg(long)]
     pipeline: bool,
+    /// Transcribe a recording of two minutes into sentences with their times, in place of the short recordings
+    #[arg(long, conflicts_with = "only")]
+    long: bool,
     /// Leave the server running, and print how to reach and how to stop it
     #[arg(long)]
     keep: bool,
@@ -38,6 +42,9 @@ pub struct Demo {
 
 impl Demo {
     fn kinds(&self) -> Vec<Kind> {
+        if self.long {
+            return vec![Kind::Sensevoice];
+        }
         Kind::ALL
             .into_iter()
             .filter(|kind| self.only.is_empty() || self.only.contains(kind))
@@ -45,7 +52,7 @@ impl Demo {
     }
 
     fn form(&self) -> Form {
-        match self.pipeline {
+        match self.pipeline || self.long {
             true => Form::Pipeline,
             false => Form::Ensemble,
         }
@@ -59,6 +66,8 @@ pub fn demo(layout: &Layout, options: &Demo) -> Result<()> {
     let wheels = Wheels::get(&layout.work)?;
     let backends = backends::build(layout, &wheels)?;
     let packages = options.keep.then(|| python::packages(layout)).transpose()?;
+    let told = options.keep && options.long;
+    let tool = told.then(|| backends::tool(layout)).transpose()?;
     let form = options.form();
     let (repositories, extra) = match form {
         // Each repository has an encoder of its own; a namespace of its own lets it keep the name.
@@ -70,6 +79,10 @@ pub fn demo(layout: &Layout, options: &Demo) -> Result<()> {
             format!("--model-namespacing={}", kinds.len() > 1),
         ),
         // A call inside the server cannot say which namespace it means: here each encoder has a name of its own.
+        Form::Pipeline if options.long => (
+            vec![long_repository(layout)?],
+            "--model-config-name=pipeline".to_owned(),
+        ),
         Form::Pipeline => (
             vec![common_repository(layout, &kinds)?],
             "--model-config-name=pipeline".to_owned(),
@@ -94,24 +107,28 @@ pub fn demo(layout: &Layout, options: &Demo) -> Result<()> {
     })?;
     server.ports().announce();
     let client = Client::new(&server.ports().http_url());
+    let address = server.ports().http_url();
     let mut wrong = Vec::new();
-    for &kind in &kinds {
-        let score = try_out(layout, &client, kind, form)?;
-        let golden = format!("{}/golden.tsv", export(kind));
-        anstream::println!(
-            "{} of {} texts are those of {golden}\n",
-            score.texts - score.wrong,
-            score.texts
-        );
-        if score.wrong > 0 {
-            wrong.push(format!("{} texts differ from {golden}", score.wrong));
+    if options.long {
+        let score = conversation::try_out(layout, &client)?;
+        wrong.extend(score.told("sentences", conversation::SENTENCES));
+    } else {
+        for &kind in &kinds {
+            let score = try_out(layout, &client, kind, form)?;
+            wrong.extend(score.told("texts", &format!("{}/golden.tsv", export(kind))));
         }
     }
     if !wrong.is_empty() {
         bail!(wrong.join(", "));
     }
     match packages {
-        Some(packages) => keep::keep(layout, &kinds, form, server, &work, &packages),
+        Some(packages) => {
+            keep::keep(layout, &kinds, form, server, &work, &packages)?;
+            if let Some(tool) = tool {
+                keep::long(layout, &tool, &address);
+            }
+            Ok(())
+        }
         None => {
             console::step("Stopping", "tritonserver");
             Ok(())
@@ -154,6 +171,22 @@ pub fn repository(layout: &Layout, kind: Kind) -> Result<PathBuf> {
 pub fn common_repository(layout: &Layout, kinds: &[Kind]) -> Result<PathBuf> {
     let target = layout.work_directory("demo")?.join("all");
     assemble_common(layout, kinds, &target)?;
+    Ok(target)
+}
+
+/// Assembles the repository for long recordings: SenseVoice, voice activity detection and punctuation, and what calls them.
+pub fn long_repository(layout: &Layout) -> Result<PathBuf> {
+    let target = layout.work_directory("demo")?.join("long");
+    repo::assemble_all(&repo::AllOptions {
+        vad: Some(layout.project.join("demo/vad")),
+        punc: Some(layout.project.join("demo/punc")),
+        from: vec![(
+            Kind::Sensevoice,
+            layout.project.join(export(Kind::Sensevoice)),
+        )],
+        common: replacing(&target),
+    })
+    .context("the demo's models do not become a repository")?;
     Ok(target)
 }
 

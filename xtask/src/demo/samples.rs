@@ -64,4 +64,14 @@ impl Score {
         self.texts += 1;
         self.wrong += usize::from(!right);
     }
+
+    /// Prints how many are those of the file `expected`; returns what is wrong, if anything is.
+    pub(super) fn told(self, what: &str, expected: &str) -> Option<String> {
+        let Self { texts, wrong } = self;
+        anstream::println!(
+            "{} of {texts} {what} are those of {expected}\n",
+            texts - wrong
+        );
+        (wrong > 0).then(|| format!("{wrong} {what} differ from {expected}"))
+    }
 }
