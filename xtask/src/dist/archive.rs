@@ -4,7 +4,7 @@ use anyhow::Result;
 use flate2::{Compression, GzBuilder};
 use tar::{Builder, Header};
 
-use super::Architecture;
+use super::architecture::Architecture;
 use super::payload::{Item, Payload};
 
 /// `triton-funasr-VERSION-ARCH-linux.tar.gz`, all files in one directory of that name, of the time `made`.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::Architecture;
+use super::architecture::Architecture;
 use crate::layout::Layout;
 use crate::{backends, console, process, python};
 

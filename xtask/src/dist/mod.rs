@@ -1,5 +1,6 @@
 //! `cargo xtask dist`: what is given to those who do not build. For each architecture an archive and a Python wheel, and their checksums.
 
+mod architecture;
 mod archive;
 mod compile;
 mod payload;
@@ -18,6 +19,7 @@ use crate::files::remove;
 use crate::layout::Layout;
 use crate::{console, process};
 
+use self::architecture::Architecture;
 use self::compile::Compiler;
 use self::payload::Payload;
 
@@ -41,38 +43,6 @@ pub(crate) struct Dist {
     /// Where to put the files [default: target/xtask/dist]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-}
-
-/// The architectures that tritonserver is published for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Architecture {
-    /// x86-64
-    #[value(name = "x86_64")]
-    X86_64,
-    /// 64-bit ARM
-    #[value(name = "aarch64")]
-    Aarch64,
-}
-
-impl Architecture {
-    /// As files, wheels and Rust's targets name it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
-            Self::Aarch64 => "aarch64",
-        }
-    }
-
-    /// That of this machine.
-    fn own() -> Result<Self> {
-        match std::env::consts::ARCH {
-            "x86_64" => Ok(Self::X86_64),
-            "aarch64" => Ok(Self::Aarch64),
-            other => {
-                bail!("there is no tritonserver for {other}; name an architecture with --arch")
-            }
-        }
-    }
 }
 
 /// Makes the files.

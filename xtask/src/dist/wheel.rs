@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::Architecture;
+use super::architecture::Architecture;
 use super::compile::GLIBC;
 use super::payload::Payload;
 
