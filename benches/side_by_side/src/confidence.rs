@@ -7,13 +7,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use transcripts::Heard;
 
 use super::Pace;
 use super::report::{Section, Table};
 use super::stats::area_under_curve;
 use super::tools::Tools;
 use crate::demo;
-use crate::heard::Heard;
 use crate::http::{Client, Input};
 use crate::recording::Recording;
 use crate::repo::Kind;
@@ -197,9 +197,9 @@ fn said(project: &Path) -> Result<Vec<Said>> {
 /// All that a model says of a recording.
 fn hear(client: &Client, kind: Kind, samples: &[f32]) -> Result<Heard> {
     const OUTPUT: &str = "RESULT_JSON";
-    let ask = |inputs: &[Input<'_>], sequence| {
+    let ask = |inputs: &[Input<'_>], sequence| -> Result<Heard> {
         let answer = client.infer(requests::model(kind), inputs, &[OUTPUT], sequence)?;
-        Heard::parse(&answer.string(OUTPUT)?)
+        Ok(Heard::parse(&answer.string(OUTPUT)?)?)
     };
     let length = [i32::try_from(samples.len())?];
     match kind {
@@ -246,7 +246,7 @@ fn compare(recording: &Said, heard: &Heard, outcome: &mut Outcome) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heard::Timed;
+    use transcripts::Timed;
 
     fn heard(words: &[(&str, f64)], confidence: f64) -> Heard {
         let timed = |&(text, confidence): &(&str, f64)| Timed {

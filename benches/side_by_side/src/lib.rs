@@ -36,7 +36,7 @@ use clap::{Parser, ValueEnum};
 use indicatif::ProgressBar;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use triton_funasr_cli::{
-    console, files, heard, http, prerequisites, process, recording, repo, requests, server, wheels,
+    console, files, http, prerequisites, process, recording, repo, requests, server, wheels,
 };
 use xtask::{backends, demo, golden, layout, plot, python};
 

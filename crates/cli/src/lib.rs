@@ -4,7 +4,6 @@
 pub mod check;
 pub mod console;
 pub mod files;
-pub mod heard;
 pub mod http;
 pub mod install;
 pub mod prerequisites;

@@ -1,8 +1,6 @@
 //! `triton-funasr transcribe`: recordings to a running server; texts, times or subtitles back.
 
-mod cues;
 mod format;
-mod subtitles;
 mod transcript;
 mod wanted;
 
@@ -21,11 +19,11 @@ use self::format::Format;
 use self::transcript::Transcript;
 use self::wanted::Wanted;
 use crate::console;
-use crate::heard::Heard;
 use crate::http::{Client, Input, Sequence};
 use crate::recording::Recording;
 use crate::repo::Kind;
 use crate::requests::{self, AUTO, WITH_ITN, WITHOUT_ITN};
+use transcripts::Heard;
 
 /// What to transcribe.
 #[derive(Debug, clap::Args)]

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::cues::{Cue, cues};
-use super::subtitles;
 use super::transcript::Transcript;
+use transcripts::{Cue, cues};
 
 /// How transcripts are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -93,9 +92,9 @@ impl Format {
     fn of_cues(self) -> Option<fn(&[Cue]) -> String> {
         match self {
             Self::Text | Self::Json => None,
-            Self::Srt => Some(subtitles::srt),
-            Self::Vtt => Some(subtitles::vtt),
-            Self::Tsv => Some(subtitles::tsv),
+            Self::Srt => Some(transcripts::srt),
+            Self::Vtt => Some(transcripts::vtt),
+            Self::Tsv => Some(transcripts::tsv),
         }
     }
 
@@ -128,7 +127,7 @@ fn json_line(file: &str, transcript: &Transcript) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heard::Heard;
+    use transcripts::Heard;
 
     fn paths(names: &[&str]) -> Vec<PathBuf> {
         names.iter().map(PathBuf::from).collect()

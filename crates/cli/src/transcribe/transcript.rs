@@ -1,6 +1,6 @@
 //! What came of a recording.
 
-use crate::heard::Heard;
+use transcripts::Heard;
 
 /// What came of a recording.
 pub(super) struct Transcript {

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 
-use crate::heard::{Heard, Timed};
 use crate::http::Answer;
+use transcripts::{Heard, Timed};
 
 /// The outputs, by what they say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::cues::Cue;
+use crate::cues::Cue;
 
 /// SubRip (`.srt`): numbered cues with times as in `00:00:01,230`.
-pub(super) fn srt(cues: &[Cue]) -> String {
+pub fn srt(cues: &[Cue]) -> String {
     let mut file = String::new();
     for (cue, number) in cues.iter().zip(1..) {
         let (start, end) = (time(cue.start_ms, ','), time(cue.end_ms, ','));
@@ -16,7 +16,7 @@ pub(super) fn srt(cues: &[Cue]) -> String {
 }
 
 /// WebVTT (`.vtt`, <https://www.w3.org/TR/webvtt1/>): a heading, and times as in `00:00:01.230`.
-pub(super) fn vtt(cues: &[Cue]) -> String {
+pub fn vtt(cues: &[Cue]) -> String {
     let mut file = "WEBVTT\n\n".to_owned();
     for cue in cues {
         let (start, end) = (time(cue.start_ms, '.'), time(cue.end_ms, '.'));
@@ -29,7 +29,7 @@ pub(super) fn vtt(cues: &[Cue]) -> String {
 }
 
 /// A table with a heading, as openai-whisper writes it: milliseconds of the start and of the end, and the text of each cue.
-pub(super) fn tsv(cues: &[Cue]) -> String {
+pub fn tsv(cues: &[Cue]) -> String {
     let mut file = "start\tend\ttext\n".to_owned();
     for cue in cues {
         let text = cue.text.replace('\t', " ");

@@ -1,7 +1,25 @@
-//! What a model says of a recording: the document that docs/result.schema.json describes.
+//! What a model says of a recording: the document that docs/result.schema.json describes, and that of docs/long-audio.schema.json.
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+
+/// Why there is nothing to be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The output is no such document.
+    #[error("RESULT_JSON is {document:?}")]
+    Document {
+        /// What it is instead.
+        document: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A word has no times.
+    #[error(
+        "the model says no times of its words: docs/results.md tells what its export needs for them"
+    )]
+    NoTimes,
+}
 
 /// A recording's document, or that of what a request added to a stream.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -21,16 +39,72 @@ pub struct Heard {
     pub confidence: Option<f64>,
     /// The tokens that are no tags.
     pub tokens: Vec<Timed>,
-    /// Tokens joined to words.
+    /// Tokens joined to words; of a long recording, those of its segments.
+    pub words: Vec<Timed>,
+    /// Long recordings: the sentences, with their marks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sentences: Vec<Sentence>,
+    /// Long recordings: the parts in which somebody speaks.
+    #[serde(skip_serializing)]
+    pub segments: Vec<Segment>,
+    /// Long recordings: what could not be transcribed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+    /// Long recordings: how long the recording is, as far as it is decoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_ms: Option<u64>,
+}
+
+/// A sentence of a long recording.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sentence {
+    /// From the beginning of the recording.
+    pub start_ms: u64,
+    /// The same.
+    pub end_ms: u64,
+    /// With its marks.
+    pub text: String,
+}
+
+/// A part of a long recording in which somebody speaks.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Segment {
+    /// From the beginning of the recording.
+    pub start_ms: u64,
+    /// The same.
+    pub end_ms: u64,
+    /// As the recogniser has it, without tags.
+    pub text: String,
+    /// As in `zh`, where the model says it.
+    pub language: Option<String>,
+    /// As in `NEUTRAL`, where the model says it.
+    pub emotion: Option<String>,
+    /// As in `Speech`, where the model says it.
+    pub event: Option<String>,
+    /// 0 to 1.
+    pub confidence: Option<f64>,
+    /// Its words.
     pub words: Vec<Timed>,
 }
 
-/// A long recording's document (docs/long-audio.schema.json), whose words stand in its segments, or that of a stream in two passes
-/// (docs/two-pass.schema.json), whose words stand in those of its last messages.
+/// A part of a long recording that could not be transcribed, or not all of it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// From the beginning of the recording.
+    pub start_ms: u64,
+    /// The same.
+    pub end_ms: u64,
+    /// Names the model.
+    pub message: String,
+}
+
+/// The document of a stream in two passes (docs/two-pass.schema.json), whose words stand in the segments of its last messages.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Long {
-    segments: Vec<Segment>,
+struct TwoPass {
     messages: Vec<Message>,
 }
 
@@ -38,12 +112,6 @@ struct Long {
 #[serde(default)]
 struct Message {
     segment: Option<Segment>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Segment {
-    words: Vec<Timed>,
 }
 
 /// A token or a word. What is not known of it is left away.
@@ -78,15 +146,19 @@ impl Heard {
     /// From the output `RESULT_JSON`.
     ///
     /// # Errors
-    /// If it is no such document.
-    pub fn parse(document: &str) -> Result<Self> {
-        let wrong = || format!("RESULT_JSON is {document:?}");
-        let mut heard: Self = serde_json::from_str(document).with_context(wrong)?;
+    /// [`Error::Document`] if it is no such document.
+    pub fn parse(document: &str) -> Result<Self, Error> {
+        let wrong = |source| Error::Document {
+            document: document.to_owned(),
+            source,
+        };
+        let mut heard: Self = serde_json::from_str(document).map_err(wrong)?;
         if heard.words.is_empty() {
-            let long: Long = serde_json::from_str(document).with_context(wrong)?;
-            let again = long.messages.into_iter().filter_map(|told| told.segment);
-            let segments = long.segments.into_iter().chain(again);
-            heard.words = segments.flat_map(|own| own.words).collect();
+            let two_pass: TwoPass = serde_json::from_str(document).map_err(wrong)?;
+            let again = two_pass.messages.iter();
+            let again = again.filter_map(|told| told.segment.as_ref());
+            let segments = heard.segments.iter().chain(again);
+            heard.words = segments.flat_map(|own| &own.words).cloned().collect();
         }
         Ok(heard)
     }
@@ -114,12 +186,10 @@ impl Heard {
     /// The words with their times.
     ///
     /// # Errors
-    /// If a word has none.
-    pub fn spoken(&self) -> Result<Vec<Spoken<'_>>> {
+    /// [`Error::NoTimes`] if a word has none.
+    pub fn spoken(&self) -> Result<Vec<Spoken<'_>>, Error> {
         let words: Option<Vec<_>> = self.words.iter().map(Timed::spoken).collect();
-        words.context(
-            "the model says no times of its words: docs/results.md tells what its export needs for them",
-        )
+        words.ok_or(Error::NoTimes)
     }
 }
 
@@ -168,6 +238,26 @@ mod tests {
         assert!(error.contains("docs/results.md"), "{error}");
         let error = Heard::parse("3").unwrap_err().to_string();
         assert_eq!(error, "RESULT_JSON is \"3\"");
+    }
+
+    #[test]
+    fn a_long_recordings_words_are_those_of_its_segments() {
+        let document = r#"{"text": "a, b.", "sentences": [{"start_ms": 100, "end_ms": 900, "text": "a, b."}],
+            "segments": [{"start_ms": 0, "end_ms": 500, "text": "a", "language": "en", "words": [{"text": "a", "start_ms": 100}]},
+                {"start_ms": 600, "end_ms": 950, "text": "b", "language": null, "words": [{"text": "b", "start_ms": 700}]}],
+            "problems": [], "audio_ms": 1000, "done_ms": 1000, "is_final": true}"#;
+        let heard = Heard::parse(document).unwrap();
+        let words: Vec<_> = heard.words.iter().map(|word| &*word.text).collect();
+        assert_eq!(words, ["a", "b"]);
+        assert_eq!(heard.segments[0].language.as_deref(), Some("en"));
+        assert_eq!(
+            (heard.sentences[0].end_ms, heard.audio_ms),
+            (900, Some(1000))
+        );
+        // The words are not written twice.
+        let written = serde_json::to_value(&heard).unwrap();
+        assert_eq!(written["segments"], serde_json::Value::Null);
+        assert_eq!(written["sentences"][0]["text"], "a, b.");
     }
 
     #[test]

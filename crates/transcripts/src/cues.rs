@@ -23,14 +23,17 @@ const WIDE: usize = 21;
 
 /// A line of subtitles, and when it is to be seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cue {
-    pub(super) text: String,
-    pub(super) start_ms: u64,
-    pub(super) end_ms: u64,
+pub struct Cue {
+    /// What is to be read.
+    pub text: String,
+    /// From the beginning of the recording.
+    pub start_ms: u64,
+    /// The same.
+    pub end_ms: u64,
 }
 
 /// The cues of words in the order in which they are spoken. None begins before the one in front of it ends.
-pub(super) fn cues(words: &[Spoken<'_>]) -> Vec<Cue> {
+pub fn cues(words: &[Spoken<'_>]) -> Vec<Cue> {
     let mut cues: Vec<Cue> = Vec::new();
     let mut ended = true;
     for word in words {
