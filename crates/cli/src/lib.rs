@@ -4,6 +4,7 @@
 pub mod check;
 pub mod console;
 pub mod files;
+pub mod gateway;
 pub mod http;
 pub mod install;
 pub mod prerequisites;

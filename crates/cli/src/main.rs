@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 use triton_funasr_cli::check::{self, Check};
+use triton_funasr_cli::gateway::{self, Front};
 use triton_funasr_cli::install::{self, Install};
 use triton_funasr_cli::process;
 use triton_funasr_cli::programs::ProgramOptions;
@@ -66,6 +67,7 @@ Examples:
 Examples:
   triton-funasr serve --repo ~/models
   triton-funasr serve --repo ~/models --http-port 8000 --grpc-port 8001 --metrics-port 8002
+  triton-funasr serve --repo ~/models --gateway
   triton-funasr serve --repo ~/models -- --model-config-name=pipeline --log-verbose=1")]
     Serve {
         #[command(flatten)]
@@ -73,6 +75,15 @@ Examples:
         #[command(flatten)]
         programs: ProgramOptions,
     },
+    /// OpenAI's transcription API in front of running servers
+    #[command(after_help = "\
+Examples:
+  triton-funasr gateway
+  triton-funasr gateway --triton gpu1:8001 --triton gpu2:8001 --listen 0.0.0.0:8080 --keys keys.txt
+  triton-funasr gateway --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
+
+What it answers, its limits and its metrics: docs/gateway.md. On SIGTERM it takes no more, and ends when all is answered.")]
+    Gateway(Front),
     /// Send recordings to a running server; print their texts, all that the model says of them, or subtitles
     #[command(after_help = "\
 Examples:
@@ -109,6 +120,7 @@ fn run(task: Task) -> Result<()> {
         Task::Check(options) => check::check(&options),
         Task::Install(options) => install::install(&options),
         Task::Serve { serve, programs } => serve::serve(serve, || programs.find()),
+        Task::Gateway(front) => gateway::gateway(&front),
         Task::Transcribe(options) => transcribe::transcribe(&options),
         Task::Completions { shell } => {
             let mut command = Options::command();

@@ -29,11 +29,16 @@ const POLL: Duration = Duration::from_millis(50);
 
 static REGISTER: Mutex<Register> = Mutex::new(Register {
     children: Vec::new(),
+    ending: None,
     closed: false,
 });
 
+/// What is to be done before the children are stopped; it is told whether a second signal asks for hurry.
+type Ending = Box<dyn FnOnce(&mut dyn FnMut() -> bool) + Send>;
+
 struct Register {
     children: Vec<Entry>,
+    ending: Option<Ending>,
     /// Set when the program is being interrupted: nothing is started any more.
     closed: bool,
 }
@@ -89,11 +94,17 @@ fn handle_interrupts() -> Result<()> {
             let Some(signal) = signals.forever().next() else {
                 return;
             };
-            let children = {
+            let (children, ending) = {
                 let mut register = register();
                 register.closed = true;
-                std::mem::take(&mut register.children)
+                (
+                    std::mem::take(&mut register.children),
+                    register.ending.take(),
+                )
             };
+            if let Some(ending) = ending {
+                ending(&mut || signals.pending().next().is_some());
+            }
             if !children.is_empty() {
                 anstream::eprintln!();
                 console::warn("interrupted: stopping what is still running (again to kill it)");
@@ -102,6 +113,12 @@ fn handle_interrupts() -> Result<()> {
             std::process::exit(128 + signal);
         })?;
     Ok(())
+}
+
+/// On Ctrl-C and SIGTERM `ending` comes first, before the children are stopped. It is to end soon where the function that it is given says
+/// that a second signal came. There is one ending: the last that was set.
+pub fn at_interrupt(ending: impl FnOnce(&mut dyn FnMut() -> bool) + Send + 'static) {
+    register().ending = Some(Box::new(ending));
 }
 
 /// Asks all children to end, and kills those that have not after the grace time or when `hurry` says so.

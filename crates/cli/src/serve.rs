@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use triton_funasr_gateway::Options as GatewayOptions;
 
+use crate::console::STRONG;
 use crate::programs::Programs;
 use crate::server::{Plan, PortOptions, Server};
-use crate::{console, prerequisites};
+use crate::{console, gateway, prerequisites};
 
 /// What to serve.
 #[derive(Debug, clap::Args)]
@@ -19,6 +21,11 @@ pub struct Serve {
     repositories: Vec<PathBuf>,
     #[command(flatten)]
     ports: PortOptions,
+    /// A gateway beside it, with OpenAI's API; options of the gateway need this one
+    #[arg(long)]
+    gateway: bool,
+    #[command(flatten)]
+    front: GatewayOptions,
     /// What else tritonserver is told
     #[arg(last = true, value_name = "TRITONSERVER_ARGS")]
     extra: Vec<OsString>,
@@ -34,8 +41,16 @@ pub fn serve(options: Serve, programs: impl FnOnce() -> Result<Programs>) -> Res
         .map(|path| absolute(path))
         .collect::<Result<_>>()?;
     refuse_own(&options.extra)?;
+    if !options.gateway && options.front != GatewayOptions::default() {
+        bail!("options of the gateway are for a server with --gateway");
+    }
     prerequisites::check_server()?;
     let programs = programs()?;
+    // Its ports are taken before the models are loaded, which may take minutes.
+    let front = options
+        .gateway
+        .then(|| gateway::bind(&options.front))
+        .transpose()?;
     let plan = Plan {
         tritonserver: programs.tritonserver,
         backends: programs.backends,
@@ -51,6 +66,10 @@ pub fn serve(options: Serve, programs: impl FnOnce() -> Result<Programs>) -> Res
     let server = Server::start(&plan)?;
     console::step("Serving", "until Ctrl-C");
     server.ports().announce();
+    if let Some(front) = front {
+        anstream::eprintln!("     {STRONG}gateway{STRONG:#}  {}", front.url()?);
+        gateway::beside(front, server.ports().grpc_address())?;
+    }
     server.wait()
 }
 

@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod connections;
+mod gate;
+mod keys;
+mod language;
+mod limits;
+mod log;
+mod metrics;
+mod openai;
+mod options;
+mod probes;
+mod recordings;
+mod run;
+mod shared;
+mod tls;
+mod triton;
+
+pub use keys::KeysError;
+pub use options::Options;
+pub use run::{Gateway, StartError, Stopper};
+pub use tls::TlsError;

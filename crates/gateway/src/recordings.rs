@@ -1,0 +1,309 @@
+//! Whole recordings: which model is asked, with which inputs, and what it says.
+
+use std::collections::BTreeMap;
+
+use speech_segments::sentences::join;
+use transcripts::Heard;
+
+use crate::language::Language;
+use crate::triton::{Answer, CallError, FileBytes, Input, Model, Pool, Role, Segments};
+
+/// Models for whole recordings, the best first: one that takes recordings of any length before those that take some minutes.
+const PREFERRED: [&str; 3] = ["transcribe", "sensevoice", "infer_pipeline"];
+/// What other services call their models. Programs that know those alone get the default.
+const ELSEWHERE: [&str; 4] = [
+    "whisper-1",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-transcribe-diarize",
+];
+
+/// SenseVoice's `TEXT_NORM`.
+const WITH_ITN: i32 = 14;
+const WITHOUT_ITN: i32 = 15;
+
+const RESULT_JSON: &str = "RESULT_JSON";
+const TEXT: &str = "TEXT";
+const TRANSCRIPTS: &str = "TRANSCRIPTS";
+
+/// A recording, and what is wished of it.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    pub(crate) file: FileBytes,
+    pub(crate) language: Language,
+    /// Inverse text normalisation; left to the model if nothing is wished.
+    pub(crate) itn: Option<bool>,
+    /// Words to listen for, with blanks between them.
+    pub(crate) hotwords: Option<String>,
+}
+
+impl Recording {
+    fn inputs(self, model: &Model) -> Vec<Input> {
+        let mut inputs = vec![Input::file("AUDIO", self.file)];
+        if model.takes("LANGUAGE") {
+            inputs.push(match model.language_by_name {
+                true => Input::text("LANGUAGE", self.language.code),
+                false => Input::number("LANGUAGE", self.language.number),
+            });
+        }
+        if model.takes("TEXT_NORM") {
+            // A model that puts marks itself is asked without the recogniser's (docs/long-audio.md).
+            let norm = if self.itn.unwrap_or(!model.punctuates) {
+                WITH_ITN
+            } else {
+                WITHOUT_ITN
+            };
+            inputs.push(Input::number("TEXT_NORM", norm));
+        }
+        if let Some(words) = self.hotwords.filter(|_| model.takes("HOTWORDS")) {
+            inputs.push(Input::text("HOTWORDS", &words));
+        }
+        inputs
+    }
+}
+
+/// The model for a recording.
+///
+/// `wanted` is what the client calls it, `default` what the operator prefers; `told_early`: what is heard is wanted as soon as it is there.
+/// Nothing if there is none.
+pub(crate) fn choose(
+    models: &BTreeMap<String, Model>,
+    wanted: &str,
+    default: Option<&str>,
+    told_early: bool,
+) -> Option<Model> {
+    let whole = |model: &&Model| model.role != Role::Stream;
+    let named = |name: &str| models.get(name).filter(whole);
+    let chosen = named(wanted).or_else(|| {
+        let unknown = wanted.is_empty() || ELSEWHERE.contains(&wanted);
+        let default = || default.and_then(named);
+        let preferred = || PREFERRED.into_iter().find_map(named);
+        unknown.then(|| {
+            default()
+                .or_else(preferred)
+                .or_else(|| models.values().find(whole))
+        })?
+    })?;
+    // `transcribe_segments` is `transcribe`, told early.
+    let early =
+        || named(&format!("{}_segments", chosen.name)).filter(|own| own.role == Role::Segments);
+    Some(
+        if told_early {
+            early().unwrap_or(chosen)
+        } else {
+            chosen
+        }
+        .clone(),
+    )
+}
+
+/// The names of the models for recordings, for a person.
+pub(crate) fn names(models: &BTreeMap<String, Model>) -> String {
+    let whole = models.values().filter(|model| model.role != Role::Stream);
+    let names: Vec<_> = whole.map(|model| &*model.name).collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+fn outputs(model: &Model) -> &'static [&'static str] {
+    match (model.says(RESULT_JSON), model.says(TEXT)) {
+        (true, _) => &[RESULT_JSON],
+        (false, true) => &[TEXT],
+        (false, false) => &[TRANSCRIPTS],
+    }
+}
+
+fn heard(model: &Model, answer: &Answer) -> Result<Heard, CallError> {
+    let [output] = outputs(model) else {
+        return Ok(Heard::default());
+    };
+    let said = answer.string(output)?;
+    match *output {
+        RESULT_JSON => Heard::parse(&said).map_err(|_| CallError::Answer {
+            model: model.name.clone(),
+            output: "document in RESULT_JSON".to_owned(),
+        }),
+        output => Ok(Heard {
+            text: if output == TEXT {
+                said
+            } else {
+                without_tags(&said)
+            },
+            ..Heard::default()
+        }),
+    }
+}
+
+/// A transcript without SenseVoice's tags, as in `<|zh|>`.
+fn without_tags(transcript: &str) -> String {
+    let mut text = String::new();
+    let mut rest = transcript;
+    while let Some((before, tag)) = rest.split_once("<|") {
+        let Some((_, after)) = tag.split_once("|>") else {
+            break;
+        };
+        text.push_str(before);
+        rest = after;
+    }
+    text.push_str(rest);
+    text.trim().to_owned()
+}
+
+/// What a model says of a recording.
+///
+/// # Errors
+/// What the servers say, or that there is none.
+pub(crate) async fn transcribe(
+    pool: &Pool,
+    model: &Model,
+    recording: Recording,
+) -> Result<Heard, CallError> {
+    let inputs = recording.inputs(model);
+    if model.role != Role::Segments {
+        let answer = pool.infer(&model.name, &inputs, outputs(model)).await?;
+        return heard(model, &answer);
+    }
+    let segments = pool.segments(&model.name, &inputs, outputs(model)).await?;
+    let mut parts = Parts {
+        model: model.clone(),
+        answers: Answers::Several(Box::new(segments)),
+    };
+    let mut whole = Heard::default();
+    while let Some(part) = parts.next().await? {
+        add(&mut whole, part);
+    }
+    Ok(whole)
+}
+
+/// The same, part by part.
+///
+/// # Errors
+/// What the servers say before the first part, or that there is none.
+pub(crate) async fn parts(
+    pool: &Pool,
+    model: &Model,
+    recording: Recording,
+) -> Result<Parts, CallError> {
+    let inputs = recording.inputs(model);
+    let answers = if model.role == Role::Segments {
+        Answers::Several(Box::new(
+            pool.segments(&model.name, &inputs, outputs(model)).await?,
+        ))
+    } else {
+        Answers::One(Some(
+            pool.infer(&model.name, &inputs, outputs(model)).await?,
+        ))
+    };
+    Ok(Parts {
+        model: model.clone(),
+        answers,
+    })
+}
+
+/// What a model says of a recording, as it says it.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    model: Model,
+    answers: Answers,
+}
+
+#[derive(Debug)]
+enum Answers {
+    One(Option<Answer>),
+    Several(Box<Segments>),
+}
+
+impl Parts {
+    /// What is new; nothing when that was all.
+    pub(crate) async fn next(&mut self) -> Result<Option<Heard>, CallError> {
+        let answer = match &mut self.answers {
+            Answers::One(answer) => answer.take(),
+            Answers::Several(segments) => segments.next().await?,
+        };
+        answer.map(|answer| heard(&self.model, &answer)).transpose()
+    }
+}
+
+/// Adds what came later.
+fn add(whole: &mut Heard, part: Heard) {
+    join(&mut whole.text, &part.text);
+    whole.words.extend(part.words);
+    whole.sentences.extend(part.sentences);
+    whole.segments.extend(part.segments);
+    whole.problems.extend(part.problems);
+    whole.audio_ms = part.audio_ms.or(whole.audio_ms);
+}
+
+/// The next part of a text, with the space in front of it that joins it to what was told before.
+pub(crate) fn continued(told: &mut String, part: &str) -> String {
+    let before = told.len();
+    join(told, part);
+    told[before..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::triton::tests_of_models::model;
+
+    fn named(list: &[(&str, Role)]) -> BTreeMap<String, Model> {
+        let entry = |(name, role): &(&str, Role)| ((*name).to_owned(), model(name, *role));
+        list.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn the_model_is_the_one_that_is_named_or_the_default() {
+        let models = named(&[
+            ("sensevoice", Role::Recording),
+            ("streaming_paraformer", Role::Stream),
+            ("transcribe", Role::Recording),
+            ("transcribe_segments", Role::Segments),
+        ]);
+        let chosen =
+            |wanted, default, early| choose(&models, wanted, default, early).map(|own| own.name);
+        let name = |name: &str| Some(name.to_owned());
+        assert_eq!(chosen("sensevoice", None, false), name("sensevoice"));
+        assert_eq!(chosen("sensevoice", None, true), name("sensevoice"));
+        assert_eq!(chosen("whisper-1", None, false), name("transcribe"));
+        assert_eq!(
+            chosen("whisper-1", Some("sensevoice"), false),
+            name("sensevoice")
+        );
+        assert_eq!(chosen("whisper-1", Some("gone"), false), name("transcribe"));
+        assert_eq!(chosen("", None, true), name("transcribe_segments"));
+        assert_eq!(
+            chosen("transcribe", None, true),
+            name("transcribe_segments")
+        );
+        assert_eq!(chosen("streaming_paraformer", None, false), None);
+        assert_eq!(chosen("whisper-2", Some("sensevoice"), false), None);
+        let others = named(&[("a", Role::Stream), ("b", Role::Recording)]);
+        assert_eq!(
+            choose(&others, "whisper-1", None, false).map(|own| own.name),
+            name("b")
+        );
+        assert_eq!(
+            names(&models),
+            "sensevoice, transcribe, transcribe_segments"
+        );
+        assert_eq!(names(&BTreeMap::new()), "none");
+    }
+
+    #[test]
+    fn tags_are_no_text() {
+        assert_eq!(without_tags("<|en|><|NEUTRAL|> good <|x|>day"), "good day");
+        assert_eq!(without_tags("a <| b"), "a <| b");
+        assert_eq!(without_tags(""), "");
+    }
+
+    #[test]
+    fn parts_of_a_text_are_joined_as_their_language_is_written() {
+        let mut told = String::new();
+        let parts = ["Good day.", "Well?", "再见。", "好。"].map(|part| continued(&mut told, part));
+        assert_eq!(parts, ["Good day.", " Well?", "再见。", "好。"]);
+        assert_eq!(told, "Good day. Well?再见。好。");
+    }
+}

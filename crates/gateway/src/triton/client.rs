@@ -1,0 +1,101 @@
+//! The calls of one server.
+
+use std::time::Duration;
+
+use axum::http::uri::PathAndQuery;
+use prost::Message;
+use tonic::client::Grpc;
+
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status, Streaming};
+use tonic_prost::ProstCodec;
+
+use super::messages::*;
+
+/// A long recording's document may have many megabytes; the default limit is four.
+const LARGEST_ANSWER: usize = 512 << 20;
+const CONNECTING: Duration = Duration::from_secs(3);
+/// A connection on which nothing is answered for so long is given up, so a machine that vanished is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// A server, by gRPC. Cheap to clone; all clones share a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Client(Grpc<Channel>);
+
+impl Client {
+    /// For `host:port`. Connects when it is first needed, and again after a connection broke.
+    ///
+    /// # Errors
+    /// If it is no address.
+    pub(super) fn new(address: &str) -> Result<Self, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+            .connect_timeout(CONNECTING)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_while_idle(false)
+            // Large files go out at the network's pace instead of 64 kB a round trip.
+            .initial_stream_window_size(4 << 20)
+            .initial_connection_window_size(16 << 20);
+        let grpc = Grpc::new(endpoint.connect_lazy()).max_decoding_message_size(LARGEST_ANSWER);
+        Ok(Self(grpc))
+    }
+
+    async fn unary<Q, R>(&self, path: &'static str, request: Q) -> Result<R, Status>
+    where
+        Q: Message + Send + Sync + 'static,
+        R: Message + Default + Send + Sync + 'static,
+    {
+        let mut grpc = self.0.clone();
+        ready(&mut grpc).await?;
+        let path = PathAndQuery::from_static(path);
+        let answer = grpc.unary(Request::new(request), path, ProstCodec::default());
+        Ok(answer.await?.into_inner())
+    }
+
+    pub(super) async fn ready(&self) -> Result<bool, Status> {
+        let answer: ServerReadyResponse = self.unary(SERVER_READY, ServerReadyRequest {}).await?;
+        Ok(answer.ready)
+    }
+
+    /// The models that are ready.
+    pub(super) async fn models(&self) -> Result<Vec<ModelIndex>, Status> {
+        let request = RepositoryIndexRequest { ready: true };
+        let answer: RepositoryIndexResponse = self.unary(REPOSITORY_INDEX, request).await?;
+        Ok(answer.models)
+    }
+
+    pub(super) async fn config(&self, model: &str) -> Result<ModelConfig, Status> {
+        let name = model.to_owned();
+        let answer: ModelConfigResponse = self
+            .unary(MODEL_CONFIG, ModelConfigRequest { name })
+            .await?;
+        Ok(answer.config.unwrap_or_default())
+    }
+
+    pub(super) async fn infer(
+        &self,
+        request: ModelInferRequest,
+    ) -> Result<ModelInferResponse, Status> {
+        self.unary(MODEL_INFER, request).await
+    }
+
+    /// One request to a decoupled model; its answers until there is none any more.
+    pub(super) async fn stream(
+        &self,
+        request: ModelInferRequest,
+    ) -> Result<Streaming<ModelStreamInferResponse>, Status> {
+        let mut grpc = self.0.clone();
+        ready(&mut grpc).await?;
+        let path = PathAndQuery::from_static(MODEL_STREAM_INFER);
+        let requests = Request::new(tokio_stream::once(request));
+        let answers = grpc.streaming(requests, path, ProstCodec::default());
+        Ok(answers.await?.into_inner())
+    }
+}
+
+async fn ready(grpc: &mut Grpc<Channel>) -> Result<(), Status> {
+    grpc.ready()
+        .await
+        .map_err(|error| Status::from_error(error.into()))
+}

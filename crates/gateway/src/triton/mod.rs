@@ -1,0 +1,16 @@
+//! Triton servers, reached by gRPC.
+
+mod client;
+mod error;
+mod messages;
+mod model;
+mod pool;
+mod server;
+mod tensors;
+
+pub(crate) use error::CallError;
+#[cfg(test)]
+pub(crate) use model::tests_of_models;
+pub(crate) use model::{Model, Role};
+pub(crate) use pool::{Pool, Segments};
+pub(crate) use tensors::{Answer, FileBytes, Input};

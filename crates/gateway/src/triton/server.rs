@@ -1,0 +1,155 @@
+//! One server: whether it is ready, which models it has, and how much of ours it is working on.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tonic::Status;
+
+use super::client::Client;
+use super::model::{self, Model};
+use crate::log;
+
+/// How often a server is asked whether it is ready, and what it has.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A server that does not answer such a question for so long is not ready.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Configs change without another version when a model is loaded anew: they are read again after so many looks.
+const LOOKS_OF_A_CONFIG: usize = 15;
+
+/// The models that clients call, by name.
+pub(super) type Models = Arc<BTreeMap<String, Model>>;
+
+/// A server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// `host:port` of its gRPC endpoint.
+    pub(crate) address: String,
+    pub(super) client: Client,
+    /// What it has; `None` while it is not ready.
+    models: RwLock<Option<Models>>,
+    outstanding: AtomicUsize,
+}
+
+impl Server {
+    /// # Errors
+    /// If it is no address.
+    pub(super) fn new(address: &str) -> Result<Self, tonic::transport::Error> {
+        Ok(Self {
+            address: address.to_owned(),
+            client: Client::new(address)?,
+            models: RwLock::new(None),
+            outstanding: AtomicUsize::new(0),
+        })
+    }
+
+    /// Its models, if it is ready.
+    pub(super) fn models(&self) -> Option<Models> {
+        let models = self.models.read();
+        models.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Requests of ours, and streams, that it is working on.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+
+    /// Whether it takes requests.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.models().is_some()
+    }
+
+    /// It is not ready until the next look says otherwise.
+    pub(super) fn has_gone(&self) {
+        self.is_now(None);
+    }
+
+    fn is_now(&self, models: Option<Models>) {
+        let mut own = self.models.write().unwrap_or_else(PoisonError::into_inner);
+        let names = |models: &Models| models.keys().cloned().collect::<Vec<_>>().join(", ");
+        match (&*own, &models) {
+            (None, Some(found)) => log::info(format_args!(
+                "{} is ready; it has {}",
+                self.address,
+                names(found)
+            )),
+            (Some(_), None) => log::warn(format_args!("{} is not ready", self.address)),
+            (Some(before), Some(found)) if before.keys().ne(found.keys()) => {
+                log::info(format_args!("{} now has {}", self.address, names(found)));
+            }
+            _ => {}
+        }
+        *own = models;
+    }
+
+    /// Looks after the server for ever.
+    pub(super) async fn watch(self: Arc<Self>) {
+        let mut known = Known::default();
+        loop {
+            let look = timeout(PATIENCE, known.look(&self.client)).await;
+            match look {
+                Ok(Ok(models)) => self.is_now(models),
+                Ok(Err(_)) | Err(_) => self.is_now(None),
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// One more request for it, until the lease is dropped.
+    pub(super) fn lease(self: &Arc<Self>) -> Lease {
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        Lease(Arc::clone(self))
+    }
+}
+
+/// A request that a server is working on.
+#[derive(Debug)]
+pub(super) struct Lease(pub(super) Arc<Server>);
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.outstanding.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What the last look found.
+#[derive(Default)]
+struct Known {
+    /// Names and versions of all models.
+    index: Vec<(String, String)>,
+    models: Models,
+    age: usize,
+}
+
+impl Known {
+    /// The server's models, or nothing if it is not ready.
+    async fn look(&mut self, client: &Client) -> Result<Option<Models>, Status> {
+        if !client.ready().await? {
+            return Ok(None);
+        }
+        let models = client.models().await?;
+        let mut index: Vec<_> = models
+            .into_iter()
+            .map(|own| (own.name, own.version))
+            .collect();
+        index.sort();
+        self.age += 1;
+        if index != self.index || self.age >= LOOKS_OF_A_CONFIG {
+            let mut names: Vec<_> = index.iter().map(|(name, _)| name).collect();
+            names.dedup();
+            let mut configs = Vec::new();
+            for name in names {
+                // One that was unloaded in between is not there.
+                if let Ok(config) = client.config(name).await {
+                    configs.push(config);
+                }
+            }
+            self.models = Arc::new(model::models(&configs));
+            self.index = index;
+            self.age = 0;
+        }
+        Ok(Some(Arc::clone(&self.models)))
+    }
+}
