@@ -161,8 +161,8 @@ def test_what_is_wrong_is_told(client, front, tmp_path):
     kind, body = form(b"x" * 1000)
     status, _, text = raw(front, kind, body[:-200])
     assert status == 400 and "the form cannot be read" in text
-    for address in ("/v1/audio/translations", "/"):
-        assert "there is nothing here" in json.loads(front.get(address)[1])["error"]["message"]
+    for address, words in (("/v1/audio/translations", "there is nothing here"), ("/", "OpenAI's API is at /v1")):
+        assert words in json.loads(front.get(address)[1])["error"]["message"]
     assert front.get("/v1/audio/transcriptions")[0] == 405
 
 

@@ -75,7 +75,7 @@ Examples:
         #[command(flatten)]
         programs: ProgramOptions,
     },
-    /// OpenAI's transcription API in front of running servers
+    /// OpenAI's transcription API and FunASR's WebSocket protocol in front of running servers
     #[command(after_help = "\
 Examples:
   triton-funasr gateway

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod connections;
+mod funasr;
 mod gate;
 mod keys;
 mod language;

@@ -68,6 +68,7 @@ impl Refusal {
 #[derive(Debug)]
 pub(crate) struct Limits {
     requests: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     memory: Arc<Semaphore>,
     held: IntGauge,
     callers: Arc<Callers>,
@@ -78,6 +79,7 @@ impl Limits {
         let semaphore = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         Self {
             requests: semaphore(options.max_requests as usize),
+            streams: semaphore(options.max_streams as usize),
             memory: semaphore(options.max_held_bytes() / PAGE),
             held,
             callers: Arc::new(Callers {
@@ -91,6 +93,11 @@ impl Limits {
     /// Room for a transcription.
     pub(crate) fn request(&self, caller: &str) -> Result<Admission, Refusal> {
         self.admit(&self.requests, caller)
+    }
+
+    /// Room for a stream.
+    pub(crate) fn stream(&self, caller: &str) -> Result<Admission, Refusal> {
+        self.admit(&self.streams, caller)
     }
 
     fn admit(&self, all: &Arc<Semaphore>, caller: &str) -> Result<Admission, Refusal> {
@@ -243,6 +250,8 @@ mod tests {
         let limits = limits(|options| options.max_requests = 1);
         let first = limits.request("a").unwrap();
         assert_eq!(limits.request("b").unwrap_err(), Refusal::Busy);
+        // Streams have places of their own.
+        limits.stream("b").unwrap();
         drop(first);
         limits.request("b").unwrap();
     }

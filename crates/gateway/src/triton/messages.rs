@@ -151,7 +151,7 @@ pub(super) struct RequestedOutput {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct InferParameter {
-    #[prost(oneof = "ParameterChoice", tags = "1, 2, 3, 5")]
+    #[prost(oneof = "ParameterChoice", tags = "1, 2, 3")]
     pub(super) choice: Option<ParameterChoice>,
 }
 
@@ -163,8 +163,6 @@ pub(super) enum ParameterChoice {
     Int64(i64),
     #[prost(string, tag = "3")]
     String(String),
-    #[prost(uint64, tag = "5")]
-    Uint64(u64),
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -5,6 +5,7 @@ mod error;
 mod messages;
 mod model;
 mod pool;
+mod sequence;
 mod server;
 mod tensors;
 
@@ -13,4 +14,5 @@ pub(crate) use error::CallError;
 pub(crate) use model::tests_of_models;
 pub(crate) use model::{Model, Role};
 pub(crate) use pool::{Pool, Segments};
+pub(crate) use sequence::Sequence;
 pub(crate) use tensors::{Answer, FileBytes, Input};

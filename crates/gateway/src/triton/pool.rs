@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tonic::Streaming;
 
 use super::error::CallError;
-use super::messages::{InferTensor, ModelInferRequest, ModelStreamInferResponse, RequestedOutput};
+use super::messages::{ModelInferRequest, ModelStreamInferResponse};
 use super::model::Model;
-use super::server::{Lease, Server};
+use super::sequence::Sequence;
+use super::server::{Lease, Server, note};
 use super::tensors::{Answer, Input};
 use crate::metrics::Metrics;
 
@@ -75,7 +76,7 @@ impl Pool {
         inputs: &[Input],
         outputs: &[&str],
     ) -> Result<Answer, CallError> {
-        let request = request(model, inputs, outputs);
+        let request = ModelInferRequest::of(model, inputs, outputs);
         let mut tried = Tried::default();
         loop {
             let lease = self.pick(model, &mut tried)?;
@@ -97,7 +98,7 @@ impl Pool {
         inputs: &[Input],
         outputs: &[&str],
     ) -> Result<Segments, CallError> {
-        let request = request(model, inputs, outputs);
+        let request = ModelInferRequest::of(model, inputs, outputs);
         let mut tried = Tried::default();
         loop {
             let lease = self.pick(model, &mut tried)?;
@@ -121,6 +122,15 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// Begins a stream, all of which goes to one server.
+    ///
+    /// # Errors
+    /// If no server that is ready has the model.
+    pub(crate) fn open(&self, model: &str) -> Result<Sequence, CallError> {
+        let lease = self.pick(model, &mut Tried::default())?;
+        Ok(Sequence::new(model, lease))
     }
 
     fn pick(&self, model: &str, tried: &mut Tried) -> Result<Lease, CallError> {
@@ -175,14 +185,6 @@ impl Tried {
         metrics.moved.inc();
         self.last = Some(error);
         Ok(())
-    }
-}
-
-/// A server whose connection broke gets no more requests until it has answered a look.
-fn note(server: &Server, error: &CallError, metrics: &Metrics) {
-    if matches!(error, CallError::Gone { .. }) {
-        metrics.gone.with_label_values(&[&server.address]).inc();
-        server.has_gone();
     }
 }
 
@@ -242,23 +244,4 @@ fn code_of(message: &str) -> tonic::Code {
     ];
     let found = CODES.iter().find(|(name, _)| message.starts_with(name));
     found.map_or(Code::Unknown, |(_, code)| *code)
-}
-
-/// A request of one row.
-fn request(model: &str, inputs: &[Input], outputs: &[&str]) -> ModelInferRequest {
-    let tensor = |input: &Input| InferTensor {
-        name: input.name.to_owned(),
-        datatype: input.datatype.to_owned(),
-        shape: vec![1, i64::try_from(input.length).unwrap_or(i64::MAX)],
-    };
-    let output = |name: &&str| RequestedOutput {
-        name: (*name).to_owned(),
-    };
-    ModelInferRequest {
-        model_name: model.to_owned(),
-        inputs: inputs.iter().map(tensor).collect(),
-        outputs: outputs.iter().map(output).collect(),
-        raw_input_contents: inputs.iter().map(|input| input.raw.clone()).collect(),
-        ..ModelInferRequest::default()
-    }
 }

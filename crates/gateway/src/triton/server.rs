@@ -9,8 +9,10 @@ use tokio::time::{sleep, timeout};
 use tonic::Status;
 
 use super::client::Client;
+use super::error::CallError;
 use super::model::{self, Model};
 use crate::log;
+use crate::metrics::Metrics;
 
 /// How often a server is asked whether it is ready, and what it has.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -151,5 +153,13 @@ impl Known {
             self.age = 0;
         }
         Ok(Some(Arc::clone(&self.models)))
+    }
+}
+
+/// A server whose connection broke gets no more requests until it has answered a look.
+pub(super) fn note(server: &Server, error: &CallError, metrics: &Metrics) {
+    if matches!(error, CallError::Gone { .. }) {
+        metrics.gone.with_label_values(&[&server.address]).inc();
+        server.has_gone();
     }
 }

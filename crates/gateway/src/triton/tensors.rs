@@ -1,9 +1,9 @@
 //! Tensors of one row: inputs as the protocol wants them, outputs as plain values.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::error::CallError;
-use super::messages::{InferTensor, ModelInferResponse};
+use super::messages::{InferTensor, ModelInferRequest, ModelInferResponse, RequestedOutput};
 
 /// An input of one row.
 #[derive(Debug, Clone)]
@@ -39,6 +39,39 @@ impl Input {
             datatype: "INT32",
             length: 1,
             raw: Bytes::copy_from_slice(&value.to_le_bytes()),
+        }
+    }
+
+    /// Samples in [-1, 1].
+    pub(crate) fn samples(name: &'static str, samples: &[f32]) -> Self {
+        let mut raw = BytesMut::with_capacity(4 * samples.len());
+        samples.iter().for_each(|sample| raw.put_f32_le(*sample));
+        Self {
+            name,
+            datatype: "FP32",
+            length: samples.len(),
+            raw: raw.freeze(),
+        }
+    }
+}
+
+impl ModelInferRequest {
+    /// A request of one row.
+    pub(super) fn of(model: &str, inputs: &[Input], outputs: &[&str]) -> Self {
+        let tensor = |input: &Input| InferTensor {
+            name: input.name.to_owned(),
+            datatype: input.datatype.to_owned(),
+            shape: vec![1, i64::try_from(input.length).unwrap_or(i64::MAX)],
+        };
+        let output = |name: &&str| RequestedOutput {
+            name: (*name).to_owned(),
+        };
+        Self {
+            model_name: model.to_owned(),
+            inputs: inputs.iter().map(tensor).collect(),
+            outputs: outputs.iter().map(output).collect(),
+            raw_input_contents: inputs.iter().map(|input| input.raw.clone()).collect(),
+            ..Self::default()
         }
     }
 }
@@ -137,6 +170,9 @@ mod tests {
             b"\x03\0\0\0\xe5\xa5\xbd"
         );
         assert_eq!(&Input::number("LANGUAGE", 3).raw[..], [3, 0, 0, 0]);
+        let samples = Input::samples("WAV", &[0.5, -1.0]);
+        assert_eq!(&samples.raw[..], [0, 0, 0, 63, 0, 0, 128, 191]);
+        assert_eq!(samples.length, 2);
     }
 
     #[test]
