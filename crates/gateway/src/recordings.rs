@@ -18,9 +18,9 @@ const ELSEWHERE: [&str; 4] = [
     "gpt-4o-transcribe-diarize",
 ];
 
-/// SenseVoice's `TEXT_NORM`.
-const WITH_ITN: i32 = 14;
-const WITHOUT_ITN: i32 = 15;
+/// `TEXT_NORM`, by name and by number.
+const WITH_ITN: (&str, i32) = ("withitn", 14);
+const WITHOUT_ITN: (&str, i32) = ("woitn", 15);
 
 const RESULT_JSON: &str = "RESULT_JSON";
 const TEXT: &str = "TEXT";
@@ -46,19 +46,27 @@ impl Recording {
                 false => Input::number("LANGUAGE", self.language.number),
             });
         }
-        if model.takes("TEXT_NORM") {
-            // A model that puts marks itself is asked without the recogniser's (docs/long-audio.md).
-            let norm = if self.itn.unwrap_or(!model.punctuates) {
-                WITH_ITN
-            } else {
-                WITHOUT_ITN
-            };
-            inputs.push(Input::number("TEXT_NORM", norm));
+        if let Some(written) = written_numbers(model, self.itn) {
+            let (name, number) = if written { WITH_ITN } else { WITHOUT_ITN };
+            inputs.push(match model.norm_by_name {
+                true => Input::text("TEXT_NORM", name),
+                false => Input::number("TEXT_NORM", number),
+            });
         }
         if let Some(words) = self.hotwords.filter(|_| model.takes("HOTWORDS")) {
             inputs.push(Input::text("HOTWORDS", &words));
         }
         inputs
+    }
+}
+
+/// What a model is told by `TEXT_NORM`, if it takes it. One that writes numbers itself is told what the client wishes alone: its config says
+/// what else. One that puts marks itself is asked without the recogniser's (docs/long-audio.md).
+fn written_numbers(model: &Model, wished: Option<bool>) -> Option<bool> {
+    match wished {
+        _ if !model.takes("TEXT_NORM") => None,
+        None if model.writes_numbers => None,
+        wished => Some(wished.unwrap_or(!model.punctuates)),
     }
 }
 
@@ -247,7 +255,7 @@ pub(crate) fn continued(told: &mut String, part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::triton::tests_of_models::model;
+    use crate::triton::tests_of_models::{model, model_with};
 
     fn named(list: &[(&str, Role)]) -> BTreeMap<String, Model> {
         let entry = |(name, role): &(&str, Role)| ((*name).to_owned(), model(name, *role));
@@ -290,6 +298,28 @@ mod tests {
             "sensevoice, transcribe, transcribe_segments"
         );
         assert_eq!(names(&BTreeMap::new()), "none");
+    }
+
+    #[test]
+    fn numbers_are_written_as_model_and_client_have_it() {
+        let of = |edit: fn(&mut Model), wished| {
+            let mut model = model_with("m", Role::Recording, &["TEXT_NORM"]);
+            edit(&mut model);
+            written_numbers(&model, wished)
+        };
+        assert_eq!(of(|_| {}, None), Some(true));
+        assert_eq!(of(|_| {}, Some(false)), Some(false));
+        assert_eq!(of(|model| model.punctuates = true, None), Some(false));
+        assert_eq!(of(|model| model.punctuates = true, Some(true)), Some(true));
+        assert_eq!(of(|model| model.writes_numbers = true, None), None);
+        assert_eq!(
+            of(|model| model.writes_numbers = true, Some(true)),
+            Some(true)
+        );
+        assert_eq!(
+            written_numbers(&model("m", Role::Recording), Some(true)),
+            None
+        );
     }
 
     #[test]

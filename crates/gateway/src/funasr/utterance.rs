@@ -58,7 +58,9 @@ impl Utterance {
                 "wav_format: streams take pcm, samples of 16 bits without a header".to_owned(),
             );
         }
-        let stream = models.values().find(|model| model.role == Role::Stream);
+        // One that hears its segments twice answers in another way.
+        let is_plain = |model: &&Model| model.role == Role::Stream && !model.says("SEGMENT_ID");
+        let stream = models.values().find(is_plain);
         let stream = match stream.filter(|_| with_stream) {
             Some(model) => Some(Stream::open(shared, model, wishes)?),
             None if wishes.mode == Mode::Online => {

@@ -28,8 +28,12 @@ pub(crate) struct Model {
     pub(crate) role: Role,
     /// `LANGUAGE` is a name, not a number.
     pub(crate) language_by_name: bool,
+    /// `TEXT_NORM` is a name, not a number.
+    pub(crate) norm_by_name: bool,
     /// It puts marks into the text itself, with a model for that.
     pub(crate) punctuates: bool,
+    /// It writes numbers itself, as its config says where a request does not.
+    pub(crate) writes_numbers: bool,
     inputs: BTreeSet<String>,
     outputs: BTreeSet<String>,
 }
@@ -85,8 +89,10 @@ impl Model {
         Some(Self {
             name: config.name.clone(),
             role,
+            norm_by_name: named("TEXT_NORM").is_some_and(|input| input.data_type == TYPE_STRING),
             language_by_name: named("LANGUAGE").is_some_and(|input| input.data_type == TYPE_STRING),
             punctuates: config.parameters.contains_key("punctuation"),
+            writes_numbers: config.parameters.contains_key("itn_path"),
             inputs: names(&config.input),
             outputs: names(&config.output),
         })
@@ -110,12 +116,21 @@ pub(super) fn models(configs: &[ModelConfig]) -> BTreeMap<String, Model> {
 pub(crate) mod tests_of_models {
     use super::*;
 
+    pub(crate) fn model_with(name: &str, role: Role, inputs: &[&str]) -> Model {
+        Model {
+            inputs: inputs.iter().map(|input| (*input).to_owned()).collect(),
+            ..model(name, role)
+        }
+    }
+
     pub(crate) fn model(name: &str, role: Role) -> Model {
         Model {
             name: name.to_owned(),
             role,
             language_by_name: false,
+            norm_by_name: false,
             punctuates: false,
+            writes_numbers: false,
             inputs: BTreeSet::new(),
             outputs: BTreeSet::new(),
         }
