@@ -11,10 +11,11 @@ NOBODY = "model_of_nobody"
 SHORT_WINDOW = 20
 
 
-def assembled(*kinds, vad=MODELS / "fsmn_vad_steady", punc=MODELS / "ct_punc_demo"):
-    """What the tool makes of these kinds."""
+def assembled(*kinds, vad=MODELS / "fsmn_vad_steady", punc=MODELS / "ct_punc_demo", own=None):
+    """What the tool makes of these kinds: of the demo's exports, but for those of one's own."""
     target = scratch() / "-".join(["long", vad.name, *kinds])
-    exports = [word for kind in kinds for word in ("--from", f"{kind}={PROJECT / EXPORTS[kind]}")]
+    places = {kind: PROJECT / EXPORTS[kind] for kind in kinds} | (own or {})
+    exports = [word for kind in kinds for word in ("--from", f"{kind}={places[kind]}")]
     beside = ["--vad", vad, "--punc", punc]
     command = [variable("TRITON_FUNASR"), "repo", "all", *exports, *beside, "--to", target, "--force"]
     subprocess.run(list(map(str, command)), check=True)
