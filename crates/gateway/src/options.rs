@@ -29,7 +29,7 @@ pub struct Options {
     /// The private key of TLS, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// A web page's origin that browsers may call from, as in https://app.example; several may be given, `*` is any
+    /// A web page's origin that browsers may call from, as in `https://app.example`; several may be given, `*` is any
     #[arg(long = "cors", value_name = "ORIGIN")]
     pub cors: Vec<String>,
     /// The largest file
