@@ -9,11 +9,13 @@ from functools import partial
 
 import numpy as np
 
+from faults.raw import grpc_request
 from load.watch import vitals
 from long_audio.asking import two_minutes
 from segments.material import RATE, silence
+from support.client import grpc
 from support.load import at_once
-from two_pass.asking import CHUNK, IDS, play, send
+from two_pass.asking import CHUNK, IDS, play, send, tensors
 
 HOURS = float(os.environ.get("TWO_PASS_HOURS", 2))
 STREAMS = int(os.environ.get("TWO_PASS_STREAMS", 4))
@@ -27,7 +29,7 @@ def texts(document):
 
 
 def test_days(two_pass):
-    """The same two minutes again and again, in streams that do not end; now and then another is killed or begun again beside them."""
+    """The same two minutes again and again, in streams that do not end; beside them others are begun again, cancelled, and left by their clients."""
     samples = np.concatenate([two_minutes(), silence(PAUSE_SECONDS)])
     samples = samples[: len(samples) // (CHUNKS * CHUNK) * CHUNKS * CHUNK]
     seconds = len(samples) / RATE
@@ -44,16 +46,23 @@ def test_days(two_pass):
             found += texts(document)
         return found, document["audio_ms"]
 
-    def abandoned():
-        stream = next(IDS)
-        send(two_pass, samples[: 4 * RATE], stream, start=True)
-        send(two_pass, samples[: 4 * RATE], stream, start=True)
-        return play(two_pass, samples[: 4 * RATE])[-1]["ended"]
+    def broken_off():
+        few = samples[: 4 * RATE]
+        left, cancelled = next(IDS), next(IDS)
+        send(two_pass, few, left, start=True)
+        send(two_pass, few, left, start=True)
+        send(two_pass, few, cancelled, start=True)
+        request = grpc_request("two_pass", tensors(few), sequence_id=cancelled, sequence_start=False, sequence_end=False)
+        with grpc.InferenceServerClient(two_pass.server.grpc) as client:
+            call = client._client_stub.ModelInfer.future(request)
+            time.sleep(0.02)
+            call.cancel()
+        return play(two_pass, few)[-1]["ended"]
 
     most = 0
     for number in range(rounds):
         calls = [partial(play_round, stream, number == 0) for stream in ids]
-        results = at_once(two_pass, [*calls, abandoned])[:-1]
+        results = at_once(two_pass, [*calls, broken_off])[:-1]
         for found, audio_ms in results:
             assert audio_ms == round((number + 1) * seconds * 1000)
             told.append(found)
