@@ -6,6 +6,7 @@
 
 mod behind;
 mod endings;
+mod inner;
 mod numbers;
 mod overdue;
 mod registry;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use triton_backend::{CorrelationId, Error, ModelContext, Sequence, warn};
 
 use self::endings::Endings;
-pub(crate) use self::numbers::Number;
+pub(crate) use self::inner::{InnerCall, InnerSequence};
 use self::overdue::Overdue;
 use self::sweeper::Sweeper;
 pub(crate) use self::table::Lease;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use triton_backend::{Call, CallHandle, Caller, Error, ModelContext, Reply, verbose};
 
 use crate::pipelines::segments::of_samples;
-use crate::tensors::sequences::Number;
+use crate::tensors::sequences::{InnerCall, InnerSequence};
 
 /// A model that has sequences.
 pub(super) struct Called {
@@ -16,15 +16,13 @@ pub(super) struct Called {
 /// A sequence. One that is open is ended when this is dropped, or its place at the model would stay taken until it was idle for too long.
 pub(super) struct Session {
     called: Arc<Called>,
-    open: Option<Number>,
+    sequence: InnerSequence,
 }
 
 /// A call to be sent.
 pub(super) struct Message {
     called: Arc<Called>,
-    call: Call,
-    /// The number of the sequence that ends with it.
-    ending: Option<Number>,
+    call: InnerCall,
 }
 
 impl Called {
@@ -39,7 +37,7 @@ impl Session {
     pub(super) fn new(called: &Arc<Called>) -> Self {
         Self {
             called: Arc::clone(called),
-            open: None,
+            sequence: InnerSequence::default(),
         }
     }
 
@@ -55,20 +53,10 @@ impl Session {
     }
 
     fn next(&mut self, call: Call, end: bool) -> Message {
-        let start = self.open.is_none();
-        let number = self.open.take().unwrap_or_else(Number::new);
-        let call = call.sequence(number.sequence(start, end));
-        // With `end` it is over, whatever the answer.
-        let ending = if end {
-            Some(number)
-        } else {
-            self.open = Some(number);
-            None
-        };
+        let start = !self.sequence.is_open();
         Message {
             called: Arc::clone(&self.called),
-            call,
-            ending,
+            call: self.sequence.next(call, start, end),
         }
     }
 }
@@ -79,23 +67,13 @@ impl Message {
         self,
         done: impl FnOnce(Result<Reply, Error>) + Send + 'static,
     ) -> CallHandle {
-        let Self {
-            called,
-            call,
-            ending,
-        } = self;
-        called.caller.call(call, move |reply| {
-            if let (Some(number), true) = (ending, reply.is_ok()) {
-                number.give_back();
-            }
-            done(reply);
-        })
+        self.call.send(&self.called.caller, done)
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.open.is_none() {
+        if !self.sequence.is_open() {
             return;
         }
         let name = self.called.name.clone();

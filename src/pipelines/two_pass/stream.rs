@@ -32,7 +32,7 @@ pub(super) struct Stream {
 
 /// A segment at the first pass.
 pub(super) struct FirstPass {
-    session: Session,
+    pub(super) session: Session,
     /// What it said so far.
     pub(super) text: String,
 }
@@ -104,16 +104,6 @@ impl FirstPass {
             session: Session::new(&model.first_pass),
             text: String::new(),
         }
-    }
-
-    /// The segment's next samples; `end` if they are the last. The output called `output` is what is new of the text.
-    pub(super) fn message(
-        &mut self,
-        samples: &[f32],
-        output: &str,
-        end: bool,
-    ) -> Result<Message, Error> {
-        self.session.message(samples, output, end)
     }
 }
 

@@ -175,7 +175,7 @@ impl Stream {
         let own = self.first_pass.take().filter(|_| !begins);
         let mut first_pass = own.unwrap_or_else(|| FirstPass::new(model));
         let Some(Ended { samples, .. }) = ended else {
-            let message = first_pass.message(&fresh, TRANSCRIPTS, false)?;
+            let message = first_pass.session.message(&fresh, TRANSCRIPTS, false)?;
             jobs.push(Job::First(place, message));
             self.first_pass = Some(first_pass);
             return Ok(part);
@@ -184,7 +184,7 @@ impl Stream {
             // Nothing of it can be heard.
             return Ok(part);
         }
-        let message = first_pass.message(&fresh, TRANSCRIPTS, true)?;
+        let message = first_pass.session.message(&fresh, TRANSCRIPTS, true)?;
         jobs.push(Job::First(place, message));
         part.before = std::mem::take(&mut first_pass.text);
         if !samples.is_empty() {

@@ -1,6 +1,6 @@
 //! The model that says which tokens they are, and its sequences.
 //!
-//! A stream's sequence at the decoder has a [number of its own](Number): no other of its id has it, nor one of another model that calls
+//! A stream's sequence at the decoder has a [number of its own](InnerSequence): no other of its id has it, nor one of another model that calls
 //! the same decoder.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::steps::decoded::Asked;
 use crate::tensors::layout::dim;
 use crate::tensors::outputs::Outputs;
 use crate::tensors::parameters::{Parameter, Text};
-use crate::tensors::sequences::Number;
+use crate::tensors::sequences::{InnerCall, InnerSequence};
 
 /// The parameter that names it.
 pub(crate) const DECODER: Parameter<Text> =
@@ -41,7 +41,7 @@ pub(super) struct EncoderOutput {
 pub(super) struct Session {
     decoder: Arc<Decoder>,
     hidden: usize,
-    open: Option<Number>,
+    sequence: InnerSequence,
 }
 
 impl Decoder {
@@ -61,16 +61,10 @@ impl Decoder {
     /// Sends a call; `done` gets the answer on one of the server's threads.
     pub(super) fn send(
         &self,
-        message: Message,
+        message: InnerCall,
         done: impl FnOnce(Result<Reply, Error>) + Send + 'static,
     ) {
-        let Message { call, ending } = message;
-        self.caller.call(call, move |reply| {
-            if let (Some(number), true) = (ending, reply.is_ok()) {
-                number.give_back();
-            }
-            done(reply);
-        });
+        message.send(&self.caller, done);
     }
 
     /// A call with `tokens` embeddings.
@@ -86,20 +80,13 @@ impl Decoder {
     }
 }
 
-/// A call to be sent.
-pub(super) struct Message {
-    call: Call,
-    /// The number of the sequence that ends with it.
-    ending: Option<Number>,
-}
-
 impl Session {
     /// None yet, of a stream whose frames have `hidden` values.
     pub(super) fn new(decoder: &Arc<Decoder>, hidden: usize) -> Self {
         Self {
             decoder: Arc::clone(decoder),
             hidden,
-            open: None,
+            sequence: InnerSequence::default(),
         }
     }
 
@@ -109,33 +96,21 @@ impl Session {
         window: EncoderOutput,
         embeddings: Vec<f32>,
         call: DecoderCall,
-    ) -> Message {
-        let number = self.open.take().unwrap_or_else(Number::new);
-        let message = self
-            .decoder
-            .message(window, embeddings, call.tokens)
-            .sequence(number.sequence(call.start, call.end));
-        // With `end` it is over, whatever the answer.
-        let ending = if call.end {
-            Some(number)
-        } else {
-            self.open = Some(number);
-            None
-        };
-        Message {
-            call: message,
-            ending,
-        }
+    ) -> InnerCall {
+        let message = self.decoder.message(window, embeddings, call.tokens);
+        self.sequence.next(message, call.start, call.end)
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Some(number) = self.open.take() else {
+        if !self.sequence.is_open() {
             return;
-        };
+        }
         let Self {
-            decoder, hidden, ..
+            decoder,
+            hidden,
+            sequence,
         } = self;
         let silence = EncoderOutput {
             frames: decoder.frames,
@@ -143,12 +118,8 @@ impl Drop for Session {
             enc: vec![0.0; decoder.frames * *hidden],
             enc_len: i32::try_from(decoder.frames).unwrap_or(i32::MAX),
         };
-        let message = Message {
-            call: decoder
-                .message(silence, vec![0.0; *hidden], 1)
-                .sequence(number.sequence(false, true)),
-            ending: Some(number),
-        };
+        let call = decoder.message(silence, vec![0.0; *hidden], 1);
+        let message = sequence.next(call, false, true);
         // Nothing waits for the answer.
         decoder.send(message, |reply| {
             if let Err(error) = reply {

@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use triton_backend::{CorrelationId, Sequence};
 
 /// A sequence's number. The server remembers each for as long as a sequence may be idle, so they are used again.
-pub(crate) struct Number(u64);
+pub(super) struct Number(u64);
 
 /// Where no client's numbers are, and from one that a client of the called model cannot guess: with a sequence's number it could take
 /// part in it.
@@ -20,13 +20,13 @@ static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
 static FREE: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
 impl Number {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         Self(free.unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// A call's place in the sequence.
-    pub(crate) fn sequence(&self, start: bool, end: bool) -> Sequence {
+    pub(super) fn sequence(&self, start: bool, end: bool) -> Sequence {
         Sequence {
             id: CorrelationId::Number(self.0),
             start,
@@ -35,7 +35,7 @@ impl Number {
     }
 
     /// The sequence ended. One of which this is not certain keeps its number for good.
-    pub(crate) fn give_back(self) {
+    pub(super) fn give_back(self) {
         FREE.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(self.0);
