@@ -11,14 +11,27 @@ pub(crate) fn operation(
     output: &str,
     attributes: &[Vec<u8>],
 ) -> Vec<u8> {
-    let mut node: Vec<u8> = inputs
-        .iter()
-        .flat_map(|name| write_bytes(node::INPUT, name.as_bytes()))
-        .collect();
-    node.extend(write_bytes(node::OUTPUT, output.as_bytes()));
+    operation_of_several(added, operator, inputs, &[output], attributes)
+}
+
+/// The same with several outputs.
+pub(crate) fn operation_of_several(
+    added: &str,
+    operator: &str,
+    inputs: &[&str],
+    outputs: &[&str],
+    attributes: &[Vec<u8>],
+) -> Vec<u8> {
+    let mut node = Vec::new();
+    for (number, names) in [(node::INPUT, inputs), (node::OUTPUT, outputs)] {
+        for name in names {
+            node.extend(write_bytes(number, name.as_bytes()));
+        }
+    }
+    let first = outputs.first().copied().unwrap_or_default();
     node.extend(write_bytes(
         node::NAME,
-        format!("{added}{operator}/{output}").as_bytes(),
+        format!("{added}{operator}/{first}").as_bytes(),
     ));
     node.extend(write_bytes(node::OP_TYPE, operator.as_bytes()));
     for attribute in attributes {

@@ -15,7 +15,7 @@ use std::io::{Read, Seek};
 use crate::edit::{Edit, find_graph};
 use crate::error::{OnnxError, Result, not_onnx};
 use crate::interface::{Element, Interface};
-use crate::nodes::{integer, operation, value};
+use crate::nodes::{integer, operation, operation_of_several, value};
 use crate::proto::{DEEPEST, attribute, graph, node, shape, value_info};
 use crate::wire::{Walker, fields, part, string, write_bytes, write_number};
 
@@ -259,7 +259,8 @@ fn scanned(body: &[u8]) -> Vec<u8> {
         format!("{ADDED}state_behind"),
         format!("{ADDED}probabilities"),
     );
-    graph.extend(several(
+    graph.extend(operation_of_several(
+        ADDED,
         "Scan",
         &[&state, &windows],
         &[&last, &each],
@@ -276,7 +277,8 @@ fn scanned(body: &[u8]) -> Vec<u8> {
     ));
     let halves = whole(&[2], &[1, 1]);
     graph.extend(operation(ADDED, "Constant", &[], "scan/halves", &halves));
-    graph.extend(several(
+    graph.extend(operation_of_several(
+        ADDED,
         "Split",
         &[&last, "scan/halves"],
         &["hn", "cn"],
@@ -294,25 +296,6 @@ fn scanned(body: &[u8]) -> Vec<u8> {
         graph.extend(write_bytes(number, &tensor(name, dims)));
     }
     graph
-}
-
-/// A node's field with several outputs.
-fn several(operator: &str, inputs: &[&str], outputs: &[&str], attributes: &[Vec<u8>]) -> Vec<u8> {
-    let mut written = Vec::new();
-    for (number, names) in [(node::INPUT, inputs), (node::OUTPUT, outputs)] {
-        for name in names {
-            written.extend(write_bytes(number, name.as_bytes()));
-        }
-    }
-    written.extend(write_bytes(
-        node::NAME,
-        format!("{ADDED}{operator}").as_bytes(),
-    ));
-    written.extend(write_bytes(node::OP_TYPE, operator.as_bytes()));
-    for attribute in attributes {
-        written.extend(write_bytes(node::ATTRIBUTE, attribute));
-    }
-    write_bytes(graph::NODE, &written)
 }
 
 /// What is said of a tensor of floats: its name and dimensions, `None` for one of any size.
