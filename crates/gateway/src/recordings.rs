@@ -169,17 +169,8 @@ pub(crate) async fn transcribe(
     model: &Model,
     recording: Recording,
 ) -> Result<Heard, CallError> {
-    let inputs = recording.inputs(model);
-    if model.role != Role::Segments {
-        let answer = pool.infer(&model.name, &inputs, outputs(model)).await?;
-        return heard(model, &answer);
-    }
-    let segments = pool.segments(&model.name, &inputs, outputs(model)).await?;
-    let mut parts = Parts {
-        model: model.clone(),
-        answers: Answers::Several(Box::new(segments)),
-    };
-    let mut whole = Heard::default();
+    let mut parts = parts(pool, model, recording).await?;
+    let mut whole = parts.next().await?.unwrap_or_default();
     while let Some(part) = parts.next().await? {
         add(&mut whole, part);
     }
