@@ -83,7 +83,7 @@ impl<'l> Compiler<'l> {
 
     /// Leaves out of the files where they were built: of two that come with the same directory the compilers take the last.
     fn without_places(&self, command: &mut Command) -> Result<()> {
-        let cargo_home = home(std::env::var_os("CARGO_HOME").map(PathBuf::from), ".cargo")?;
+        let cargo_home = cargo_home()?;
         let target = target_directory(&self.layout.work)?;
         let places = [
             (self.layout.project.as_path(), "/triton-funasr"),
@@ -111,13 +111,11 @@ fn target_directory(work: &Path) -> Result<&Path> {
     work.parent().context("xtask's directory is in no other")
 }
 
-fn home(said: Option<PathBuf>, below: &str) -> Result<PathBuf> {
-    match said {
-        Some(directory) => Ok(directory),
-        None => std::env::home_dir()
-            .map(|home| home.join(below))
-            .context("HOME says no directory"),
-    }
+/// Where cargo keeps what it has fetched.
+fn cargo_home() -> Result<PathBuf> {
+    let own = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    own.or_else(|| Some(std::env::home_dir()?.join(".cargo")))
+        .context("neither CARGO_HOME nor HOME says where cargo keeps its files")
 }
 
 /// Rust's standard library for the target, which rustup fetches once.
