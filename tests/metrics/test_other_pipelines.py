@@ -7,10 +7,10 @@ from long_audio import repositories as long_repositories
 from long_audio.asking import ask as transcribe
 from metrics.reading import Change, Reading, live
 from segments import repositories
+from segments.asking import ask as segment
+from segments.asking import send
 from segments.material import RATE, audio, silence
 from segments.test_punctuation import ask as punctuate
-from segments.test_vad import ask as segment
-from segments.test_vad import send
 from support.client import InferenceServerException, serving
 
 SECONDS = 20

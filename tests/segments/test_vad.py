@@ -5,24 +5,14 @@ from functools import partial
 import numpy as np
 import pytest
 
+from segments.asking import ask, joined, send
 from segments.material import AUDIO, audio, silence
 from segments.repositories import NOBODY, repository
-from support.client import GRPC, PROTOCOLS, InferenceServerException, serving
+from support.client import PROTOCOLS, InferenceServerException, serving
 from support.load import many_at_a_time
-from support.recordings import padded
 
 # With the small models that nobody trained, and with the demo's.
 BOTH = pytest.mark.parametrize("which", ["", "demo_"])
-
-
-def ask(client, wavs, model="vad", protocol=GRPC):
-    """The segments of each row, without what fills them."""
-    tensors = {"WAV": padded(wavs), "WAV_LENS": np.int32([[len(wav)] for wav in wavs])}
-    answer = client.infer(model, tensors, ["SEGMENTS_MS"], protocol)["SEGMENTS_MS"]
-    assert answer.dtype == np.int32 and answer.shape[0] == len(wavs) and answer.shape[2] == 2
-    rows = [[pair for pair in row if pair != [-1, -1]] for row in answer.tolist()]
-    assert answer.shape[1] == max(map(len, rows)), "no more is filled than needed"
-    return rows
 
 
 def stream(client, ids, samples, chunk, model="streaming_vad"):
@@ -35,12 +25,6 @@ def stream(client, ids, samples, chunk, model="streaming_vad"):
         flags = {"sequence_id": number, "sequence_start": index == 0, "sequence_end": index + 1 == len(parts)}
         events.append(send(client, part, model, **flags))
     return events
-
-
-def send(client, samples, model="streaming_vad", **flags):
-    """The events of one chunk."""
-    tensors = {"WAV": samples[None], "WAV_LENS": np.int32([[len(samples)]])}
-    return client.infer(model, tensors, ["SEGMENTS_MS"], GRPC, **flags)["SEGMENTS_MS"][0].tolist()
 
 
 @BOTH
@@ -150,14 +134,3 @@ def test_a_model_that_is_away_for_a_while_loses_nothing(goldens, ids):
     told = [event for each in events for event in each]
     expected = [event for each in case["events"] for event in each]
     assert joined(told) == joined(expected)
-
-
-def joined(events):
-    """Whole segments of starts and ends."""
-    whole = []
-    for start, end in events:
-        if start == -1:
-            whole[-1][1] = end
-        else:
-            whole.append([start, end])
-    return whole

@@ -5,28 +5,14 @@ from functools import partial
 import numpy as np
 import pytest
 
+from segments.asking import ask, joined, send
 from segments.material import CHUNKS, RATE, audio
-from segments.test_vad import joined
 from silero.repositories import BROKEN, NOBODY, OPTIONS, broken, repository
-from support.client import GRPC, PROTOCOLS, InferenceServerException, serving
+from support.client import PROTOCOLS, InferenceServerException, serving
 from support.load import many_at_a_time
-from support.recordings import padded
 from support.server import Server
 
 WINDOW_MS, PAD_MS = 32, 30
-
-
-def ask(client, wavs, model="vad", protocol=GRPC):
-    """The segments of each row, without what fills them."""
-    tensors = {"WAV": padded(wavs), "WAV_LENS": np.int32([[len(wav)] for wav in wavs])}
-    answer = client.infer(model, tensors, ["SEGMENTS_MS"], protocol)["SEGMENTS_MS"]
-    return [[pair for pair in row if pair != [-1, -1]] for row in answer.tolist()]
-
-
-def send(client, samples, model="streaming_vad", **flags):
-    """The events of one chunk."""
-    tensors = {"WAV": samples[None], "WAV_LENS": np.int32([[len(samples)]])}
-    return client.infer(model, tensors, ["SEGMENTS_MS"], GRPC, **flags)["SEGMENTS_MS"][0].tolist()
 
 
 def stream(client, number, samples, chunk, model="streaming_vad"):

@@ -6,7 +6,7 @@ import pytest
 from long_audio.asking import alone, cut, marked, two_minutes
 from paraformer.streaming import send as first_pass
 from segments.material import RATE, silence
-from segments.test_vad import joined
+from segments.asking import joined
 from support.client import GRPC, PROTOCOLS, InferenceServerException
 from support.load import at_once
 from support.recordings import WITH_ITN
