@@ -7,6 +7,10 @@ from support.environment import telling_repository
 from support.variants import repository_of_variants
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures time or memory, so that nothing else may run beside it")
+
+
 @pytest.fixture(scope="session")
 def sensevoice():
     """A client of a server with the demo's repository as users get it, and variants of its models beside them."""

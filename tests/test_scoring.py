@@ -62,6 +62,7 @@ def test_encoder_out_lens_shorter_than_the_tensor(sensevoice):
         assert short == score(sensevoice, [logits_of(ids[:frames])], [frames])
 
 
+@pytest.mark.alone
 def test_requests_of_different_lengths_share_an_execution(sensevoice):
     lengths = [len(case["frame_ids"]) for case in CASES]
     assert len(set(lengths)) == len(CASES)

@@ -16,6 +16,8 @@ from support.load import at_once, counted, on_threads
 from support.recordings import WITHOUT_ITN, recordings
 from support.repository import edit_config, with_parameter
 
+pytestmark = pytest.mark.alone
+
 # How long each execution of the encoders takes, in which they do nothing.
 EXECUTION_SECONDS = 0.25
 # One is computed, one is next, and one of another length is behind it.

@@ -116,6 +116,7 @@ def assert_gone(server, client):
     assert processes_of(server) == []
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("form", ["ensembles", "pipelines"])
 def test_requests_in_flight_are_answered(repository, ids, form):
     """Over both protocols. Streams that are under way may go on to their end; who is new over HTTP is refused."""

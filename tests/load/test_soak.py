@@ -10,6 +10,8 @@ from load.report import COLUMNS, Report, percentiles
 from support.environment import variable
 from support.repository import fresh_directory
 
+pytestmark = pytest.mark.alone
+
 MINUTES = 0.3
 STREAMS = 300
 INTERVAL = 4

@@ -194,6 +194,7 @@ def test_beyond_its_room_a_recording_is_refused(long_audio):
     assert ask(long_audio, "few", samples=silence(1))["text"] == ""
 
 
+@pytest.mark.alone
 def test_it_is_faster_than_one_segment_after_the_other(long_audio):
     """A little here, where the encoder is small; docs/long-audio.md has figures."""
     samples = two_minutes()

@@ -6,6 +6,8 @@ import pytest
 from harness import Repository, Server, parameter
 from long_recordings import FRAMES_A_SECOND, Memory, add_encoder, transcribe
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 180
 
 

@@ -16,6 +16,8 @@ from paraformer.texts import CHUNK, ONLINE, streams
 from support.client import GRPC, serving
 from support.load import many_at_a_time
 
+pytestmark = pytest.mark.alone
+
 STREAMS = 10_000
 ROUND = 1_000
 WARM_UP_ROUNDS = 3

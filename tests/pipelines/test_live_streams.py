@@ -23,6 +23,8 @@ from pipelines.streaming import NOTHING, transcribe
 from support.client import GRPC, HTTP, InferenceServerException, serving
 from support.load import many_at_a_time, on_threads
 
+pytestmark = pytest.mark.alone
+
 SECONDS = float(os.environ.get("PIPELINES_SECONDS") or 30)
 STREAMS = 64
 # Several times faster than people speak, so that the short time has enough streams in it.

@@ -62,5 +62,7 @@ def _assembled(kind, target, *options, exports=EXPORTS):
 
 
 def scratch():
-    """A directory for logs and repositories."""
-    return Path(variable("SCRATCH_DIR"))
+    """A directory for logs and repositories, of this process alone where several run tests."""
+    directory = Path(variable("SCRATCH_DIR")) / os.environ.get("PYTEST_XDIST_WORKER", "")
+    directory.mkdir(exist_ok=True)
+    return directory

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that proves the project, in order of what fails fastest.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -161,50 +162,82 @@ fn cargo_runs(layout: &Layout, arguments: &[&str], variable: Option<(&str, &str)
     Ok(())
 }
 
-/// Runs pytest on `tests/` with everything it needs in the environment (the names are in xtask/README.md).
+/// Runs pytest on `tests/`: first those that bear company, several at a time, then those that measure. With arguments of the
+/// caller's, one pytest does what these say.
 fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
     prerequisites::check_server()?;
+    let environment = environment(layout)?;
+    let pytest = |arguments: &[&str]| {
+        // SIGINT, because pytest then tears its fixtures down and stops the servers they started.
+        let mut command: Command = process::tied("python3", Signal::SIGINT);
+        command
+            .current_dir(&layout.project)
+            .args(["-m", "pytest", "-p", "no:cacheprovider"])
+            .args(arguments)
+            .args(extra)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        let status = Running::start_apart(&mut command, Signal::SIGINT)?.wait()?;
+        if !status.success() {
+            bail!("pytest ended with {status}");
+        }
+        Ok(())
+    };
+    if extra.iter().any(|argument| names_tests(layout, argument)) {
+        return pytest(&[]);
+    }
+    if !extra.is_empty() {
+        return pytest(&["tests"]);
+    }
+    let processes = workers().to_string();
+    let together = pytest(&[
+        "tests",
+        "-m",
+        "not alone",
+        "--numprocesses",
+        &processes,
+        "--dist",
+        "loadfile",
+    ]);
+    let alone = pytest(&["tests", "-m", "alone"]);
+    together.and(alone)
+}
+
+/// How many processes run tests side by side: each has a server or some, of half a gigabyte.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4))
+}
+
+/// What the tests need in their environment (the names are in xtask/README.md).
+fn environment(layout: &Layout) -> Result<Vec<(&'static str, PathBuf)>> {
     let wheels = Wheels::get(&layout.work)?;
     let backends = backends::build(layout, &wheels)?;
-    let packages = python::packages(layout)?;
-    let silero = python::silero_models(layout)?;
-    let grammars = python::itn_grammars(layout)?;
-    let repositories = [
-        ("SENSEVOICE_REPO", Kind::Sensevoice),
-        ("PARAFORMER_REPO", Kind::Paraformer),
-        ("PARAFORMER_ONLINE_REPO", Kind::ParaformerOnline),
-    ]
-    .into_iter()
-    .map(|(variable, kind)| Ok((variable, demo::repository(layout, kind)?)))
-    .collect::<Result<Vec<_>>>()?;
-    let common = demo::common_repository(layout, &Kind::ALL)?;
     files::remove(&layout.work.join("pytest"))?;
-    let scratch = layout.work_directory("pytest")?;
-    // SIGINT, because pytest then tears its fixtures down and stops the servers they started.
-    let mut command: Command = process::tied("python3", Signal::SIGINT);
-    command
-        .current_dir(&layout.project)
-        .args(["-m", "pytest", "-p", "no:cacheprovider"])
-        .args((!extra.iter().any(|argument| names_tests(layout, argument))).then_some("tests"))
-        .args(extra)
-        .env("PYTHONPATH", packages)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("TRITONSERVER", wheels.tritonserver())
-        .env("BACKENDS_DIR", backends)
-        .env("PROJECT_DIR", &layout.project)
-        .envs(repositories)
-        .env("ALL_REPO", common)
-        .env("SILERO_MODELS", silero)
-        .env("ITN_GRAMMARS", grammars)
-        .env("SCRATCH_DIR", scratch)
-        .env("XTASK", &layout.program)
-        .env("TRITON_FUNASR", backends::tool(layout)?)
-        .stdin(Stdio::null());
-    let status = Running::start_apart(&mut command, Signal::SIGINT)?.wait()?;
-    if !status.success() {
-        bail!("pytest ended with {status}");
-    }
-    Ok(())
+    Ok(vec![
+        ("PYTHONPATH", python::packages(layout)?),
+        ("PYTHONDONTWRITEBYTECODE", "1".into()),
+        ("TRITONSERVER", wheels.tritonserver()),
+        ("BACKENDS_DIR", backends),
+        ("PROJECT_DIR", layout.project.clone()),
+        (
+            "SENSEVOICE_REPO",
+            demo::repository(layout, Kind::Sensevoice)?,
+        ),
+        (
+            "PARAFORMER_REPO",
+            demo::repository(layout, Kind::Paraformer)?,
+        ),
+        (
+            "PARAFORMER_ONLINE_REPO",
+            demo::repository(layout, Kind::ParaformerOnline)?,
+        ),
+        ("ALL_REPO", demo::common_repository(layout, &Kind::ALL)?),
+        ("SILERO_MODELS", python::silero_models(layout)?),
+        ("ITN_GRAMMARS", python::itn_grammars(layout)?),
+        ("SCRATCH_DIR", layout.work_directory("pytest")?),
+        ("XTASK", layout.program.clone()),
+        ("TRITON_FUNASR", backends::tool(layout)?),
+    ])
 }
 
 /// Whether an argument for pytest is a path, perhaps with `::` and a test's name behind it.
