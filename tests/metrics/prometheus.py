@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-import pytest
-
-from support.environment import scratch
+from support.debian import unpacked
 from support.repository import fresh_directory
 from support.server import free_ports
 
@@ -26,30 +24,7 @@ def directory():
     installed = shutil.which("promtool")
     if installed and shutil.which("prometheus"):
         return Path(installed).parent
-    kept = scratch().parent / "prometheus"
-    if not (kept / "complete").exists():
-        _fetch(kept)
-    return kept / "usr/bin"
-
-
-def _fetch(kept):
-    """Lets apt fetch the package, as any user and without a change to the machine."""
-    if not shutil.which("apt-get"):
-        pytest.skip("prometheus is not on this machine, nor is apt-get, to fetch it")
-    shutil.rmtree(kept, ignore_errors=True)
-    for part in ("lists/partial", "cache/archives/partial"):
-        (kept / part).mkdir(parents=True)
-    apt = ["apt-get", "-q", "-o", f"Dir::State::lists={kept}/lists", "-o", f"Dir::Cache={kept}/cache", "-o", "APT::Sandbox::User=root"]
-    for words in (["update"], ["download", "prometheus"]):
-        done = subprocess.run([*apt, *words], cwd=kept, capture_output=True, text=True, timeout=SECONDS)
-        if done.returncode:
-            pytest.skip(f"prometheus is not on this machine, and apt-get {words[0]} failed: {done.stderr.strip()[-300:]}")
-    (package,) = kept.glob("prometheus_*.deb")
-    subprocess.run(["dpkg", "-x", package, kept], check=True)
-    for part in ("lists", "cache", package.name):
-        shutil.rmtree(kept / part, ignore_errors=True)
-    package.unlink()
-    (kept / "complete").touch()
+    return unpacked("prometheus", "prometheus") / "usr/bin"
 
 
 def promtool(*words, text=None):
