@@ -159,7 +159,7 @@ fn segments(heard: &Heard, duration_ms: u64) -> Value {
         parts = vec![(0, duration_ms, &*heard.text)];
     }
     let segment = |(id, (start_ms, end_ms, text)): (usize, (u64, u64, &str))| {
-        json!({
+        let mut segment = json!({
             "id": id,
             "seek": 0,
             "start": seconds(start_ms),
@@ -171,9 +171,40 @@ fn segments(heard: &Heard, duration_ms: u64) -> Value {
             "temperature": 0.0,
             "compression_ratio": 1.0,
             "no_speech_prob": 0.0,
-        })
+        });
+        // Of our own, where the model says them.
+        for (name, value) in manner(heard, start_ms, end_ms) {
+            if let Some(value) = value {
+                segment[name] = json!(value);
+            }
+        }
+        segment
     };
     parts.into_iter().enumerate().map(segment).collect()
+}
+
+/// In which language and how something is said, with the names that RESULT_JSON has for it: as of the part of the recording that most of this
+/// time lies in, or of the whole where it has no parts.
+fn manner(heard: &Heard, start_ms: u64, end_ms: u64) -> [(&'static str, Option<&str>); 3] {
+    let shared = |own: &&transcripts::Segment| {
+        own.end_ms
+            .min(end_ms)
+            .saturating_sub(own.start_ms.max(start_ms))
+    };
+    let part = heard
+        .segments
+        .iter()
+        .filter(|own| shared(own) > 0)
+        .max_by_key(shared);
+    let (language, emotion, event) = match part {
+        Some(own) => (&own.language, &own.emotion, &own.event),
+        None => (&heard.language, &heard.emotion, &heard.event),
+    };
+    [
+        ("language", language.as_deref()),
+        ("emotion", emotion.as_deref()),
+        ("event", event.as_deref()),
+    ]
 }
 
 /// The logarithm of how sure the model is of what is spoken in this time: of its words, else of the whole. 0 where it does not say.
@@ -243,7 +274,7 @@ mod tests {
         Heard::parse(
             r#"{"text": "好。good.", "audio_ms": 4200,
                 "sentences": [{"start_ms": 500, "end_ms": 900, "text": "好。"}, {"start_ms": 2000, "end_ms": 2500, "text": "good."}],
-                "segments": [{"start_ms": 400, "end_ms": 1900, "text": "好", "language": "zh", "words": [{"text": "好"}]},
+                "segments": [{"start_ms": 400, "end_ms": 1900, "text": "好", "language": "zh", "emotion": "HAPPY", "words": [{"text": "好"}]},
                     {"start_ms": 1950, "end_ms": 2600, "text": "good", "language": "en", "words": [{"text": "good"}]}]}"#,
         )
         .unwrap()
@@ -264,6 +295,11 @@ mod tests {
         assert_eq!(
             (&segment["text"], &segment["start"], &segment["end"]),
             (&json!("good day."), &json!(0.3), &json!(1.3))
+        );
+        // The recording has no parts: what is said of the whole.
+        assert_eq!(
+            (&segment["language"], segment.get("emotion")),
+            (&json!("en"), None)
         );
         // Half the logarithm of 0.5.
         assert_eq!(segment["avg_logprob"], json!(-0.3466));
@@ -289,6 +325,13 @@ mod tests {
             (&json!("good."), &json!(2.0))
         );
         assert_eq!(object.get("words"), None);
+        // What is said of the part that a sentence is in; what is not said is left away.
+        let manner = |index: usize| {
+            let segment = &object["segments"][index];
+            ["language", "emotion", "event"].map(|name| segment.get(name).cloned())
+        };
+        assert_eq!(manner(0), [Some(json!("zh")), Some(json!("HAPPY")), None]);
+        assert_eq!(manner(1), [Some(json!("en")), None, None]);
         // Without times of words, words are refused, and subtitles made of sentences.
         assert_eq!(
             verbose(&long(), told(Format::VerboseJson))
