@@ -27,6 +27,16 @@ def repository():
     return target
 
 
+def demo():
+    """Writes what `cargo xtask demo --web` serves."""
+    target = scratch() / "gateway-demo"
+    exports = [word for kind in ("sensevoice", "paraformer-online") for word in ("--from", f"{kind}={PROJECT / EXPORTS[kind]}")]
+    beside = ["--vad", PROJECT / "demo/vad", "--punc", PROJECT / "demo/punc", "--audio", "--outputs", "all"]
+    command = [variable("TRITON_FUNASR"), "repo", "all", *exports, *beside, "--to", target, "--force"]
+    subprocess.run(list(map(str, command)), check=True)
+    return target
+
+
 def keys_file(text):
     """A file of keys."""
     path = fresh_directory("keys") / "keys.txt"

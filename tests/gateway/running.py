@@ -70,9 +70,9 @@ class Running:
 
 
 @contextmanager
-def gateway(*servers, options=(), ready=True, scheme="http"):
+def gateway(*servers, options=(), ready=True, scheme="http", port=None):
     """A gateway in front of servers, which are clients of tests/support or addresses."""
-    (port,) = free_ports(1)
+    port = port or free_ports(1)[0]
     log = log_file()
     addresses = [server if isinstance(server, str) else server.server.grpc for server in servers]
     command = [variable("TRITON_FUNASR"), "gateway", "--listen", f"127.0.0.1:{port}"]

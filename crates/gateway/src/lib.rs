@@ -11,6 +11,7 @@ mod log;
 mod metrics;
 mod openai;
 mod options;
+mod page;
 mod probes;
 mod recordings;
 mod run;

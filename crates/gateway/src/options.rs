@@ -32,6 +32,9 @@ pub struct Options {
     /// A web page's origin that browsers may call from, as in `https://app.example`; several may be given, `*` is any
     #[arg(long = "cors", value_name = "ORIGIN")]
     pub cors: Vec<String>,
+    /// Leave out the web page at `/`; both APIs stay
+    #[arg(long)]
+    pub no_page: bool,
     /// The largest file
     #[arg(long, value_name = "MB", default_value = "512")]
     pub max_file_mb: u32,

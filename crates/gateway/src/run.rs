@@ -18,7 +18,7 @@ use crate::options::Options;
 use crate::shared::{Common, Shared};
 use crate::tls::{Tls, TlsError};
 use crate::triton::Pool;
-use crate::{funasr, openai, probes};
+use crate::{funasr, openai, page, probes};
 
 /// Metrics and probes, which may have a door of their own.
 const WATCHERS: usize = 64;
@@ -172,9 +172,13 @@ impl Gateway {
                 stopping: self.stop.subscribe(),
             })
         };
+        let mut root = funasr::routes(&shared);
+        if !options.no_page {
+            root = page::in_front_of(root, &shared);
+        }
         let mut router = openai::routes(&shared)
             .merge(probes::health(&shared))
-            .merge(funasr::routes(&shared));
+            .merge(root);
         let watchers = self.metrics_listener;
         if watchers.is_none() {
             router = router.merge(probes::metrics(&shared));
