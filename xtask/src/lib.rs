@@ -49,6 +49,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask demo                    the demo recordings through a real server
   cargo xtask demo --keep             the same, and the server stays
+  cargo xtask demo --web              a web page to speak to and to drop recordings on
   cargo xtask test                    everything that proves the project
   cargo xtask test --only fmt,clippy  parts of it
   cargo xtask repo sensevoice --from ~/SenseVoiceSmall --to ~/models
@@ -62,6 +63,7 @@ Examples:
   cargo xtask demo
   cargo xtask demo --only paraformer-online
   cargo xtask demo --pipeline
+  cargo xtask demo --web
   cargo xtask demo --keep --http-port 8000
 
 The exit code is 1 when a text differs from golden.tsv in the model's directory under demo/.")]

@@ -1,7 +1,7 @@
 //! `triton-funasr gateway`: OpenAI's API in front of servers that run already; and beside one that `serve` starts.
 
 use anyhow::{Context, Result, anyhow};
-use triton_funasr_gateway::{Gateway, Options};
+pub use triton_funasr_gateway::{Gateway, Options};
 
 use crate::{console, process};
 
@@ -29,7 +29,10 @@ pub fn gateway(front: &Front) -> Result<()> {
 }
 
 /// A gateway that has its ports. On Ctrl-C and SIGTERM what it has under way comes to its end before anything else is stopped.
-pub(crate) fn bind(options: &Options) -> Result<Gateway> {
+///
+/// # Errors
+/// If an option is wrong, or the address is taken.
+pub fn bind(options: &Options) -> Result<Gateway> {
     let mut gateway = Gateway::bind(options)?;
     if let Some(stopper) = gateway.stopper() {
         process::at_interrupt(move |hurry| stopper.stop(hurry));
@@ -37,8 +40,11 @@ pub(crate) fn bind(options: &Options) -> Result<Gateway> {
     Ok(gateway)
 }
 
-/// Runs a gateway on a thread of its own.
-pub(crate) fn beside(gateway: Gateway, server: String) -> Result<()> {
+/// Runs a gateway on a thread of its own, in front of the gRPC endpoint `server`.
+///
+/// # Errors
+/// If the system has no thread for it.
+pub fn beside(gateway: Gateway, server: String) -> Result<()> {
     let run = move || {
         if let Err(error) = gateway.run(&[server]) {
             console::error(format!("the gateway stopped: {:#}", anyhow!(error)));

@@ -7,7 +7,9 @@ mod samples;
 mod sensevoice;
 mod streaming;
 mod table;
+mod web;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -33,6 +35,12 @@ pub struct Demo {
     /// Transcribe a recording of two minutes into sentences with their times, in place of the short recordings
     #[arg(long, conflicts_with = "only")]
     long: bool,
+    /// Serve all that the web page of the gateway can do, until Ctrl-C, in place of trying recordings
+    #[arg(long, conflicts_with_all = ["only", "pipeline", "long", "keep"])]
+    web: bool,
+    /// Where the page is [default: 127.0.0.1:8080, or another port where that one is taken]
+    #[arg(long, value_name = "ADDRESS", requires = "web")]
+    listen: Option<SocketAddr>,
     /// Leave the server running, and print how to reach and how to stop it
     #[arg(long)]
     keep: bool,
@@ -61,6 +69,9 @@ impl Demo {
 
 /// Builds, fetches, serves, asks, compares.
 pub fn demo(layout: &Layout, options: &Demo) -> Result<()> {
+    if options.web {
+        return web::serve(layout, options.listen, options.ports);
+    }
     let kinds = options.kinds();
     prerequisites::check_server()?;
     let wheels = Wheels::get(&layout.work)?;
@@ -185,6 +196,26 @@ pub fn long_repository(layout: &Layout) -> Result<PathBuf> {
             layout.project.join(export(Kind::Sensevoice)),
         )],
         common: replacing(&target),
+    })
+    .context("the demo's models do not become a repository")?;
+    Ok(target)
+}
+
+/// Assembles what the gateway's page can show: recordings of any length, and streams in two passes, with all that the models tell.
+pub fn web_repository(layout: &Layout) -> Result<PathBuf> {
+    let target = layout.work_directory("demo")?.join("web");
+    let kinds = [Kind::Sensevoice, Kind::ParaformerOnline];
+    repo::assemble_all(&repo::AllOptions {
+        vad: Some(layout.project.join("demo/vad")),
+        punc: Some(layout.project.join("demo/punc")),
+        from: kinds
+            .map(|kind| (kind, layout.project.join(export(kind))))
+            .into(),
+        common: repo::Common {
+            outputs: vec!["all".to_owned()],
+            audio: true,
+            ..replacing(&target)
+        },
     })
     .context("the demo's models do not become a repository")?;
     Ok(target)
