@@ -201,26 +201,6 @@ pub fn long_repository(layout: &Layout) -> Result<PathBuf> {
     Ok(target)
 }
 
-/// Assembles what the gateway's page can show: recordings of any length, and streams in two passes, with all that the models tell.
-pub fn web_repository(layout: &Layout) -> Result<PathBuf> {
-    let target = layout.work_directory("demo")?.join("web");
-    let kinds = [Kind::Sensevoice, Kind::ParaformerOnline];
-    repo::assemble_all(&repo::AllOptions {
-        vad: Some(layout.project.join("demo/vad")),
-        punc: Some(layout.project.join("demo/punc")),
-        from: kinds
-            .map(|kind| (kind, layout.project.join(export(kind))))
-            .into(),
-        common: repo::Common {
-            outputs: vec!["all".to_owned()],
-            audio: true,
-            ..replacing(&target)
-        },
-    })
-    .context("the demo's models do not become a repository")?;
-    Ok(target)
-}
-
 /// The same with models that hand out scores, as they were exported.
 pub fn common_repository_of_scores(layout: &Layout, kinds: &[Kind]) -> Result<PathBuf> {
     let target = layout.work_directory("demo")?.join("all_scores");
