@@ -3,7 +3,9 @@
 import json
 import os
 import platform
+import re
 import shutil
+import subprocess
 import time
 from contextlib import contextmanager
 from functools import cache
@@ -47,16 +49,24 @@ PREFERRED = """<match target="pattern"><test name="family"><string>{family}</str
 @cache
 def programs():
     """The browser, its driver, and the libraries that the machine lacks: the machine's own, or Debian's, fetched once."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    browser = next(filter(None, map(shutil.which, names)), None)
     driver = shutil.which("chromedriver", path=os.pathsep.join([os.environ.get("CHROMEWEBDRIVER", ""), os.environ.get("PATH", "")]))
-    if browser and driver:
-        return browser, driver, None
+    for name in ("google-chrome", "chromium", "chromium-browser"):
+        browser = shutil.which(name)
+        # A driver is for browsers of its own version.
+        if browser and driver and _version(browser) and _version(browser) == _version(driver):
+            return browser, driver, None
     kept = unpacked("chromium", "chromium", "chromium-driver", dependencies=True)
     browser = kept / "usr/lib/chromium/chromium"
     if not browser.exists():
         pytest.skip("there is no Chromium on this machine, and what apt-get calls so is something else")
     return str(browser), str(kept / "usr/bin/chromedriver"), kept
+
+
+def _version(program):
+    """The first number of a program's version."""
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=SECONDS).stdout
+    found = re.search(r"\d+", told)
+    return found and found[0]
 
 
 def _environment(pretty):
