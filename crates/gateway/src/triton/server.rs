@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::net::lookup_host;
 use tokio::time::{sleep, timeout};
 use tonic::Status;
 
@@ -18,6 +19,9 @@ use crate::metrics::Metrics;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A server that does not answer such a question for so long is not ready.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A server whose name was nobody's at so many looks in a row gets nothing new, though a connection to it may be open: so Kubernetes'
+/// headless services tell of one that is about to go. More than one look, since a resolver may fail for a moment.
+const NAMELESS_LOOKS: usize = 3;
 /// Configs change without another version when a model is loaded anew: they are read again after so many looks.
 const LOOKS_OF_A_CONFIG: usize = 15;
 
@@ -89,9 +93,12 @@ impl Server {
     /// Looks after the server for ever.
     pub(super) async fn watch(self: Arc<Self>) {
         let mut known = Known::default();
+        let mut name = Name::default();
         loop {
-            let look = timeout(PATIENCE, known.look(&self.client)).await;
+            let look = timeout(PATIENCE, known.look(&self.client));
+            let (look, resolved) = tokio::join!(look, timeout(PATIENCE, resolves(&self.address)));
             match look {
+                _ if name.is_lost(resolved.unwrap_or(false)) => self.is_now(None),
                 Ok(Ok(models)) => self.is_now(models),
                 Ok(Err(_)) | Err(_) => self.is_now(None),
             }
@@ -113,6 +120,26 @@ pub(super) struct Lease(pub(super) Arc<Server>);
 impl Drop for Lease {
     fn drop(&mut self) {
         self.0.outstanding.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether an address, `host:port`, has a host. Numbers always do.
+async fn resolves(address: &str) -> bool {
+    lookup_host(address)
+        .await
+        .is_ok_and(|mut found| found.next().is_some())
+}
+
+/// How often in a row a server's name was nobody's.
+#[derive(Default)]
+struct Name {
+    missed: usize,
+}
+
+impl Name {
+    fn is_lost(&mut self, resolved: bool) -> bool {
+        self.missed = if resolved { 0 } else { self.missed + 1 };
+        self.missed >= NAMELESS_LOOKS
     }
 }
 
@@ -161,5 +188,26 @@ pub(super) fn note(server: &Server, error: &CallError, metrics: &Metrics) {
     if matches!(error, CallError::Gone { .. }) {
         metrics.gone.with_label_values(&[&server.address]).inc();
         server.has_gone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_lost_when_it_is_missed_several_times_in_a_row() {
+        let mut name = Name::default();
+        let lost = [false, false, true, false, false, false, false, true]
+            .map(|resolved| name.is_lost(resolved));
+        assert_eq!(lost, [false, false, false, false, false, true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn numbers_have_a_host_and_an_unknown_name_has_none() {
+        assert!(resolves("127.0.0.1:8001").await);
+        assert!(resolves("[::1]:8001").await);
+        // Never anybody's: RFC 6761.
+        assert!(!resolves("server.invalid:8001").await);
     }
 }
