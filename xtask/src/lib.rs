@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backends;
+mod capacity;
 pub mod demo;
 mod deny;
 mod deploy_check;
@@ -109,6 +110,15 @@ Examples:
 
 It compiles everything anew for glibc 2.28, by zig, in some ten minutes. The exit code is 1 when a second build differs from the first.")]
     Dist(dist::Dist),
+    /// Say how many streams a machine holds and how many machines many streams need, from what a chunk costs; writes docs/scaling.md
+    #[command(after_help = "\
+Examples:
+  cargo xtask capacity
+  cargo xtask capacity --check
+  cargo xtask capacity --figures mine.json --streams 3000
+
+tests/load/measure_capacity.py measures what a chunk costs on a machine, in the form of benches/capacity/figures.json.")]
+    Capacity(capacity::Capacity),
     /// Build the images of deploy/docker on plain Debian without a container engine, run them, and let a recording become text
     #[command(after_help = "\
 Examples:
@@ -199,6 +209,7 @@ fn run(task: Task) -> Result<()> {
         }),
         Task::Repo { task } => repo::repo(&task),
         Task::Dist(options) => dist::dist(&layout, &options),
+        Task::Capacity(options) => capacity::capacity(&layout, &options),
         Task::DeployCheck(options) => deploy_check::deploy_check(&layout, &options),
         Task::Notices(options) => notices::notices(&layout, &options),
         Task::Soak(options) => soak::soak(&layout, &options),
