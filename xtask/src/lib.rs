@@ -7,6 +7,7 @@ pub mod demo;
 mod deny;
 mod deploy_check;
 mod dist;
+mod docs;
 mod fuzz;
 pub mod golden;
 mod gpu_check;
@@ -127,6 +128,15 @@ Examples:
 
 It needs root, buildah and mmdebstrap, 4 GB of disk for a while, and some minutes.")]
     DeployCheck(deploy_check::DeployCheck),
+    /// Make the documents into a site that can be read and searched without a network, and check every link
+    #[command(after_help = "\
+Examples:
+  cargo xtask docs
+  cargo xtask docs --check
+  cargo xtask docs --out ~/site
+
+It builds mdBook once, in some minutes. The exit code is 1 when a link leads nowhere, in the repository or in the site.")]
+    Docs(docs::Docs),
     /// Write THIRD-PARTY-NOTICES: whose code is in the two libraries and the tool, and under which licences
     #[command(after_help = "\
 Examples:
@@ -211,6 +221,7 @@ fn run(task: Task) -> Result<()> {
         Task::Dist(options) => dist::dist(&layout, &options),
         Task::Capacity(options) => capacity::capacity(&layout, &options),
         Task::DeployCheck(options) => deploy_check::deploy_check(&layout, &options),
+        Task::Docs(options) => docs::docs(&layout, &options),
         Task::Notices(options) => notices::notices(&layout, &options),
         Task::Soak(options) => soak::soak(&layout, &options),
         Task::Bench { arguments } => bench(&layout, &arguments),
