@@ -31,14 +31,15 @@ def test_the_site_has_all_documents():
     assert len(PAGES) == len(set(PAGES))
 
 
-# The README in Chinese has the commands of the other, and no marks.
-@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/") or page == "README.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_commands_say_how_they_are_tested(page):
     blocks, unmarked = readme.blocks(text_of(page))
     assert not unmarked
     if blocks:
         assert page in RUN_BY, f"no test runs {[block.name for block in blocks]}"
         assert "readme.blocks" in text_of(RUN_BY[page])
+    marks = re.findall(r"<!-- as in \S+: [\w-]+ -->", text_of(page))
+    assert len(marks) == len(readme.repeated(text_of(page)))
     for document, name, script in readme.repeated(text_of(page)):
         assert script == readme.as_printed(text_of(document), name)
         assert document in RUN_BY
