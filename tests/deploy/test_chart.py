@@ -1,5 +1,6 @@
 """The Helm chart, rendered by helm and held against the schemas of Kubernetes' API; and its drain hook, run."""
 
+import re
 import subprocess
 import threading
 import time
@@ -7,8 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from deploy.helm import CHART, VERSIONS, helm, rendered, validate
+from support.environment import PROJECT
 
 # Ways to have it that differ in which objects there are, or what is in them.
 WAYS = {
@@ -239,3 +242,25 @@ def test_a_server_does_not_wait_for_ever(metrics_port, tmp_path):
 
 def test_a_server_that_tells_nothing_is_not_waited_for(tmp_path):
     assert drain(1, tmp_path, wait=3600).wait(60) == 0
+
+
+def test_the_values_in_the_document_are_those_of_the_chart():
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    document = (PROJECT / "docs/kubernetes.md").read_text(encoding="utf-8")
+    table = document.split("## Values")[1].split("\n## ")[0]
+    told = set()
+    for cell in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE):
+        parent = []
+        for name in re.findall(r"`([^`]+)`", cell):
+            path = name.removesuffix(".*").split(".")
+            path = parent + path[1:] if name.startswith(".") else path
+            parent = path[:-1]
+            found = values
+            for key in path:
+                assert key in found, f"{name} in {cell}"
+                found = found[key]
+            told.add(path[0])
+    # What the document does not tell is in values.yaml alone: names, ports and the pods' own.
+    assert set(values) - told == {"fullnameOverride", "imagePullSecrets", "ports", "serviceAccount", "podSecurityContext", "securityContext"}
+    # And what it says of defaults that matter.
+    assert values["triton"]["replicas"] == 2 and list(values["drain"].values()) == [15, 600, 60]
