@@ -130,7 +130,7 @@ fn knee(text: &mut String, forms: &[Form]) {
     }
     line!(
         text,
-        "\n![p99 of a chunk by streams: simulated and measured](benchmarks/capacity.svg)"
+        "\n![p99 of a chunk by streams: by this model, and by the bench](benchmarks/capacity.svg)"
     );
 }
 
@@ -209,12 +209,12 @@ pub(super) fn draw(forms: &[Form], path: &Path) -> Result<()> {
             (streams, latency.p99)
         });
         series.push(Series {
-            name: format!("{}, simulated", form.name),
+            name: format!("{}, model", form.name),
             points: points.collect(),
         });
         if !form.curve.is_empty() {
             series.push(Series {
-                name: format!("{}, measured", form.name),
+                name: format!("{}, bench", form.name),
                 points: form.curve.clone(),
             });
         }
