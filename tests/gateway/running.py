@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from gateway.repositories import log_file
 from support.environment import variable
+from support.processes import tied
 from support.server import free_ports
 
 SECONDS = 60
@@ -78,7 +79,7 @@ def gateway(*servers, options=(), ready=True, scheme="http", port=None):
     command = [variable("TRITON_FUNASR"), "gateway", "--listen", f"127.0.0.1:{port}"]
     command += [word for address in addresses for word in ("--triton", address)]
     with log.open("wb") as output:
-        process = subprocess.Popen([*command, *map(str, options)], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(tied([*command, *map(str, options)]), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     running = Running(process, port, log, scheme)
     try:
         if ready:

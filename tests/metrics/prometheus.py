@@ -13,6 +13,7 @@ from pathlib import Path
 
 from support.debian import unpacked
 from support.repository import fresh_directory
+from support.processes import tied
 from support.server import free_ports
 
 SECONDS = 120
@@ -75,12 +76,14 @@ def watching(target, rules=None):
     address, log = f"127.0.0.1:{port}", data / "log"
     with log.open("wb") as output:
         running = subprocess.Popen(
-            [
-                programs / "prometheus",
-                f"--config.file={data}/prometheus.yml",
-                f"--storage.tsdb.path={data}/data",
-                f"--web.listen-address={address}",
-            ],
+            tied(
+                [
+                    programs / "prometheus",
+                    f"--config.file={data}/prometheus.yml",
+                    f"--storage.tsdb.path={data}/data",
+                    f"--web.listen-address={address}",
+                ]
+            ),
             cwd=data,
             stdin=subprocess.DEVNULL,
             stdout=output,

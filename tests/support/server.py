@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 
 from support.environment import PROJECT, scratch, variable
+from support.processes import tied
 
 LOADING_SECONDS = 120
 STOPPING_SECONDS = 60
@@ -78,7 +79,7 @@ class Server:
         # A session of its own: Ctrl-C goes to pytest alone, which then stops the server in order.
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, *self.flags],
+                tied([*command, *self.flags]),
                 cwd=self.cwd,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
