@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.repositories import repository
+from gateway.repositories import repository, without
 from gateway.running import gateway
 from support.client import serving
 
@@ -34,3 +34,11 @@ def client(front):
     """OpenAI's client of that gateway."""
     with openai.OpenAI(base_url=f"{front.url}/v1", api_key="none", max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def plain(models):
+    """A gateway in front of a server without the model that hears its segments twice."""
+    flags = ("--model-config-name=pipeline", "--exit-timeout-secs=5")
+    with serving(without(models, "two_pass"), *flags) as client, gateway(client) as running:
+        yield running

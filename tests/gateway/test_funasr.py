@@ -6,14 +6,16 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from gateway.repositories import keys_file
+from gateway.repositories import hotword_repository, keys_file
 from gateway.running import gateway
 from gateway.test_safety import ALICE
 from long_audio.asking import ask, file_of, two_minutes
-from support.client import GRPC
+from segments.material import silence
+from support.client import GRPC, serving
 from support.environment import PROJECT
 from support.load import at_once
-from support.recordings import recordings
+from support.recordings import read_wav, recordings
+from two_pass.asking import finals, messages as told_by, play
 
 client_library = pytest.importorskip("websockets.sync.client", reason="the protocol is driven with websockets")
 exceptions = pytest.importorskip("websockets.exceptions")
@@ -80,7 +82,7 @@ def test_online_tells_the_stream_as_it_is_heard(front, behind):
             assert {message["mode"] for message in messages} == {"online"}
             assert {message["wav_name"] for message in messages} == {recording.name}
             assert len(texts) > 1 and not any(message["is_final"] for message in texts) and last["is_final"]
-            assert end == {"mode": "online", "wav_name": recording.name, "is_final": True, "is_end": True}
+            assert end == {"mode": "online", "wav_name": recording.name, "text": "", "is_final": True, "is_end": True}
     front.wait_until(lambda: front.metric("streams") == 0)
 
 
@@ -106,15 +108,59 @@ def test_offline_tells_the_whole(front, behind, form):
     assert first["ts_list"][0][0] == first["start"] and end["is_end"]
 
 
-def test_2pass_tells_the_stream_and_then_the_whole(front, behind):
+def test_2pass_corrects_at_each_pause(front, behind):
+    samples = two_minutes()[: 30 * RATE]
+    documents = play(behind, np.frombuffer(pcm(samples), "<i2").astype(np.float32) / 32768)
+    with connected(front) as socket:
+        *messages, end = say(socket, pcm(samples))
+    offline = [message for message in messages if message["mode"] == "2pass-offline"]
+    online = [message for message in messages if message["mode"] == "2pass-online"]
+    assert len(offline) + len(online) == len(messages) and end["mode"] == "2pass"
+    assert [message["is_final"] for message in offline] == [False] * (len(offline) - 1) + [True]
+    if not offline[-1]["text"]:
+        # The last segment was over before the audio was.
+        del offline[-1]
+    expected = finals(documents)
+    assert len(expected) > 4 and messages[0]["mode"] == "2pass-online" and messages[1]["mode"] != messages[-1]["mode"]
+    before = ""
+    for message, final in zip(offline, expected, strict=True):
+        # English has a space between two segments.
+        assert message["text"].strip() == final["text"] and message["text"].startswith(" ") == spaced(before, final["text"])
+        before = final["text"]
+        segment = final["segment"]
+        assert json.loads(message["timestamp"]) == [[word["start_ms"], word["end_ms"]] for word in segment["words"]]
+        assert [(each["start"], each["end"]) for each in message["stamp_sents"]] == [
+            (each["start_ms"], each["end_ms"]) for each in final["sentences"]
+        ]
+        for name in ("segment_id", "start_ms", "end_ms"):
+            assert message[name] == final[name]
+        for name in ("language", "emotion", "event", "confidence"):
+            assert message.get(name) == segment[name]
+    assert {message["language"] for message in offline} == {"zh", "en"}
+    deltas = [message["delta"] for message in told_by(documents) if not message["is_final"]]
+    assert "".join(message["text"] for message in online).replace(" ", "") == "".join(deltas).replace(" ", "") != ""
+
+
+def spaced(before, text):
+    """Whether there is a space between two texts."""
+    return bool(before) and before[-1].isascii() and text[:1].isascii()
+
+
+def test_2pass_without_such_a_model_tells_the_stream_and_then_the_whole(plain, behind):
     recording = recordings()[0]
     document = ask(behind, file=file_of(recording.samples))
-    with connected(front) as socket:
+    with connected(plain) as socket:
         *online, offline, end = say(socket, pcm(recording.samples))
     assert {message["mode"] for message in online} == {"2pass-online"}
     assert "".join(message["text"] for message in online) == "".join(stream_of(behind, recording.samples))
     assert (offline["mode"], offline["text"]) == ("2pass-offline", document["text"]) and offline["is_final"]
     assert end["mode"] == "2pass"
+
+
+def test_2pass_of_silence_has_an_end(front):
+    with connected(front) as socket:
+        last, end = say(socket, bytes(4 * RATE))
+    assert (last["mode"], last["text"], last["is_final"], end["is_end"]) == ("2pass-offline", "", True, True)
 
 
 def test_a_client_that_does_not_wait_for_an_end_gets_none(front):
@@ -214,3 +260,15 @@ def test_a_gateway_that_stops_lets_an_utterance_end(behind):
         with pytest.raises(exceptions.ConnectionClosed):
             socket.recv(timeout=SECONDS)
         assert running.stop() == 143
+
+
+def test_hot_words_are_heard_in_streams_too():
+    """The recogniser of the second pass knows them, as its own config and that of `two_pass` say."""
+    spoken = read_wav(PROJECT / "demo/seaco/recordings/00_zh_hotword.wav")
+    audio = pcm(np.concatenate([silence(0.5), spoken, silence(1)]))
+    flags = ("--model-config-name=pipeline", "--exit-timeout-secs=5")
+    with serving(hotword_repository(), *flags) as client, gateway(client) as running, connected(running) as socket:
+        for words, expected in (("", "公园再见"), (json.dumps({"公元": 20, "在建": 10}), "公元在建"), ("公元,在建", "公元在建")):
+            *messages, _ = say(socket, audio, hotwords=words)
+            text = "".join(message["text"] for message in messages if message["mode"] == "2pass-offline")
+            assert text.replace("，", "").startswith(expected), messages

@@ -7,6 +7,7 @@ mod gate;
 mod keys;
 mod language;
 mod limits;
+mod live;
 mod log;
 mod metrics;
 mod openai;

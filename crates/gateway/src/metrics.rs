@@ -1,7 +1,7 @@
 //! The gateway's figures, in Prometheus' text format.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Counter, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
@@ -34,6 +34,10 @@ pub(crate) struct Metrics {
     pub(crate) chunk_seconds: Histogram,
     /// Requests that went to another server since one had gone or had no room.
     pub(crate) moved: IntCounter,
+    /// Streams that another server heard again, by `outcome`: `whole`, `cut` or `failed`.
+    pub(crate) replays: IntCounterVec,
+    /// Seconds of audio that were heard again.
+    pub(crate) replayed_seconds: Counter,
     /// Connections to servers that broke, by `server`.
     pub(crate) gone: IntCounterVec,
     ready: IntGaugeVec,
@@ -83,6 +87,18 @@ impl Metrics {
                 "moved_total",
                 "Requests that another server was to take",
             ))?,
+            replays: IntCounterVec::new(
+                opts(
+                    "replays_total",
+                    "Streams that left a server which had gone or refused them: heard again as a whole, from where audio was kept, or \
+                     not at all",
+                ),
+                &["outcome"],
+            )?,
+            replayed_seconds: Counter::with_opts(opts(
+                "replayed_seconds_total",
+                "Audio of streams that was heard again",
+            ))?,
             gone: IntCounterVec::new(
                 opts("server_gone_total", "Connections to servers that broke"),
                 &["server"],
@@ -116,6 +132,8 @@ impl Metrics {
         registry.register(Box::new(self.streams.clone()))?;
         registry.register(Box::new(self.chunk_seconds.clone()))?;
         registry.register(Box::new(self.moved.clone()))?;
+        registry.register(Box::new(self.replays.clone()))?;
+        registry.register(Box::new(self.replayed_seconds.clone()))?;
         registry.register(Box::new(self.gone.clone()))?;
         registry.register(Box::new(self.ready.clone()))?;
         registry.register(Box::new(self.outstanding.clone()))

@@ -47,6 +47,9 @@ pub struct Options {
     /// Live WebSocket streams at a time; what is beyond is refused
     #[arg(long, value_name = "N", default_value = "1024")]
     pub max_streams: u32,
+    /// How much of a stream's audio is kept to be heard again by another server when its own goes
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u32).range(10..=3600))]
+    pub replay_seconds: u32,
     /// Connections at a time; what is beyond waits in the system's queue
     #[arg(long, value_name = "N", default_value = "4096")]
     pub max_connections: u32,

@@ -40,24 +40,38 @@ pub(crate) struct Recording {
 impl Recording {
     fn inputs(self, model: &Model) -> Vec<Input> {
         let mut inputs = vec![Input::file("AUDIO", self.file)];
-        if model.takes("LANGUAGE") {
-            inputs.push(match model.language_by_name {
-                true => Input::text("LANGUAGE", self.language.code),
-                false => Input::number("LANGUAGE", self.language.number),
-            });
-        }
-        if let Some(written) = written_numbers(model, self.itn) {
-            let (name, number) = if written { WITH_ITN } else { WITHOUT_ITN };
-            inputs.push(match model.norm_by_name {
-                true => Input::text("TEXT_NORM", name),
-                false => Input::number("TEXT_NORM", number),
-            });
-        }
-        if let Some(words) = self.hotwords.filter(|_| model.takes("HOTWORDS")) {
-            inputs.push(Input::text("HOTWORDS", &words));
-        }
+        inputs.extend(language(model, self.language));
+        inputs.extend(written_numbers(model, self.itn).map(|itn| text_norm(model, itn)));
+        inputs.extend(hotwords(model, self.hotwords.as_deref()));
         inputs
     }
+}
+
+/// `LANGUAGE`, for a model that takes it.
+pub(crate) fn language(model: &Model, language: Language) -> Option<Input> {
+    model.takes("LANGUAGE").then(|| {
+        if model.language_by_name {
+            Input::text("LANGUAGE", language.code)
+        } else {
+            Input::number("LANGUAGE", language.number)
+        }
+    })
+}
+
+/// `TEXT_NORM`: whether numbers are written as such.
+pub(crate) fn text_norm(model: &Model, itn: bool) -> Input {
+    let (name, number) = if itn { WITH_ITN } else { WITHOUT_ITN };
+    if model.norm_by_name {
+        Input::text("TEXT_NORM", name)
+    } else {
+        Input::number("TEXT_NORM", number)
+    }
+}
+
+/// `HOTWORDS`, for a model that takes them.
+pub(crate) fn hotwords(model: &Model, words: Option<&str>) -> Option<Input> {
+    let words = words.filter(|_| model.takes("HOTWORDS"))?;
+    Some(Input::text("HOTWORDS", words))
 }
 
 /// What a model is told by `TEXT_NORM`, if it takes it. One that writes numbers itself is told what the client wishes alone: its config says

@@ -101,17 +101,47 @@ pub struct Problem {
     pub message: String,
 }
 
-/// The document of a stream in two passes (docs/two-pass.schema.json), whose words stand in the segments of its last messages.
-#[derive(Default, Deserialize)]
+/// What a chunk of a stream in two passes made known (docs/two-pass.schema.json).
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
-struct TwoPass {
-    messages: Vec<Message>,
+pub struct TwoPass {
+    /// Texts of segments, each in the place of what was told of its segment before.
+    pub messages: Vec<Message>,
 }
 
-#[derive(Default, Deserialize)]
+/// A text of a segment of a stream.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
-struct Message {
-    segment: Option<Segment>,
+pub struct Message {
+    /// Counted from 0.
+    pub segment_id: u64,
+    /// The segment is over; nothing of it follows.
+    pub is_final: bool,
+    /// From the beginning of the stream.
+    pub start_ms: u64,
+    /// The same.
+    pub end_ms: u64,
+    /// All of it so far, or for good.
+    pub text: String,
+    /// Of one that goes on: what is new of its text.
+    pub delta: String,
+    /// Of a final one: the same, sentence by sentence.
+    pub sentences: Vec<Sentence>,
+    /// Of a final one: what the recogniser said, where it could.
+    pub segment: Option<Segment>,
+}
+
+impl TwoPass {
+    /// From the output `RESULT_JSON`.
+    ///
+    /// # Errors
+    /// [`Error::Document`] if it is no such document.
+    pub fn parse(document: &str) -> Result<Self, Error> {
+        serde_json::from_str(document).map_err(|source| Error::Document {
+            document: document.to_owned(),
+            source,
+        })
+    }
 }
 
 /// A token or a word. What is not known of it is left away.
@@ -154,7 +184,7 @@ impl Heard {
         };
         let mut heard: Self = serde_json::from_str(document).map_err(wrong)?;
         if heard.words.is_empty() {
-            let two_pass: TwoPass = serde_json::from_str(document).map_err(wrong)?;
+            let two_pass = TwoPass::parse(document)?;
             let again = two_pass.messages.iter();
             let again = again.filter_map(|told| told.segment.as_ref());
             let segments = heard.segments.iter().chain(again);

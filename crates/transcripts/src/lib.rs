@@ -6,5 +6,5 @@ mod heard;
 mod subtitles;
 
 pub use cues::{Cue, cues};
-pub use heard::{Error, Heard, Problem, Segment, Sentence, Spoken, Timed};
+pub use heard::{Error, Heard, Message, Problem, Segment, Sentence, Spoken, Timed, TwoPass};
 pub use subtitles::{srt, tsv, vtt};

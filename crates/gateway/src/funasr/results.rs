@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use transcripts::{Heard, Spoken};
 
 use super::wishes::Wishes;
+use crate::live::Final;
 
 /// A text that was heard: `mode` is `offline`, `online`, `2pass-online` or `2pass-offline`.
 pub(super) fn text(wishes: &Wishes, mode: &str, text: &str, is_final: bool) -> Value {
@@ -49,11 +50,49 @@ pub(super) fn whole(wishes: &Wishes, mode: &str, heard: &Heard) -> Value {
     message
 }
 
+/// A segment of a stream that was heard for the second time. Beside FunASR's fields it has those of `RESULT_JSON` that the recogniser says.
+pub(super) fn segment(wishes: &Wishes, mode: &str, last: &Final) -> Value {
+    let heard = Heard {
+        text: format!("{}{}", last.gap, last.text),
+        sentences: last.sentences.clone(),
+        words: last
+            .heard
+            .iter()
+            .flat_map(|own| &own.words)
+            .cloned()
+            .collect(),
+        ..Heard::default()
+    };
+    let mut message = whole(wishes, mode, &heard);
+    message["is_final"] = json!(false);
+    message["segment_id"] = json!(last.segment);
+    message["start_ms"] = json!(last.start_ms);
+    message["end_ms"] = json!(last.end_ms);
+    if let Some(heard) = &last.heard {
+        let said = [
+            ("language", &heard.language),
+            ("emotion", &heard.emotion),
+            ("event", &heard.event),
+        ];
+        for (name, value) in said {
+            if let Some(value) = value {
+                message[name] = json!(value);
+            }
+        }
+        if let Some(confidence) = heard.confidence {
+            message["confidence"] = json!(confidence);
+        }
+    }
+    message
+}
+
 /// All of the audio was answered, or why not.
 pub(super) fn end(wishes: &Wishes, error: Option<&str>) -> Value {
+    // FunASR's page shows the text of every message.
     let mut message = json!({
         "mode": wishes.mode.name(),
         "wav_name": wishes.wav_name,
+        "text": "",
         "is_final": error.is_none(),
         "is_end": true,
     });
@@ -124,7 +163,7 @@ mod tests {
         let wishes = Wishes::default();
         assert_eq!(
             end(&wishes, None),
-            json!({"mode": "2pass", "wav_name": "demo", "is_final": true, "is_end": true})
+            json!({"mode": "2pass", "wav_name": "demo", "text": "", "is_final": true, "is_end": true})
         );
         let failed = end(&wishes, Some("no"));
         assert_eq!(

@@ -10,10 +10,10 @@ use super::results;
 use super::utterance::Utterance;
 use super::wishes::Wishes;
 use crate::metrics::Counted;
-use crate::shared::Common;
+use crate::shared::Shared;
 
 /// Serves a client until it goes, fails, or the gateway stops.
-pub(super) async fn serve(socket: WebSocket, shared: &Common) {
+pub(super) async fn serve(socket: WebSocket, shared: &Shared) {
     // It counts as a connection, for which a stopping gateway waits.
     let _counted = Counted::one(&shared.metrics.connections);
     let mut session = Session {
@@ -25,7 +25,7 @@ pub(super) async fn serve(socket: WebSocket, shared: &Common) {
     };
     let code = session.run().await;
     if let Some(utterance) = session.utterance.take() {
-        utterance.abandon(shared).await;
+        utterance.abandon().await;
     }
     if let Some(code) = code {
         let frame = CloseFrame {
@@ -40,7 +40,7 @@ pub(super) async fn serve(socket: WebSocket, shared: &Common) {
 
 struct Session<'s> {
     socket: WebSocket,
-    shared: &'s Common,
+    shared: &'s Shared,
     wishes: Wishes,
     utterance: Option<Utterance>,
     /// Why the utterance was given up; what is still coming of it is passed over.
@@ -110,18 +110,19 @@ impl Session<'_> {
         if !said.ended {
             return Some(());
         }
+        let mut told = Vec::new();
         let outcome = match (self.failed.take(), self.utterance.take()) {
             (Some(error), _) => Err((error, true)),
             (None, Some(utterance)) => {
-                let told = utterance.end(self.shared).await;
-                told.map_err(|error| (error, false))
+                let ended = utterance.end(self.shared, &mut told).await;
+                ended.map_err(|error| (error, false))
             }
             // Nothing was said.
-            (None, None) => Ok(Vec::new()),
+            (None, None) => Ok(()),
         };
+        self.tell(told).await?;
         match outcome {
-            Ok(told) => {
-                self.tell(told).await?;
+            Ok(()) => {
                 if said.wants_word {
                     self.tell(vec![results::end(&self.wishes, None)]).await?;
                 }
@@ -147,8 +148,12 @@ impl Session<'_> {
             }
         }
         let utterance = self.utterance.as_mut()?;
-        match utterance.hear(self.shared, audio).await {
-            Ok(told) => self.tell(told).await,
+        let mut told = Vec::new();
+        let heard = utterance.hear(self.shared, audio, &mut told).await;
+        // What was heard before something went wrong stays true.
+        self.tell(told).await?;
+        match heard {
+            Ok(()) => Some(()),
             Err(error) => self.fail(error).await,
         }
     }
@@ -156,7 +161,7 @@ impl Session<'_> {
     /// Tells what went wrong, once, and passes over the rest of the utterance.
     async fn fail(&mut self, error: String) -> Option<()> {
         if let Some(utterance) = self.utterance.take() {
-            utterance.abandon(self.shared).await;
+            utterance.abandon().await;
         }
         let message = results::end(&self.wishes, Some(&error));
         self.failed = Some(error);

@@ -1,7 +1,5 @@
 //! What a client says between two ends: audio on its way to the models.
 
-use std::time::Duration;
-
 use prometheus::IntGauge;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -9,33 +7,22 @@ use tokio::time::timeout;
 use super::results;
 use super::wishes::{Mode, Wishes};
 use crate::limits::Memory;
+use crate::live::{self, Event, LiveError, Setup, Stream};
 use crate::metrics::Counted;
 use crate::recordings::{self, Recording};
-use crate::shared::Common;
-use crate::triton::{FileBytes, Input, Model, Role, Sequence};
-
-/// A stream's chunk, in milliseconds: what the models for streams are made for.
-const CHUNK_MS: usize = 600;
-/// Silence behind a stream. An ensemble decodes the last 300 ms only when something follows; a pipeline's text stays the same.
-const SILENCE_MS: usize = 320;
-/// How long a server is waited for that is told of a stream's end for which nobody waits.
-const FAREWELL: Duration = Duration::from_secs(2);
-const TRANSCRIPTS: &str = "TRANSCRIPTS";
+use crate::shared::Shared;
+use crate::triton::{FileBytes, Model};
 
 /// Audio, and what has become of it.
 pub(super) struct Utterance {
     wishes: Wishes,
     stream: Option<Stream>,
+    /// The stream's segments are heard twice, so the whole need not be.
+    corrects: bool,
+    /// Half a sample.
+    odd: Option<u8>,
     whole: Option<Whole>,
     _counted: Counted,
-}
-
-/// Samples on their way to a stream.
-struct Stream {
-    sequence: Sequence,
-    takes_rates: bool,
-    /// What is no whole chunk yet, in bytes.
-    rest: Vec<u8>,
 }
 
 /// The audio for a model of recordings.
@@ -50,27 +37,30 @@ impl Utterance {
     ///
     /// # Errors
     /// If no server has a model for it.
-    pub(super) fn begin(shared: &Common, wishes: &Wishes) -> Result<Self, String> {
+    pub(super) fn begin(shared: &Shared, wishes: &Wishes) -> Result<Self, String> {
         let models = shared.pool.models();
-        let with_stream = wishes.mode != Mode::Offline;
-        if with_stream && !wishes.is_pcm {
+        if wishes.mode != Mode::Offline && !wishes.is_pcm {
             return Err(
                 "wav_format: streams take pcm, samples of 16 bits without a header".to_owned(),
             );
         }
-        // One that hears its segments twice answers in another way.
-        let is_plain = |model: &&Model| model.role == Role::Stream && !model.says("SEGMENT_ID");
-        let stream = models.values().find(is_plain);
-        let stream = match stream.filter(|_| with_stream) {
-            Some(model) => Some(Stream::open(shared, model, wishes)?),
-            None if wishes.mode == Mode::Online => {
-                return Err("no Triton server that is ready has a model for streams".to_owned());
-            }
-            None => None,
+        let corrected = (wishes.mode == Mode::TwoPass).then(|| live::two_pass(&models));
+        let corrected = corrected.flatten();
+        let corrects = corrected.is_some();
+        let model = match wishes.mode {
+            Mode::Offline => None,
+            Mode::Online => Some(
+                live::plain(&models)
+                    .ok_or("no Triton server that is ready has a model for streams")?,
+            ),
+            Mode::TwoPass => corrected.or_else(|| live::plain(&models)),
         };
+        let stream = model.map(|model| open(shared, model, wishes)).transpose()?;
         let default = shared.options.default_model.as_deref();
-        let recording =
-            recordings::choose(&models, "", default, false).filter(|_| wishes.mode != Mode::Online);
+        let needs_whole = wishes.mode != Mode::Online && !corrects;
+        let recording = needs_whole
+            .then(|| recordings::choose(&models, "", default, false))
+            .flatten();
         if recording.is_none() && stream.is_none() {
             return Err("no Triton server that is ready has a model for recordings".to_owned());
         }
@@ -89,20 +79,23 @@ impl Utterance {
         Ok(Self {
             wishes: wishes.clone(),
             stream,
+            corrects,
+            odd: None,
             whole,
             _counted: Counted::one(&gauge),
         })
     }
 
-    /// More audio. What is to be told of it.
+    /// More audio. What is to be told of it is put into `told`.
     ///
     /// # Errors
     /// Why it cannot go on.
     pub(super) async fn hear(
         &mut self,
-        shared: &Common,
+        shared: &Shared,
         audio: &[u8],
-    ) -> Result<Vec<Value>, String> {
+        told: &mut Vec<Value>,
+    ) -> Result<(), String> {
         shared.metrics.audio_bytes.inc_by(audio.len() as u64);
         if let Some(whole) = &mut self.whole {
             if whole.file.len() + audio.len() > shared.options.max_file_bytes() {
@@ -117,57 +110,53 @@ impl Utterance {
                 .map_err(|refusal| refusal.to_string())?;
             whole.file.push(audio);
         }
-        let mode = self.online();
         let Some(stream) = &mut self.stream else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        stream.rest.extend_from_slice(audio);
-        let mut told = Vec::new();
-        let size = bytes_of(CHUNK_MS, self.wishes.rate);
-        // The last chunk waits for the end, which it is sent with.
-        while stream.rest.len() > size {
-            let chunk: Vec<u8> = stream.rest.drain(..size).collect();
-            let text = stream.send(shared, &chunk, self.wishes.rate, false).await?;
-            if !text.is_empty() {
-                told.push(results::text(&self.wishes, mode, &text, false));
-            }
-        }
-        Ok(told)
+        let mut events = Vec::new();
+        let samples = samples(&mut self.odd, audio);
+        let heard = stream.hear(&samples, &mut events).await;
+        told.extend(events.iter().filter_map(|event| self.message(event)));
+        heard.map_err(|error| explained(&error))
     }
 
-    /// No more audio. What is to be told of all.
+    /// No more audio. What is to be told of all is put into `told`.
     ///
     /// # Errors
     /// Why there is nothing.
-    pub(super) async fn end(mut self, shared: &Common) -> Result<Vec<Value>, String> {
-        let mut told = Vec::new();
-        let mode = self.online();
-        if let Some(stream) = &mut self.stream {
-            let size = bytes_of(CHUNK_MS, self.wishes.rate);
-            let silence = bytes_of(SILENCE_MS, self.wishes.rate);
-            // Half a sample is none.
-            let whole_samples = stream.rest.len() / 2 * 2;
-            let mut last = std::mem::take(&mut stream.rest);
-            last.resize(whole_samples, 0);
-            last.resize(whole_samples + silence, 0);
-            let mut text = String::new();
-            let count = last.len().div_ceil(size);
-            for (number, chunk) in (1..).zip(last.chunks(size)) {
-                text += &stream
-                    .send(shared, chunk, self.wishes.rate, number == count)
-                    .await?;
+    pub(super) async fn end(
+        mut self,
+        shared: &Shared,
+        told: &mut Vec<Value>,
+    ) -> Result<(), String> {
+        if let Some(mut stream) = self.stream.take() {
+            let mut events = Vec::new();
+            let ended = stream.end(&mut events).await;
+            if self.corrects {
+                told.extend(events.iter().filter_map(|event| self.message(event)));
+                ended.map_err(|error| explained(&error))?;
+                // The client hears from the last one that all was told.
+                match told
+                    .last_mut()
+                    .filter(|last| last["mode"] == TWO_PASS_OFFLINE)
+                {
+                    Some(last) => last["is_final"] = true.into(),
+                    None => told.push(results::text(&self.wishes, TWO_PASS_OFFLINE, "", true)),
+                }
+                return Ok(());
             }
-            let is_final = self.whole.is_none();
+            let text: String = events.iter().map(added).collect();
+            let is_final = self.whole.is_none() && ended.is_ok();
             if is_final || !text.is_empty() {
-                told.push(results::text(&self.wishes, mode, &text, is_final));
+                told.push(results::text(&self.wishes, self.online(), &text, is_final));
             }
+            ended.map_err(|error| explained(&error))?;
         }
         if let Some(whole) = self.whole.take() {
             let recording = Recording {
                 file: whole.file,
                 language: self.wishes.language,
-                // What clients send without being asked leaves it to the model.
-                itn: (!self.wishes.itn).then_some(false),
+                itn: self.wishes.itn(),
                 hotwords: self.wishes.hotwords.clone(),
             };
             let transcribed = recordings::transcribe(&shared.pool, &whole.model, recording);
@@ -178,18 +167,32 @@ impl Utterance {
             let mode = if self.wishes.mode == Mode::Offline {
                 "offline"
             } else {
-                "2pass-offline"
+                TWO_PASS_OFFLINE
             };
             told.push(results::whole(&self.wishes, mode, &heard));
         }
-        Ok(told)
+        Ok(())
     }
 
     /// Nobody waits for it any more: the server's place is given back.
-    pub(super) async fn abandon(self, shared: &Common) {
-        if let Some(mut stream) = self.stream.filter(|stream| stream.sequence.is_started()) {
-            // Whatever comes of it: the server forgets it by itself, only later.
-            let _ = timeout(FAREWELL, stream.send(shared, &[], self.wishes.rate, true)).await;
+    pub(super) async fn abandon(self) {
+        if let Some(stream) = self.stream {
+            stream.abandon().await;
+        }
+    }
+
+    /// What a client is told of an event.
+    fn message(&self, event: &Event) -> Option<Value> {
+        match event {
+            Event::Partial(_) => {
+                let text = added(event);
+                Some(results::text(&self.wishes, self.online(), &text, false))
+            }
+            Event::Final(last) if self.corrects => {
+                Some(results::segment(&self.wishes, TWO_PASS_OFFLINE, last))
+            }
+            // A plain stream has told all of it.
+            Event::Final(_) => None,
         }
     }
 
@@ -202,64 +205,50 @@ impl Utterance {
     }
 }
 
-impl Stream {
-    fn open(shared: &Common, model: &Model, wishes: &Wishes) -> Result<Self, String> {
-        let takes_rates = model.takes("SAMPLE_RATE");
-        if wishes.rate != 16_000 && !takes_rates {
-            return Err(format!(
-                "audio_fs: {} takes samples of 16000 Hz, not of {}",
-                model.name, wishes.rate
-            ));
-        }
-        let sequence = shared
-            .pool
-            .open(&model.name)
-            .map_err(|error| error.to_string())?;
-        Ok(Self {
-            sequence,
-            takes_rates,
-            rest: Vec::new(),
-        })
-    }
+const TWO_PASS_OFFLINE: &str = "2pass-offline";
 
-    /// The new text.
-    async fn send(
-        &mut self,
-        shared: &Common,
-        pcm: &[u8],
-        rate: u32,
-        end: bool,
-    ) -> Result<String, String> {
-        let samples: Vec<f32> = pcm
-            .chunks_exact(2)
-            .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32768.0)
-            .collect();
-        let length = i32::try_from(samples.len()).unwrap_or(i32::MAX);
-        let mut inputs = vec![
-            Input::samples("WAV", &samples),
-            Input::number("WAV_LENS", length),
-        ];
-        if self.takes_rates {
-            inputs.push(Input::number(
-                "SAMPLE_RATE",
-                i32::try_from(rate).unwrap_or(i32::MAX),
-            ));
-        }
-        let sent = self
-            .sequence
-            .send(&inputs, &[TRANSCRIPTS], end, &shared.metrics);
-        let answer = timeout(shared.options.timeout(), sent).await;
-        let answer =
-            answer.map_err(|_| format!("no answer within {} s", shared.options.timeout))?;
-        answer
-            .and_then(|answer| answer.string(TRANSCRIPTS))
-            .map_err(|error| error.to_string())
+fn open(shared: &Shared, model: Model, wishes: &Wishes) -> Result<Stream, String> {
+    let setup = Setup {
+        model,
+        rate: wishes.rate,
+        language: wishes.language,
+        itn: wishes.itn(),
+        hotwords: wishes.hotwords.clone(),
+    };
+    Stream::open(shared, setup).map_err(|error| explained(&error))
+}
+
+/// For the client, who sees its own field.
+fn explained(error: &LiveError) -> String {
+    match error {
+        LiveError::Rate { .. } => format!("audio_fs: {error}"),
+        error => error.to_string(),
     }
 }
 
-/// How many bytes samples of 16 bits take.
-fn bytes_of(ms: usize, rate: u32) -> usize {
-    ms * rate as usize / 1000 * 2
+/// What is new of the text, to be put behind what was told before.
+fn added(event: &Event) -> String {
+    match event {
+        // The first of a segment.
+        Event::Partial(partial) if partial.added == partial.text => {
+            format!("{}{}", partial.gap, partial.added)
+        }
+        Event::Partial(partial) => partial.added.clone(),
+        Event::Final(_) => String::new(),
+    }
+}
+
+/// Bytes as samples of 16 bits; half a sample waits for its other half.
+fn samples(odd: &mut Option<u8>, bytes: &[u8]) -> Vec<i16> {
+    let mut bytes = odd.take().into_iter().chain(bytes.iter().copied());
+    let mut samples = Vec::new();
+    while let Some(low) = bytes.next() {
+        match bytes.next() {
+            Some(high) => samples.push(i16::from_le_bytes([low, high])),
+            None => *odd = Some(low),
+        }
+    }
+    samples
 }
 
 /// The header of a WAV file of samples of 16 bits whose number is not known yet.
@@ -297,6 +286,14 @@ mod tests {
         assert_eq!(&header[..16], b"RIFF\xff\xff\xff\xffWAVEfmt ");
         assert_eq!(header[24..32], [0x40, 0x1f, 0, 0, 0x80, 0x3e, 0, 0]);
         assert_eq!(&header[32..], b"\x02\0\x10\0data\xff\xff\xff\xff");
-        assert_eq!(bytes_of(CHUNK_MS, 16_000), 19_200);
+    }
+
+    #[test]
+    fn samples_may_be_cut_anywhere() {
+        let mut odd = None;
+        assert_eq!(samples(&mut odd, &[1]), [0; 0]);
+        assert_eq!(samples(&mut odd, &[0, 0xff, 0xff, 2]), [1, -1]);
+        assert_eq!(samples(&mut odd, &[1]), [258]);
+        assert_eq!(odd, None);
     }
 }

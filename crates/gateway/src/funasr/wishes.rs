@@ -66,6 +66,11 @@ pub(super) struct Said {
 }
 
 impl Wishes {
+    /// Whether numbers are to be written as such. What clients send without being asked leaves it to the model.
+    pub(super) fn itn(&self) -> Option<bool> {
+        (!self.itn).then_some(false)
+    }
+
     /// Takes what a message says.
     ///
     /// # Errors

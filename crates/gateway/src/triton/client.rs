@@ -18,6 +18,9 @@ const CONNECTING: Duration = Duration::from_secs(3);
 /// A connection on which nothing is answered for so long is given up, so a machine that vanished is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
+/// The header with a sequence's number: deploy/haproxy.cfg looks at it.
+const SEQUENCE: &str = "triton-sequence";
+
 /// A server, by gRPC. Cheap to clone; all clones share a connection.
 #[derive(Debug, Clone)]
 pub(super) struct Client(Grpc<Channel>);
@@ -46,10 +49,18 @@ impl Client {
         Q: Message + Send + Sync + 'static,
         R: Message + Default + Send + Sync + 'static,
     {
+        self.call(path, Request::new(request)).await
+    }
+
+    async fn call<Q, R>(&self, path: &'static str, request: Request<Q>) -> Result<R, Status>
+    where
+        Q: Message + Send + Sync + 'static,
+        R: Message + Default + Send + Sync + 'static,
+    {
         let mut grpc = self.0.clone();
         ready(&mut grpc).await?;
         let path = PathAndQuery::from_static(path);
-        let answer = grpc.unary(Request::new(request), path, ProstCodec::default());
+        let answer = grpc.unary(request, path, ProstCodec::default());
         Ok(answer.await?.into_inner())
     }
 
@@ -78,6 +89,17 @@ impl Client {
         request: ModelInferRequest,
     ) -> Result<ModelInferResponse, Status> {
         self.unary(MODEL_INFER, request).await
+    }
+
+    /// The same for a part of a sequence; a balancer in between knows by a header which server has it.
+    pub(super) async fn infer_part(
+        &self,
+        request: ModelInferRequest,
+        sequence: i64,
+    ) -> Result<ModelInferResponse, Status> {
+        let mut request = Request::new(request);
+        request.metadata_mut().insert(SEQUENCE, sequence.into());
+        self.call(MODEL_INFER, request).await
     }
 
     /// One request to a decoupled model; its answers until there is none any more.

@@ -124,12 +124,16 @@ impl Pool {
         }
     }
 
-    /// Begins a stream, all of which goes to one server.
+    /// Begins a stream, all of which goes to one server, at none of `avoided`.
     ///
     /// # Errors
-    /// If no server that is ready has the model.
-    pub(crate) fn open(&self, model: &str) -> Result<Sequence, CallError> {
-        let lease = self.pick(model, &mut Tried::default())?;
+    /// If no other server that is ready has the model.
+    pub(crate) fn open(&self, model: &str, avoided: &[String]) -> Result<Sequence, CallError> {
+        let mut tried = Tried {
+            servers: avoided.to_vec(),
+            last: None,
+        };
+        let lease = self.pick(model, &mut tried)?;
         Ok(Sequence::new(model, lease))
     }
 

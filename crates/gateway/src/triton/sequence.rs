@@ -33,6 +33,17 @@ impl Sequence {
         self.started
     }
 
+    /// Where its server is.
+    pub(crate) fn server(&self) -> &str {
+        &self.lease.0.address
+    }
+
+    /// Whether its server is ready, and has its model.
+    pub(crate) fn is_welcome(&self) -> bool {
+        let models = self.lease.0.models();
+        models.is_some_and(|models| models.contains_key(&self.model))
+    }
+
     /// Sends the next chunk, and says whether it is the last.
     ///
     /// # Errors
@@ -58,7 +69,7 @@ impl Sequence {
         }
         let server = &self.lease.0;
         let timer = metrics.chunk_seconds.start_timer();
-        let answer = server.client.infer(request).await;
+        let answer = server.client.infer_part(request, self.id).await;
         timer.observe_duration();
         answer
             .map(|response| Answer::new(&self.model, response))
