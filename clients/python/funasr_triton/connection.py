@@ -192,7 +192,7 @@ class HttpConnection(Connection):
         self, model: str, tensors: dict[str, np.ndarray], outputs: tuple[str, ...], flags: dict[str, Any]
     ) -> Any:
         sent, wanted = _request(self._library, tensors, outputs)
-        return self._client.infer(model, sent, outputs=wanted, **flags)
+        return self._client.infer(model, sent, outputs=wanted, headers=_headers(flags), **flags)
 
     def _asked(self, call: Callable[[], T]) -> T:
         from http.client import HTTPException
@@ -248,7 +248,8 @@ class GrpcConnection(Connection):
         self, model: str, tensors: dict[str, np.ndarray], outputs: tuple[str, ...], flags: dict[str, Any]
     ) -> Any:
         sent, wanted = _request(self._library, tensors, outputs)
-        return self._client.infer(model, sent, outputs=wanted, client_timeout=self.timeout, **flags)
+        more = {"headers": _headers(flags), "client_timeout": self.timeout}
+        return self._client.infer(model, sent, outputs=wanted, **more, **flags)
 
     def _asked(self, call: Callable[[], T]) -> T:
         from tritonclient.utils import InferenceServerException
@@ -299,6 +300,11 @@ class GrpcStreamConnection(GrpcConnection):
         if error:
             raise error
         return result
+
+
+def _headers(flags: dict[str, Any]) -> dict[str, str] | None:
+    """What a balancer in front of several servers knows a stream by: all of it goes to one of them."""
+    return {"triton-sequence": str(flags["sequence_id"])} if flags else None
 
 
 KINDS: dict[str, type[Connection]] = {

@@ -63,7 +63,8 @@ impl CallError {
     pub(super) fn is_worth_another(&self) -> bool {
         match self {
             Self::Gone { .. } => true,
-            Self::Refused { code, .. } => *code == Code::Unavailable,
+            // A server that is stopping has no models any more.
+            Self::Refused { code, .. } => matches!(code, Code::Unavailable | Code::NotFound),
             _ => false,
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::lookup_host;
 use tokio::time::{sleep, timeout};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::client::Client;
 use super::error::CallError;
@@ -17,11 +17,13 @@ use crate::metrics::Metrics;
 
 /// How often a server is asked whether it is ready, and what it has.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A server that does not answer such a question for so long is not ready.
+/// How long it is waited for an answer to such a question.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A server whose name was nobody's at so many looks in a row gets nothing new, though a connection to it may be open: so Kubernetes'
 /// headless services tell of one that is about to go. More than one look, since a resolver may fail for a moment.
 const NAMELESS_LOOKS: usize = 3;
+/// A server that did not answer so often in a row is not ready. Once is no sign: it may be busy, as is one on whose machine another one starts.
+const LATE_LOOKS: usize = 3;
 /// Configs change without another version when a model is loaded anew: they are read again after so many looks.
 const LOOKS_OF_A_CONFIG: usize = 15;
 
@@ -94,13 +96,17 @@ impl Server {
     pub(super) async fn watch(self: Arc<Self>) {
         let mut known = Known::default();
         let mut name = Name::default();
+        let mut late = 0;
         loop {
-            let look = timeout(PATIENCE, known.look(&self.client));
+            let look = known.look(&self.client);
             let (look, resolved) = tokio::join!(look, timeout(PATIENCE, resolves(&self.address)));
+            let is_late = matches!(&look, Err(status) if status.code() == Code::DeadlineExceeded);
+            late = if is_late { late + 1 } else { 0 };
             match look {
                 _ if name.is_lost(resolved.unwrap_or(false)) => self.is_now(None),
-                Ok(Ok(models)) => self.is_now(models),
-                Ok(Err(_)) | Err(_) => self.is_now(None),
+                Ok(models) => self.is_now(models),
+                Err(_) if !is_late || late >= LATE_LOOKS => self.is_now(None),
+                Err(_) => {}
             }
             sleep(LOOK_EVERY).await;
         }
@@ -143,6 +149,12 @@ impl Name {
     }
 }
 
+/// An answer, if it comes in time. Each of a look's has its own: many models have many configs.
+async fn soon<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let late = |_| Err(Status::deadline_exceeded("no answer yet"));
+    timeout(PATIENCE, answer).await.unwrap_or_else(late)
+}
+
 /// What the last look found.
 #[derive(Default)]
 struct Known {
@@ -155,10 +167,10 @@ struct Known {
 impl Known {
     /// The server's models, or nothing if it is not ready.
     async fn look(&mut self, client: &Client) -> Result<Option<Models>, Status> {
-        if !client.ready().await? {
+        if !soon(client.ready()).await? {
             return Ok(None);
         }
-        let models = client.models().await?;
+        let models = soon(client.models()).await?;
         let mut index: Vec<_> = models
             .into_iter()
             .map(|own| (own.name, own.version))
@@ -170,9 +182,11 @@ impl Known {
             names.dedup();
             let mut configs = Vec::new();
             for name in names {
-                // One that was unloaded in between is not there.
-                if let Ok(config) = client.config(name).await {
-                    configs.push(config);
+                match soon(client.config(name)).await {
+                    Ok(config) => configs.push(config),
+                    Err(status) if status.code() == Code::DeadlineExceeded => return Err(status),
+                    // One that was unloaded in between is not there.
+                    Err(_) => {}
                 }
             }
             self.models = Arc::new(model::models(&configs));
