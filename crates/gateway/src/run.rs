@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, header};
+use socket2::{Domain, Socket, Type};
 use tokio::sync::{Semaphore, watch};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -24,6 +25,8 @@ use crate::{funasr, openai, page, probes};
 const WATCHERS: usize = 64;
 /// How often it is looked whether all connections have come to their end.
 const POLL: Duration = Duration::from_millis(20);
+/// How many connections may wait in the system's queue. Whoever finds no place there tries again only after a second.
+const QUEUE: i32 = 1024;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -239,11 +242,16 @@ impl Stopper {
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let listener = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    listener.map_err(|source| StartError::Listen { address, source })
+    let bound = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // A gateway that starts anew takes its port though the former's connections are not forgotten yet.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(QUEUE)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
+    };
+    bound().map_err(|source| StartError::Listen { address, source })
 }
 
 /// What browsers are told of other pages' calls.

@@ -20,6 +20,8 @@ use crate::shared::Shared;
 
 /// The largest message: some minutes of samples.
 const LARGEST: usize = 16 << 20;
+/// Each connection has a buffer of this size for as long as it lives. A larger message gets its own as it comes.
+const READ_BUFFER: usize = 16 << 10;
 
 /// `/`, where FunASR's clients connect to.
 pub(crate) fn routes(shared: &Shared) -> Router {
@@ -63,6 +65,7 @@ async fn connect(
         .protocols(["binary"])
         .max_message_size(LARGEST)
         .max_frame_size(LARGEST)
+        .read_buffer_size(READ_BUFFER)
         .on_upgrade(async move |socket| {
             session::serve(socket, &shared).await;
             drop(admission);

@@ -141,8 +141,10 @@ impl Stream {
 
     /// Sends what there is, and begins anew where that is due.
     async fn work(&mut self, events: &mut Vec<Event>) -> Result<(), LiveError> {
-        // The last chunk waits for the end, which it is sent with.
-        while self.rest.len() > self.size || self.ending {
+        // The last chunk of two passes waits for the end, which it is sent with. Behind that of a plain model comes silence at least, so none has
+        // to wait.
+        let enough = self.size + usize::from(self.reader.is_two_pass());
+        while self.rest.len() >= enough || self.ending {
             let length = self.rest.len().min(self.size);
             let chunk = self.rest.drain(..length).collect();
             let is_last = self.ending && self.rest.is_empty();
