@@ -7,6 +7,7 @@ mod bare;
 mod cases;
 mod confidence;
 mod ensembles;
+mod gateway;
 pub mod gpu;
 mod guard;
 mod kernels;
@@ -75,6 +76,9 @@ struct Bench {
     /// Measure models of the published sizes instead, beside ONNX Runtime alone; the first time they are made
     #[arg(long, conflicts_with_all = ["only", "check"])]
     real_size: bool,
+    /// Measure the gateway instead, beside clients that ask the server themselves
+    #[arg(long, conflicts_with_all = ["only", "check", "real_size"])]
+    gateway: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -84,9 +88,11 @@ Examples:
   cargo xtask bench --quick
   cargo xtask bench --check
   cargo xtask bench --real-size --quick
+  cargo xtask bench --gateway
 
 A whole run takes up to half an hour on two processors that have nothing else to do. Parts of it and quick ones write their
-document under target/xtask/bench; --real-size writes its own, docs/benchmarks/real_size.md. --check fails when a ratio fell far below the one in benches/ratios.json.";
+document under target/xtask/bench; --real-size and --gateway write their own, docs/benchmarks/real_size.md and
+docs/benchmarks/gateway.md. --check fails when a ratio fell far below the one in benches/ratios.json.";
 
 /// The program behind `cargo xtask bench`.
 pub fn main() -> ExitCode {
@@ -200,8 +206,11 @@ fn bench(layout: &Layout, options: &Bench) -> Result<()> {
     if options.real_size {
         return real_size::bench(layout, quick, &command(options));
     }
-    shared::sweep();
     raise_file_limit();
+    if options.gateway {
+        return gateway::bench(layout, quick, &command(options));
+    }
+    shared::sweep();
     let tools = Tools::prepare(layout)?;
     let head = machine::head(&tools, &command(options));
     let bar = console::spinner_of("Measuring");
@@ -262,6 +271,9 @@ fn command(options: &Bench) -> String {
     }
     if options.real_size {
         command.push_str(" --real-size");
+    }
+    if options.gateway {
+        command.push_str(" --gateway");
     }
     if options.quick {
         command.push_str(" --quick");

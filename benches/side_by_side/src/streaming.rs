@@ -18,13 +18,13 @@ use super::stats::{percentile, sorted};
 use crate::http::Sequence;
 use crate::plot::{Axis, Series};
 
-const PERIOD: Duration = Duration::from_millis(600);
+pub(super) const PERIOD: Duration = Duration::from_millis(600);
 /// Chunks at a stream's beginning that do not count.
-const WARM_UP: usize = 2;
+pub(super) const WARM_UP: usize = 2;
 /// The most streams tried: what the configs let in at a time.
 const MOST: usize = 1024;
 /// The share of chunks that may come late.
-const LATE: f64 = 0.01;
+pub(super) const LATE: f64 = 0.01;
 
 /// What a search found: the most streams that were held, and every number that was tried, in ascending order.
 pub(super) type Found = (usize, Vec<(usize, Held)>);

@@ -24,3 +24,6 @@ pub use keys::KeysError;
 pub use options::Options;
 pub use run::{Gateway, StartError, Stopper};
 pub use tls::TlsError;
+/// Triton's messages, for programs that measure the gateway or stand in for a server.
+#[doc(hidden)]
+pub use triton::messages;

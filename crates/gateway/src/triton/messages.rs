@@ -14,149 +14,149 @@ macro_rules! path {
     };
 }
 
-pub(super) const SERVER_READY: &str = path!("ServerReady");
-pub(super) const REPOSITORY_INDEX: &str = path!("RepositoryIndex");
-pub(super) const MODEL_CONFIG: &str = path!("ModelConfig");
-pub(super) const MODEL_INFER: &str = path!("ModelInfer");
-pub(super) const MODEL_STREAM_INFER: &str = path!("ModelStreamInfer");
+pub const SERVER_READY: &str = path!("ServerReady");
+pub const REPOSITORY_INDEX: &str = path!("RepositoryIndex");
+pub const MODEL_CONFIG: &str = path!("ModelConfig");
+pub const MODEL_INFER: &str = path!("ModelInfer");
+pub const MODEL_STREAM_INFER: &str = path!("ModelStreamInfer");
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ServerReadyRequest {}
+pub struct ServerReadyRequest {}
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ServerReadyResponse {
+pub struct ServerReadyResponse {
     #[prost(bool, tag = "1")]
-    pub(super) ready: bool,
+    pub ready: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct RepositoryIndexRequest {
+pub struct RepositoryIndexRequest {
     /// Models that are ready alone.
     #[prost(bool, tag = "2")]
-    pub(super) ready: bool,
+    pub ready: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct RepositoryIndexResponse {
+pub struct RepositoryIndexResponse {
     #[prost(message, repeated, tag = "1")]
-    pub(super) models: Vec<ModelIndex>,
+    pub models: Vec<ModelIndex>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelIndex {
+pub struct ModelIndex {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub name: String,
     #[prost(string, tag = "2")]
-    pub(super) version: String,
+    pub version: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelConfigRequest {
+pub struct ModelConfigRequest {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub name: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelConfigResponse {
+pub struct ModelConfigResponse {
     #[prost(message, optional, tag = "1")]
-    pub(super) config: Option<ModelConfig>,
+    pub config: Option<ModelConfig>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelConfig {
+pub struct ModelConfig {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub name: String,
     #[prost(message, repeated, tag = "5")]
-    pub(super) input: Vec<ModelTensor>,
+    pub input: Vec<ModelTensor>,
     #[prost(message, repeated, tag = "6")]
-    pub(super) output: Vec<ModelTensor>,
+    pub output: Vec<ModelTensor>,
     #[prost(message, optional, tag = "13")]
-    pub(super) sequence_batching: Option<Present>,
+    pub sequence_batching: Option<Present>,
     #[prost(map = "string, message", tag = "14")]
-    pub(super) parameters: HashMap<String, ModelParameter>,
+    pub parameters: HashMap<String, ModelParameter>,
     #[prost(message, optional, tag = "15")]
-    pub(super) ensemble_scheduling: Option<ModelEnsembling>,
+    pub ensemble_scheduling: Option<ModelEnsembling>,
     #[prost(message, optional, tag = "19")]
-    pub(super) model_transaction_policy: Option<ModelTransactionPolicy>,
+    pub model_transaction_policy: Option<ModelTransactionPolicy>,
 }
 
 /// A message of which only counts that it is there.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Present {}
+pub struct Present {}
 
 /// An input or an output.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelTensor {
+pub struct ModelTensor {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub name: String,
     /// `DataType` of `model_config.proto`.
     #[prost(int32, tag = "2")]
-    pub(super) data_type: i32,
+    pub data_type: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelParameter {
+pub struct ModelParameter {
     #[prost(string, tag = "1")]
-    pub(super) string_value: String,
+    pub string_value: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelEnsembling {
+pub struct ModelEnsembling {
     #[prost(message, repeated, tag = "1")]
-    pub(super) step: Vec<EnsembleStep>,
+    pub step: Vec<EnsembleStep>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct EnsembleStep {
+pub struct EnsembleStep {
     #[prost(string, tag = "1")]
-    pub(super) model_name: String,
+    pub model_name: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelTransactionPolicy {
+pub struct ModelTransactionPolicy {
     #[prost(bool, tag = "1")]
-    pub(super) decoupled: bool,
+    pub decoupled: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelInferRequest {
+pub struct ModelInferRequest {
     #[prost(string, tag = "1")]
-    pub(super) model_name: String,
+    pub model_name: String,
     #[prost(map = "string, message", tag = "4")]
-    pub(super) parameters: HashMap<String, InferParameter>,
+    pub parameters: HashMap<String, InferParameter>,
     #[prost(message, repeated, tag = "5")]
-    pub(super) inputs: Vec<InferTensor>,
+    pub inputs: Vec<InferTensor>,
     #[prost(message, repeated, tag = "6")]
-    pub(super) outputs: Vec<RequestedOutput>,
+    pub outputs: Vec<RequestedOutput>,
     /// The inputs' elements, little-endian, in their order; a string is its length in 32 bits and its bytes.
     #[prost(bytes = "bytes", repeated, tag = "7")]
-    pub(super) raw_input_contents: Vec<Bytes>,
+    pub raw_input_contents: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct InferTensor {
+pub struct InferTensor {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub name: String,
     #[prost(string, tag = "2")]
-    pub(super) datatype: String,
+    pub datatype: String,
     #[prost(int64, repeated, tag = "3")]
-    pub(super) shape: Vec<i64>,
+    pub shape: Vec<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct RequestedOutput {
+pub struct RequestedOutput {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub name: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct InferParameter {
+pub struct InferParameter {
     #[prost(oneof = "ParameterChoice", tags = "1, 2, 3")]
-    pub(super) choice: Option<ParameterChoice>,
+    pub choice: Option<ParameterChoice>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub(super) enum ParameterChoice {
+pub enum ParameterChoice {
     #[prost(bool, tag = "1")]
     Bool(bool),
     #[prost(int64, tag = "2")]
@@ -166,19 +166,19 @@ pub(super) enum ParameterChoice {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelInferResponse {
+pub struct ModelInferResponse {
     #[prost(map = "string, message", tag = "4")]
-    pub(super) parameters: HashMap<String, InferParameter>,
+    pub parameters: HashMap<String, InferParameter>,
     #[prost(message, repeated, tag = "5")]
-    pub(super) outputs: Vec<InferTensor>,
+    pub outputs: Vec<InferTensor>,
     #[prost(bytes = "bytes", repeated, tag = "6")]
-    pub(super) raw_output_contents: Vec<Bytes>,
+    pub raw_output_contents: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelStreamInferResponse {
+pub struct ModelStreamInferResponse {
     #[prost(string, tag = "1")]
-    pub(super) error_message: String,
+    pub error_message: String,
     #[prost(message, optional, tag = "2")]
-    pub(super) infer_response: Option<ModelInferResponse>,
+    pub infer_response: Option<ModelInferResponse>,
 }

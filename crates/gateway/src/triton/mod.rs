@@ -2,7 +2,8 @@
 
 mod client;
 mod error;
-mod messages;
+#[doc(hidden)]
+pub mod messages;
 mod model;
 mod pool;
 mod sequence;
