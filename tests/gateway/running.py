@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import subprocess
 import time
@@ -71,15 +72,17 @@ class Running:
 
 
 @contextmanager
-def gateway(*servers, options=(), ready=True, scheme="http", port=None):
-    """A gateway in front of servers, which are clients of tests/support or addresses."""
+def gateway(*servers, options=(), ready=True, scheme="http", port=None, environment=None):
+    """A gateway in front of servers, which are clients of tests/support or addresses; `environment` comes on top of this one."""
     port = port or free_ports(1)[0]
     log = log_file()
     addresses = [server if isinstance(server, str) else server.server.grpc for server in servers]
     command = [variable("TRITON_FUNASR"), "gateway", "--listen", f"127.0.0.1:{port}"]
     command += [word for address in addresses for word in ("--triton", address)]
+    command += map(str, options)
+    own = os.environ | (environment or {})
     with log.open("wb") as output:
-        process = subprocess.Popen(tied([*command, *map(str, options)]), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(tied(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=own)
     running = Running(process, port, log, scheme)
     try:
         if ready:

@@ -39,6 +39,8 @@ const PASSED_ON: [(&str, &str); 3] = [
 
 /// The text of the licence MIT, for packages that have none: it is the same for all, but for who wrote them.
 const MIT: &str = include_str!("../mit.txt");
+/// That of Apache-2.0, which is the same for all: this project's own.
+const APACHE: &str = include_str!("../../LICENSE");
 
 /// The systems tritonserver is published for.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
@@ -249,7 +251,7 @@ fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A crate without a text has that of another from the same repository under the same licence, or if that is MIT, everybody's.
+/// A crate without a text has that of another from the same repository under the same licence, or if that is MIT or Apache-2.0, everybody's.
 fn borrow_texts(crates: &mut [Crate]) -> Result<()> {
     let lenders: Vec<_> = crates
         .iter()
@@ -269,6 +271,11 @@ fn borrow_texts(crates: &mut [Crate]) -> Result<()> {
             borrower.texts.push(Text {
                 file: "MIT, of its authors".to_owned(),
                 text: tidied(&MIT.replacen("AUTHORS", &borrower.authors, 1)),
+            });
+        } else if borrower.expression == "Apache-2.0" {
+            borrower.texts.push(Text {
+                file: "Apache-2.0".to_owned(),
+                text: tidied(APACHE),
             });
         } else {
             bail!(
@@ -435,6 +442,14 @@ mod tests {
         let text = written(&alone);
         assert!(text.contains("\nCopyright (c) A. Writer\n"), "{text}");
         assert!(!text.contains("AUTHORS\n"), "{text}");
+        alone[1].texts.clear();
+        alone[1].expression = "Apache-2.0".to_owned();
+        borrow_texts(&mut alone).unwrap();
+        let text = written(&alone);
+        assert!(
+            text.contains("\n                                 Apache License\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -18,6 +18,7 @@ use crate::log;
 use crate::metrics::Counted;
 use crate::openai::error::ApiError;
 use crate::shared::{Common, Shared};
+use crate::trail::{REQUEST_ID, Trail};
 
 /// The address that a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +85,7 @@ fn key(headers: &HeaderMap, uri: &Uri) -> Option<Vec<u8>> {
     Some(value.as_bytes().to_vec())
 }
 
-/// Counts requests, and notes each in the log: never its query, which may hold a key.
+/// Counts requests, gives each an id, and notes it in the log: never its query, which may hold a key.
 pub(crate) async fn note(
     State((shared, Api(api))): State<(Shared, Api)>,
     request: Request,
@@ -94,8 +95,19 @@ pub(crate) async fn note(
     let _under_way = Counted::one(&shared.metrics.under_way);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let peer = request.extensions().get::<Peer>().copied();
-    let response = next.run(request).await;
+    let path = printable(&path);
+    let trail = Trail::begin(
+        &shared.traces,
+        request.headers(),
+        &format!("{method} {path}"),
+    );
+    let (id, traced) = (Arc::clone(&trail.id), trail.traced.clone());
+    let mut response = trail.follow(next.run(request)).await;
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
     let status = response.status();
+    traced.answered(status);
     let seconds = started.elapsed().as_secs_f64();
     let metrics = &shared.metrics;
     metrics
@@ -112,9 +124,10 @@ pub(crate) async fn note(
             .unwrap_or_default()
             .into()
     });
+    let trace = traced.trace_id();
+    let trace = trace.map_or_else(String::new, |trace| format!(" trace {trace}"));
     log::info(format_args!(
-        "{from} {method} {} {} {:.0} ms",
-        printable(&path),
+        "{from} {method} {path} {} {:.0} ms {id}{trace}",
         status.as_u16(),
         seconds * 1000.0
     ));

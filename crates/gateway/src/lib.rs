@@ -18,12 +18,15 @@ mod recordings;
 mod run;
 mod shared;
 mod tls;
+mod traces;
+mod trail;
 mod triton;
 
 pub use keys::KeysError;
 pub use options::Options;
 pub use run::{Gateway, StartError, Stopper};
 pub use tls::TlsError;
+pub use traces::TracesError;
 /// Triton's messages, for programs that measure the gateway or stand in for a server.
 #[doc(hidden)]
 pub use triton::messages;

@@ -16,6 +16,10 @@ pub struct Options {
     /// Serve /metrics here, and no longer where the gateway listens
     #[arg(long, value_name = "ADDRESS")]
     pub metrics_listen: Option<SocketAddr>,
+    /// Send OpenTelemetry's traces to this collector, as in `http://127.0.0.1:4318` [default: what `OTEL_EXPORTER_OTLP_ENDPOINT` says;
+    /// nowhere where it says nothing]
+    #[arg(long, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
     /// The model for whole recordings that are asked of no model of the server [default: the first of transcribe, sensevoice and
     /// infer_pipeline that is there]
     #[arg(long, value_name = "NAME")]

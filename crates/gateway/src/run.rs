@@ -18,6 +18,8 @@ use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::shared::{Common, Shared};
 use crate::tls::{Tls, TlsError};
+use crate::traces::{Traces, TracesError};
+use crate::trail::REQUEST_ID;
 use crate::triton::Pool;
 use crate::{funasr, openai, page, probes};
 
@@ -46,6 +48,9 @@ pub enum StartError {
     /// TLS cannot be had.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Traces cannot be collected.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// An origin that is none.
     #[error("--cors {origin:?}: an origin is as in https://app.example, or *")]
     Origin {
@@ -148,7 +153,10 @@ impl Gateway {
         let metrics = Arc::new(Metrics::new().map_err(StartError::Metrics)?);
         let pool = Pool::new(servers, Arc::clone(&metrics))
             .map_err(|(address, source)| StartError::Server { address, source })?;
+        let endpoint = options.otlp_endpoint.as_deref();
+        let traces = Traces::start(endpoint, tokio::runtime::Handle::current())?;
         let shared: Shared = Arc::new(Common {
+            traces,
             limits: Limits::new(&options, metrics.held_bytes.clone()),
             pool,
             keys: self.keys,
@@ -196,6 +204,7 @@ impl Gateway {
         let places = (options.max_connections as usize).clamp(1, Semaphore::MAX_PERMITS);
         door(self.listener, router, self.tls, places)?.serve().await;
         drain(&shared).await;
+        shared.traces.end().await;
         Ok(())
     }
 }
@@ -278,7 +287,7 @@ fn cors(origins: &[String]) -> Result<Option<CorsLayer>, StartError> {
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
-        .expose_headers([header::RETRY_AFTER]);
+        .expose_headers([header::RETRY_AFTER, REQUEST_ID]);
     Ok(Some(layer))
 }
 

@@ -8,6 +8,7 @@ use crate::keys::Keys;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::traces::Traces;
 use crate::triton::Pool;
 
 /// What all requests share.
@@ -20,6 +21,7 @@ pub(crate) struct Common {
     /// Anybody may come where there are none.
     pub(crate) keys: Option<Arc<Keys>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) traces: Traces,
     /// Turns true when the gateway is to stop: what is under way is to come to its end.
     pub(crate) stopping: watch::Receiver<bool>,
 }

@@ -17,6 +17,7 @@ use axum::{Extension, Router};
 use crate::gate::{self, Api, Peer};
 use crate::openai::error::ApiError;
 use crate::shared::Shared;
+use crate::trail::Trail;
 
 /// The largest message: some minutes of samples.
 const LARGEST: usize = 16 << 20;
@@ -61,13 +62,18 @@ async fn connect(
     if shared.is_stopping() || shared.pool.models().is_empty() {
         return ApiError::no_server("no Triton server is ready").into_response();
     }
+    let trail = Trail::current();
     upgrade
         .protocols(["binary"])
         .max_message_size(LARGEST)
         .max_frame_size(LARGEST)
         .read_buffer_size(READ_BUFFER)
         .on_upgrade(async move |socket| {
-            session::serve(socket, &shared).await;
+            let session = session::serve(socket, &shared);
+            match trail {
+                Some(trail) => trail.follow(session).await,
+                None => session.await,
+            }
             drop(admission);
         })
 }

@@ -1,6 +1,7 @@
 //! A transcript as server-sent events: `transcript.text.delta`, and `transcript.text.done` with the whole.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +15,7 @@ use super::format::usage;
 use crate::limits::Admission;
 use crate::log;
 use crate::recordings::{Parts, continued};
+use crate::trail::Trail;
 
 /// What is told, and how far.
 struct Telling {
@@ -23,6 +25,8 @@ struct Telling {
     known: Heard,
     deadline: Instant,
     seconds: u64,
+    /// The request goes on until the last event.
+    trail: Option<Trail>,
     /// The request's place is taken until the last event.
     _admission: Admission,
 }
@@ -40,6 +44,7 @@ pub(super) fn stream(
         known: Heard::default(),
         deadline,
         seconds,
+        trail: Trail::current(),
         _admission: admission,
     };
     let events = unfold(Some(telling), |telling| async move {
@@ -61,8 +66,8 @@ impl Telling {
             let part = match timeout_at(self.deadline, self.parts.next()).await {
                 Ok(Ok(Some(part))) => part,
                 Ok(Ok(None)) => return (self.done(), None),
-                Ok(Err(error)) => return (failed(error.into()), None),
-                Err(_) => return (failed(ApiError::late(self.seconds)), None),
+                Ok(Err(error)) => return (self.failed(error.into()), None),
+                Err(_) => return (self.failed(ApiError::late(self.seconds)), None),
             };
             self.known.audio_ms = part.audio_ms.or(self.known.audio_ms);
             let delta = continued(&mut self.told, &part.text);
@@ -82,13 +87,15 @@ impl Telling {
         }
         event
     }
-}
 
-/// The status was sent long ago: clients take an event with an error for one.
-fn failed(error: ApiError) -> Value {
-    log::warn(format_args!(
-        "a transcript broke off in the middle: {}",
-        error.status
-    ));
-    error.to_json()
+    /// The status was sent long ago: clients take an event with an error for one.
+    fn failed(&self, error: ApiError) -> Value {
+        let id = self.trail.as_ref().map(|trail| Arc::clone(&trail.id));
+        log::warn(format_args!(
+            "a transcript broke off in the middle: {} {}",
+            error.status,
+            id.unwrap_or_default()
+        ));
+        error.to_json()
+    }
 }

@@ -1,5 +1,6 @@
 //! The calls of one server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::uri::PathAndQuery;
@@ -11,6 +12,8 @@ use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::messages::*;
+use crate::traces::Traced;
+use crate::trail::Trail;
 
 /// A long recording's document may have many megabytes; the default limit is four.
 const LARGEST_ANSWER: usize = 512 << 20;
@@ -23,7 +26,10 @@ const SEQUENCE: &str = "triton-sequence";
 
 /// A server, by gRPC. Cheap to clone; all clones share a connection.
 #[derive(Debug, Clone)]
-pub(super) struct Client(Grpc<Channel>);
+pub(super) struct Client {
+    grpc: Grpc<Channel>,
+    address: Arc<str>,
+}
 
 impl Client {
     /// For `host:port`. Connects when it is first needed, and again after a connection broke.
@@ -41,23 +47,18 @@ impl Client {
             .initial_stream_window_size(4 << 20)
             .initial_connection_window_size(16 << 20);
         let grpc = Grpc::new(endpoint.connect_lazy()).max_decoding_message_size(LARGEST_ANSWER);
-        Ok(Self(grpc))
+        Ok(Self {
+            grpc,
+            address: address.into(),
+        })
     }
 
-    async fn unary<Q, R>(&self, path: &'static str, request: Q) -> Result<R, Status>
+    async fn unary<Q, R>(&self, path: &'static str, request: Request<Q>) -> Result<R, Status>
     where
         Q: Message + Send + Sync + 'static,
         R: Message + Default + Send + Sync + 'static,
     {
-        self.call(path, Request::new(request)).await
-    }
-
-    async fn call<Q, R>(&self, path: &'static str, request: Request<Q>) -> Result<R, Status>
-    where
-        Q: Message + Send + Sync + 'static,
-        R: Message + Default + Send + Sync + 'static,
-    {
-        let mut grpc = self.0.clone();
+        let mut grpc = self.grpc.clone();
         ready(&mut grpc).await?;
         let path = PathAndQuery::from_static(path);
         let answer = grpc.unary(request, path, ProstCodec::default());
@@ -65,13 +66,15 @@ impl Client {
     }
 
     pub(super) async fn ready(&self) -> Result<bool, Status> {
-        let answer: ServerReadyResponse = self.unary(SERVER_READY, ServerReadyRequest {}).await?;
+        let answer: ServerReadyResponse = self
+            .unary(SERVER_READY, Request::new(ServerReadyRequest {}))
+            .await?;
         Ok(answer.ready)
     }
 
     /// The models that are ready.
     pub(super) async fn models(&self) -> Result<Vec<ModelIndex>, Status> {
-        let request = RepositoryIndexRequest { ready: true };
+        let request = Request::new(RepositoryIndexRequest { ready: true });
         let answer: RepositoryIndexResponse = self.unary(REPOSITORY_INDEX, request).await?;
         Ok(answer.models)
     }
@@ -79,7 +82,7 @@ impl Client {
     pub(super) async fn config(&self, model: &str) -> Result<ModelConfig, Status> {
         let name = model.to_owned();
         let answer: ModelConfigResponse = self
-            .unary(MODEL_CONFIG, ModelConfigRequest { name })
+            .unary(MODEL_CONFIG, Request::new(ModelConfigRequest { name }))
             .await?;
         Ok(answer.config.unwrap_or_default())
     }
@@ -88,7 +91,9 @@ impl Client {
         &self,
         request: ModelInferRequest,
     ) -> Result<ModelInferResponse, Status> {
-        self.unary(MODEL_INFER, request).await
+        let (request, call) = self.of_the_trail("ModelInfer", request);
+        let answer = self.unary(MODEL_INFER, request).await;
+        answer.inspect_err(|status| call.failed(status))
     }
 
     /// The same for a part of a sequence; a balancer in between knows by a header which server has it.
@@ -97,22 +102,60 @@ impl Client {
         request: ModelInferRequest,
         sequence: i64,
     ) -> Result<ModelInferResponse, Status> {
-        let mut request = Request::new(request);
+        let (mut request, call) = self.of_the_trail("ModelInfer", request);
         request.metadata_mut().insert(SEQUENCE, sequence.into());
-        self.call(MODEL_INFER, request).await
+        let answer = self.unary(MODEL_INFER, request).await;
+        answer.inspect_err(|status| call.failed(status))
     }
 
     /// One request to a decoupled model; its answers until there is none any more.
-    pub(super) async fn stream(
+    pub(super) async fn stream(&self, request: ModelInferRequest) -> Result<Answers, Status> {
+        let (request, call) = self.of_the_trail("ModelStreamInfer", request);
+        let mut grpc = self.grpc.clone();
+        let answers = async {
+            ready(&mut grpc).await?;
+            let path = PathAndQuery::from_static(MODEL_STREAM_INFER);
+            let requests = request.map(tokio_stream::once);
+            grpc.streaming(requests, path, ProstCodec::default()).await
+        };
+        let answers = answers.await.inspect_err(|status| call.failed(status))?;
+        Ok(Answers {
+            answers: answers.into_inner(),
+            call,
+        })
+    }
+
+    /// A request with the id and in the trace of what this task works on, and the call as a part of that.
+    fn of_the_trail(
         &self,
-        request: ModelInferRequest,
-    ) -> Result<Streaming<ModelStreamInferResponse>, Status> {
-        let mut grpc = self.0.clone();
-        ready(&mut grpc).await?;
-        let path = PathAndQuery::from_static(MODEL_STREAM_INFER);
-        let requests = Request::new(tokio_stream::once(request));
-        let answers = grpc.streaming(requests, path, ProstCodec::default());
-        Ok(answers.await?.into_inner())
+        method: &'static str,
+        mut request: ModelInferRequest,
+    ) -> (Request<ModelInferRequest>, Traced) {
+        let Some(trail) = Trail::current() else {
+            return (Request::new(request), Traced::default());
+        };
+        let call = trail
+            .traced
+            .call(method, &request.model_name, &self.address);
+        trail.id.as_ref().clone_into(&mut request.id);
+        let mut request = Request::new(request);
+        call.mark(request.metadata_mut());
+        (request, call)
+    }
+}
+
+/// The answers of a decoupled model.
+#[derive(Debug)]
+pub(super) struct Answers {
+    answers: Streaming<ModelStreamInferResponse>,
+    call: Traced,
+}
+
+impl Answers {
+    /// The next one; nothing when all have come.
+    pub(super) async fn next(&mut self) -> Result<Option<ModelStreamInferResponse>, Status> {
+        let answer = self.answers.message().await;
+        answer.inspect_err(|status| self.call.failed(status))
     }
 }
 

@@ -122,6 +122,9 @@ pub struct ModelTransactionPolicy {
 pub struct ModelInferRequest {
     #[prost(string, tag = "1")]
     pub model_name: String,
+    /// Told in the server's log and traces.
+    #[prost(string, tag = "3")]
+    pub id: String,
     #[prost(map = "string, message", tag = "4")]
     pub parameters: HashMap<String, InferParameter>,
     #[prost(message, repeated, tag = "5")]

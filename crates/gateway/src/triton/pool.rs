@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tonic::Streaming;
-
+use super::client::Answers;
 use super::error::CallError;
-use super::messages::{ModelInferRequest, ModelStreamInferResponse};
+use super::messages::ModelInferRequest;
 use super::model::Model;
 use super::sequence::Sequence;
 use super::server::{Lease, Server, note};
@@ -196,7 +195,7 @@ impl Tried {
 #[derive(Debug)]
 pub(crate) struct Segments {
     model: String,
-    answers: Streaming<ModelStreamInferResponse>,
+    answers: Answers,
     first: Option<Option<Answer>>,
     lease: Lease,
 }
@@ -217,7 +216,7 @@ impl Segments {
         let address = &self.lease.0.address;
         let gone = |status| CallError::of(address, &status);
         loop {
-            let Some(answer) = self.answers.message().await.map_err(gone)? else {
+            let Some(answer) = self.answers.next().await.map_err(gone)? else {
                 return Ok(None);
             };
             if !answer.error_message.is_empty() {
