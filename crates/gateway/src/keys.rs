@@ -10,8 +10,8 @@ use subtle::ConstantTimeEq;
 
 use crate::log;
 
-/// How often the file's date is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the file's date is looked at. It is read when it has stayed the same from one look to the next: one that is being written is half there.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// What stands in front of a key's SHA-256 in hexadecimal, in place of the key itself.
 const HASHED: &str = "sha256:";
 
@@ -75,14 +75,16 @@ impl Keys {
 
     /// Reads the file again whenever it changes, for ever. One that is wrong changes nothing.
     pub(crate) async fn watch(self: Arc<Self>) {
-        let mut seen = stamp(&self.path);
+        let mut read_last = stamp(&self.path);
+        let mut seen = read_last;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let now = stamp(&self.path);
-            if now == seen {
+            let is_changing = std::mem::replace(&mut seen, now) != now;
+            if is_changing || now == read_last {
                 continue;
             }
-            seen = now;
+            read_last = now;
             match read(&self.path) {
                 Ok(table) => {
                     log::info(format_args!("{} keys read again", table.len()));

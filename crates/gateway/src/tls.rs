@@ -12,8 +12,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::log;
 
-/// Certificates are renewed some weeks before they end: a minute is soon enough.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often the files' dates are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why TLS cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -69,10 +69,11 @@ impl Tls {
             |path: &Path| -> Option<SystemTime> { std::fs::metadata(path).ok()?.modified().ok() };
         let stamps = || (stamp(&self.cert), stamp(&self.key));
         let mut seen = stamps();
+        let mut complained_of = None;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let now = stamps();
-            if now == seen {
+            if now == seen || complained_of == Some(now) {
                 continue;
             }
             match read(&self.cert, &self.key) {
@@ -84,8 +85,11 @@ impl Tls {
                         .unwrap_or_else(PoisonError::into_inner) = acceptor;
                     seen = now;
                 }
-                // The other file may be on its way: looked at again next time.
-                Err(error) => log::warn(format_args!("{error}; the former certificate goes on")),
+                // The other file may be on its way: looked at again when something changes once more.
+                Err(error) => {
+                    log::warn(format_args!("{error}; the former certificate goes on"));
+                    complained_of = Some(now);
+                }
             }
         }
     }
