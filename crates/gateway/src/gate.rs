@@ -66,7 +66,11 @@ pub(crate) fn caller(
     }
 }
 
-/// The key that a request brings: as a bearer's, as the password of `user:KEY@host`, or, where a client can do neither, in the address.
+/// Before the key among a WebSocket's protocols, where OpenAI's clients in browsers put it.
+const PROTOCOL_OF_A_KEY: &str = "openai-insecure-api-key.";
+
+/// The key that a request brings: as a bearer's, as the password of `user:KEY@host`, or, where a client can do neither, among a WebSocket's
+/// protocols or in the address.
 fn key(headers: &HeaderMap, uri: &Uri) -> Option<Vec<u8>> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (scheme, value) = value.to_str().ok()?.split_once(' ')?;
@@ -79,6 +83,12 @@ fn key(headers: &HeaderMap, uri: &Uri) -> Option<Vec<u8>> {
             return Some(pair[colon + 1..].to_vec());
         }
         return None;
+    }
+    let protocols = headers.get(header::SEC_WEBSOCKET_PROTOCOL);
+    let protocols = protocols.and_then(|value| value.to_str().ok());
+    let mut protocols = protocols.unwrap_or_default().split(',').map(str::trim);
+    if let Some(key) = protocols.find_map(|own| own.strip_prefix(PROTOCOL_OF_A_KEY)) {
+        return Some(key.as_bytes().to_vec());
     }
     let mut parameters = uri.query().unwrap_or_default().split('&');
     let value = parameters.find_map(|parameter| parameter.strip_prefix("api_key="))?;
@@ -183,6 +193,13 @@ mod tests {
         assert_eq!(found(None, "/"), None);
         assert_eq!(found(Some("Digest x"), "/?api_key=sk-1"), None);
         assert_eq!(found(Some("Basic !"), "/"), None);
+        let mut headers = HeaderMap::new();
+        let protocols = "realtime, openai-insecure-api-key.sk-1, openai-beta.realtime-v1";
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocols.parse().unwrap());
+        assert_eq!(
+            key(&headers, &Uri::from_static("/")),
+            Some(b"sk-1".to_vec())
+        );
     }
 
     #[test]

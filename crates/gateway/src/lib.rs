@@ -17,10 +17,12 @@ mod probes;
 mod recordings;
 mod run;
 mod shared;
+mod socket;
 mod tls;
 mod traces;
 mod trail;
 mod triton;
+mod wav;
 
 pub use keys::KeysError;
 pub use options::Options;

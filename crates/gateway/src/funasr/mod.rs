@@ -17,12 +17,7 @@ use axum::{Extension, Router};
 use crate::gate::{self, Api, Peer};
 use crate::openai::error::ApiError;
 use crate::shared::Shared;
-use crate::trail::Trail;
-
-/// The largest message: some minutes of samples.
-const LARGEST: usize = 16 << 20;
-/// Each connection has a buffer of this size for as long as it lives. A larger message gets its own as it comes.
-const READ_BUFFER: usize = 16 << 10;
+use crate::socket;
 
 /// `/`, where FunASR's clients connect to.
 pub(crate) fn routes(shared: &Shared) -> Router {
@@ -51,29 +46,8 @@ async fn connect(
         shared.metrics.refused.with_label_values(&["key"]).inc();
         return ApiError::unauthorized().into_response();
     };
-    let admission = match shared.limits.stream(&caller.0) {
-        Ok(admission) => admission,
-        Err(refusal) => {
-            let reason = refusal.reason();
-            shared.metrics.refused.with_label_values(&[reason]).inc();
-            return ApiError::from(refusal).into_response();
-        }
-    };
-    if shared.is_stopping() || shared.pool.models().is_empty() {
-        return ApiError::no_server("no Triton server is ready").into_response();
-    }
-    let trail = Trail::current();
-    upgrade
-        .protocols(["binary"])
-        .max_message_size(LARGEST)
-        .max_frame_size(LARGEST)
-        .read_buffer_size(READ_BUFFER)
-        .on_upgrade(async move |socket| {
-            let session = session::serve(socket, &shared);
-            match trail {
-                Some(trail) => trail.follow(session).await,
-                None => session.await,
-            }
-            drop(admission);
-        })
+    let own = Shared::clone(&shared);
+    socket::accept(upgrade, &shared, &caller, "binary", async move |socket| {
+        session::serve(socket, &own).await;
+    })
 }

@@ -1,21 +1,17 @@
 //! One WebSocket: messages in, results out, one after the other. A client that sends faster than the models hear waits for them: what is not
 //! read yet stays with it.
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
-use bytes::Bytes;
+use axum::extract::ws::close_code;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use super::results;
 use super::utterance::Utterance;
 use super::wishes::Wishes;
-use crate::metrics::Counted;
 use crate::shared::Shared;
+use crate::socket::{Next, Socket};
 
 /// Serves a client until it goes, fails, or the gateway stops.
-pub(super) async fn serve(socket: WebSocket, shared: &Shared) {
-    // It counts as a connection, for which a stopping gateway waits.
-    let _counted = Counted::one(&shared.metrics.connections);
+pub(super) async fn serve(socket: Socket, shared: &Shared) {
     let mut session = Session {
         socket,
         shared,
@@ -28,18 +24,12 @@ pub(super) async fn serve(socket: WebSocket, shared: &Shared) {
         utterance.abandon().await;
     }
     if let Some(code) = code {
-        let frame = CloseFrame {
-            code,
-            reason: Utf8Bytes::default(),
-        };
-        // A client that has gone needs no farewell.
-        let closed = session.socket.send(Message::Close(Some(frame)));
-        let _ = timeout(shared.options.idle_timeout(), closed).await;
+        session.socket.close(code).await;
     }
 }
 
 struct Session<'s> {
-    socket: WebSocket,
+    socket: Socket,
     shared: &'s Shared,
     wishes: Wishes,
     utterance: Option<Utterance>,
@@ -47,54 +37,18 @@ struct Session<'s> {
     failed: Option<String>,
 }
 
-/// What happens next.
-enum Next {
-    Came(Message),
-    /// The client closed, or its connection broke.
-    Gone,
-    Silent,
-    Stopping,
-}
-
 impl Session<'_> {
     /// With what code to close; nothing if there is nobody any more.
     async fn run(&mut self) -> Option<u16> {
-        let mut asked = false;
         loop {
-            match self.next().await {
-                Next::Came(message) => {
-                    asked = false;
-                    match message {
-                        Message::Text(text) => self.told(&text).await?,
-                        Message::Binary(audio) => self.heard(&audio).await?,
-                        Message::Close(_) => return None,
-                        Message::Ping(_) | Message::Pong(_) => {}
-                    }
-                }
-                Next::Gone => return None,
-                // A client that is quiet may be there; one that does not answer is not.
-                Next::Silent if asked => return Some(close_code::AWAY),
-                Next::Silent => {
-                    asked = true;
-                    self.send(Message::Ping(Bytes::new())).await?;
-                }
+            // In the middle of an utterance the client may come to its end.
+            let may_stop = self.utterance.is_none();
+            match self.socket.next(may_stop).await {
+                Next::Text(text) => self.told(&text).await?,
+                Next::Binary(audio) => self.heard(&audio).await?,
+                Next::Gone(code) => return code,
                 Next::Stopping => return Some(close_code::RESTART),
             }
-        }
-    }
-
-    async fn next(&mut self) -> Next {
-        let mut stopping = self.shared.stopping.clone();
-        // In the middle of an utterance the client may come to its end.
-        let is_idle = self.utterance.is_none();
-        let came = timeout(self.shared.options.idle_timeout(), self.socket.recv());
-        tokio::select! {
-            came = came => match came {
-                Ok(Some(Ok(message))) => Next::Came(message),
-                Ok(_) => Next::Gone,
-                Err(_) => Next::Silent,
-            },
-            _ = stopping.wait_for(|stop| *stop), if is_idle => Next::Stopping,
         }
     }
 
@@ -168,19 +122,11 @@ impl Session<'_> {
         self.tell(vec![message]).await
     }
 
+    /// Nothing if the client has gone, or does not read.
     async fn tell(&mut self, messages: Vec<Value>) -> Option<()> {
         for message in messages {
-            self.send(Message::Text(message.to_string().into())).await?;
+            self.socket.tell(&message).await?;
         }
         Some(())
-    }
-
-    /// Nothing if the client has gone, or does not read.
-    async fn send(&mut self, message: Message) -> Option<()> {
-        let sent = self.socket.send(message);
-        timeout(self.shared.options.idle_timeout(), sent)
-            .await
-            .ok()?
-            .ok()
     }
 }

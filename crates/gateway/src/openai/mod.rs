@@ -1,10 +1,11 @@
-//! OpenAI's HTTP API, as far as it makes text of audio: `/v1/audio/transcriptions` and `/v1/models`.
+//! OpenAI's API, as far as it makes text of audio: `/v1/audio/transcriptions`, `/v1/models`, and `/v1/realtime`.
 
 pub(crate) mod error;
 mod events;
 mod form;
 mod format;
 mod models;
+mod realtime;
 mod transcription;
 
 use axum::Router;
@@ -36,9 +37,11 @@ pub(crate) fn routes(shared: &Shared) -> Router {
         .route("/v1/models/{id}", get(models::one))
         .layer(guarded())
         .layer(noted("models"));
+    let realtime = realtime::route().layer(guarded()).layer(noted("realtime"));
     let nothing = Router::new().fallback(nowhere).layer(noted("other"));
     transcriptions
         .merge(models)
+        .merge(realtime)
         .layer(map_response(wrong_method))
         .with_state(shared.clone())
         .fallback_service(nothing)

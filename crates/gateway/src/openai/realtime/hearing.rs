@@ -1,0 +1,187 @@
+//! Audio since the last commit, on its way to a model: to one for streams, which is heard as it comes, or to one for recordings, when it has ended.
+
+use tokio::time::timeout;
+
+use super::settings::{Format, Settings};
+use crate::limits::Memory;
+use crate::live::{self, Event, Setup, Stream};
+use crate::recordings::{self, Recording};
+use crate::shared::Shared;
+use crate::triton::{FileBytes, Model};
+use crate::wav;
+
+/// Audio, and who hears it.
+pub(super) struct Hearing {
+    by: By,
+    settings: Settings,
+    samples: u64,
+}
+
+enum By {
+    Stream(Box<Stream>),
+    Recording {
+        model: Box<Model>,
+        file: FileBytes,
+        memory: Memory,
+    },
+}
+
+impl Hearing {
+    /// For audio that is still to come.
+    ///
+    /// # Errors
+    /// If no server has a model for it.
+    pub(super) fn begin(shared: &Shared, settings: &Settings) -> Result<Self, String> {
+        let models = shared.pool.models();
+        let stream = live::two_pass(&models);
+        if settings.detects_turns && stream.is_none() {
+            return Err(NO_TURNS.to_owned());
+        }
+        // Who names a model for recordings gets that.
+        let named = settings.model.as_deref().unwrap_or_default();
+        let named = recordings::choose(&models, named, None, false).filter(|own| own.name == named);
+        let stream = stream
+            .or_else(|| live::plain(&models))
+            .filter(|_| settings.detects_turns || named.is_none());
+        let rate = settings.format.rate();
+        let by = match stream {
+            Some(model) => {
+                let setup = Setup {
+                    model,
+                    rate,
+                    language: settings.language,
+                    itn: None,
+                    hotwords: settings.prompt.clone(),
+                };
+                let stream = Stream::open(shared, setup).map_err(|error| error.to_string())?;
+                By::Stream(Box::new(stream))
+            }
+            None => {
+                let default = shared.options.default_model.as_deref();
+                let model = named
+                    .or_else(|| recordings::choose(&models, "", default, false))
+                    .ok_or("no Triton server that is ready has a model for this")?;
+                let mut file = FileBytes::new();
+                file.push(&wav::header(rate));
+                By::Recording {
+                    model: Box::new(model),
+                    file,
+                    memory: shared.limits.memory(),
+                }
+            }
+        };
+        Ok(Self {
+            by,
+            settings: settings.clone(),
+            samples: 0,
+        })
+    }
+
+    /// How long it is.
+    pub(super) fn ms(&self) -> u64 {
+        self.samples * 1000 / u64::from(self.settings.format.rate())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.samples == 0
+    }
+
+    /// More audio.
+    ///
+    /// # Errors
+    /// Why it cannot go on.
+    pub(super) async fn hear(
+        &mut self,
+        shared: &Shared,
+        samples: &[i16],
+        events: &mut Vec<Event>,
+    ) -> Result<(), String> {
+        self.samples += samples.len() as u64;
+        match &mut self.by {
+            By::Stream(stream) => {
+                let heard = stream.hear(samples, events).await;
+                heard.map_err(|error| error.to_string())
+            }
+            By::Recording { file, memory, .. } => {
+                let bytes = 2 * samples.len();
+                if file.len() + bytes > shared.options.max_file_bytes() {
+                    return Err(format!(
+                        "the audio is larger than {} MB, which is this gateway's limit",
+                        shared.options.max_file_mb
+                    ));
+                }
+                memory.take(bytes).map_err(|refusal| refusal.to_string())?;
+                samples
+                    .iter()
+                    .for_each(|sample| file.push(&sample.to_le_bytes()));
+                Ok(())
+            }
+        }
+    }
+
+    /// No more audio: the text of all if it is not told by events.
+    ///
+    /// # Errors
+    /// Why there is nothing.
+    pub(super) async fn end(
+        self,
+        shared: &Shared,
+        events: &mut Vec<Event>,
+    ) -> Result<Option<String>, String> {
+        match self.by {
+            By::Stream(mut stream) => {
+                let ended = stream.end(events).await;
+                ended.map_err(|error| error.to_string())?;
+                Ok(None)
+            }
+            By::Recording { model, file, .. } => {
+                let recording = Recording {
+                    file,
+                    language: self.settings.language,
+                    itn: None,
+                    hotwords: self.settings.prompt,
+                };
+                let transcribed = recordings::transcribe(&shared.pool, &model, recording);
+                let heard = timeout(shared.options.timeout(), transcribed).await;
+                let heard = heard
+                    .map_err(|_| format!("no transcript within {} s", shared.options.timeout))?;
+                Ok(Some(heard.map_err(|error| error.to_string())?.text))
+            }
+        }
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) async fn abandon(self) {
+        if let By::Stream(stream) = self.by {
+            stream.abandon().await;
+        }
+    }
+}
+
+/// Without a model that finds the ends of turns.
+pub(super) const NO_TURNS: &str = "no server has a model that finds the ends of turns (two_pass): set turn_detection to null, and commit each turn";
+
+/// The samples of a message. Half a sample at its end is none.
+pub(super) fn samples(format: Format, bytes: &[u8]) -> Vec<i16> {
+    use super::g711::{alaw, ulaw};
+    match format {
+        Format::Pcm => {
+            let (pairs, _) = bytes.as_chunks::<2>();
+            pairs.iter().map(|pair| i16::from_le_bytes(*pair)).collect()
+        }
+        Format::Ulaw => bytes.iter().map(|byte| ulaw(*byte)).collect(),
+        Format::Alaw => bytes.iter().map(|byte| alaw(*byte)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_of_the_formats() {
+        assert_eq!(samples(Format::Pcm, &[1, 0, 0xff, 0xff, 9]), [1, -1]);
+        assert_eq!(samples(Format::Ulaw, &[0x80, 0xff]), [32124, 0]);
+        assert_eq!(samples(Format::Alaw, &[0xd5]), [8]);
+    }
+}

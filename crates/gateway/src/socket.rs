@@ -1,0 +1,143 @@
+//! A WebSocket as sessions see it: let in if there is room, messages with time limits, signs of life, and an orderly end.
+
+use axum::extract::WebSocketUpgrade;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::gate::Caller;
+use crate::metrics::Counted;
+use crate::openai::error::ApiError;
+use crate::shared::Shared;
+use crate::trail::Trail;
+
+/// The largest message: some minutes of samples.
+const LARGEST: usize = 16 << 20;
+/// Each connection has a buffer of this size for as long as it lives. A larger message gets its own as it comes.
+const READ_BUFFER: usize = 16 << 10;
+
+/// Lets a client in, if there is room for it; `protocol` is what its WebSockets speak, `serve` all that becomes of it.
+pub(crate) fn accept<S>(
+    upgrade: WebSocketUpgrade,
+    shared: &Shared,
+    caller: &Caller,
+    protocol: &'static str,
+    serve: impl FnOnce(Socket) -> S + Send + 'static,
+) -> Response
+where
+    S: Future<Output = ()> + Send,
+{
+    let admission = match shared.limits.stream(&caller.0) {
+        Ok(admission) => admission,
+        Err(refusal) => {
+            let reason = refusal.reason();
+            shared.metrics.refused.with_label_values(&[reason]).inc();
+            return ApiError::from(refusal).into_response();
+        }
+    };
+    if shared.is_stopping() || shared.pool.models().is_empty() {
+        return ApiError::no_server("no Triton server is ready").into_response();
+    }
+    let (trail, shared) = (Trail::current(), Shared::clone(shared));
+    upgrade
+        .protocols([protocol])
+        .max_message_size(LARGEST)
+        .max_frame_size(LARGEST)
+        .read_buffer_size(READ_BUFFER)
+        .on_upgrade(async move |socket| {
+            let session = serve(Socket::new(socket, &shared));
+            match trail {
+                Some(trail) => trail.follow(session).await,
+                None => session.await,
+            }
+            drop(admission);
+        })
+}
+
+/// A client's socket.
+pub(crate) struct Socket {
+    socket: WebSocket,
+    shared: Shared,
+    /// It was silent, and was asked whether it is there.
+    asked: bool,
+    /// It counts as a connection, for which a stopping gateway waits.
+    _counted: Counted,
+}
+
+/// What happens next.
+pub(crate) enum Next {
+    Text(Utf8Bytes),
+    Binary(Bytes),
+    /// The client closed, its connection broke, or it gives no sign of life; with what code to close, if there is anybody.
+    Gone(Option<u16>),
+    /// The gateway is to stop.
+    Stopping,
+}
+
+impl Socket {
+    fn new(socket: WebSocket, shared: &Shared) -> Self {
+        Self {
+            socket,
+            asked: false,
+            _counted: Counted::one(&shared.metrics.connections),
+            shared: Shared::clone(shared),
+        }
+    }
+
+    /// What happens next; `may_stop` where a gateway that stops need not wait for what the client still has to say.
+    pub(crate) async fn next(&mut self, may_stop: bool) -> Next {
+        let mut stopping = self.shared.stopping.clone();
+        loop {
+            let came = timeout(self.shared.options.idle_timeout(), self.socket.recv());
+            let came = tokio::select! {
+                came = came => came,
+                _ = stopping.wait_for(|stop| *stop), if may_stop => return Next::Stopping,
+            };
+            match came {
+                Ok(Some(Ok(message))) => {
+                    self.asked = false;
+                    match message {
+                        Message::Text(text) => return Next::Text(text),
+                        Message::Binary(bytes) => return Next::Binary(bytes),
+                        Message::Close(_) => return Next::Gone(None),
+                        Message::Ping(_) | Message::Pong(_) => {}
+                    }
+                }
+                Ok(_) => return Next::Gone(None),
+                // A client that is quiet may be there; one that does not answer is not.
+                Err(_) if self.asked => return Next::Gone(Some(close_code::AWAY)),
+                Err(_) => {
+                    self.asked = true;
+                    if self.send(Message::Ping(Bytes::new())).await.is_none() {
+                        return Next::Gone(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Nothing if the client has gone, or does not read.
+    pub(crate) async fn tell(&mut self, message: &Value) -> Option<()> {
+        self.send(Message::Text(message.to_string().into())).await
+    }
+
+    async fn send(&mut self, message: Message) -> Option<()> {
+        let sent = self.socket.send(message);
+        timeout(self.shared.options.idle_timeout(), sent)
+            .await
+            .ok()?
+            .ok()
+    }
+
+    /// Says why it ends.
+    pub(crate) async fn close(mut self, code: u16) {
+        let frame = CloseFrame {
+            code,
+            reason: Utf8Bytes::default(),
+        };
+        // A client that has gone needs no farewell.
+        let _ = self.send(Message::Close(Some(frame))).await;
+    }
+}
