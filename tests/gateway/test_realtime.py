@@ -70,8 +70,12 @@ def of_type(*names):
 
 def of_item(events, item):
     """What was told of an item, without its text's parts."""
-    own = [event for event in events if getattr(event, "item_id", None) == item or getattr(getattr(event, "item", None), "id", None) == item]
-    return [event for event in own if not event.type.endswith(".delta")]
+
+    def id_of(event):
+        inner = getattr(event, "item", None)
+        return inner.id if inner else getattr(event, "item_id", None)
+
+    return [event for event in events if id_of(event) == item and not event.type.endswith(".delta")]
 
 
 @pytest.fixture
