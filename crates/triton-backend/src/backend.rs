@@ -46,6 +46,15 @@ pub trait Model: Sized + Send + Sync + 'static {
         Ok(None)
     }
 
+    /// Whether the model could answer now: what else it needs is there. Servers with `TRITONBACKEND_ModelInstanceReady` (cores from December 2025 on)
+    /// tell their clients so; older ones do not ask. May be called at any time, from any thread, and should be quick.
+    ///
+    /// # Errors
+    /// If it could not; the reason goes to the server's log.
+    fn ready(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Who is to be told how the model's requests end. Asked when an instance is made.
     fn watch(&self) -> Option<Arc<dyn Watch>> {
         None

@@ -1,4 +1,4 @@
-//! The eight functions the server calls, generic over the backend. [`export_backend!`](crate::export_backend) gives them
+//! The nine functions the server calls, generic over the backend. [`export_backend!`](crate::export_backend) gives them
 //! their C names.
 //!
 //! Every one runs under the panic guard, and an error becomes the server's here and nowhere else.
@@ -14,7 +14,7 @@ use crate::instances::Instances;
 use crate::metrics::Families;
 use crate::{Backend, Batch, Instance, Model, Watch, cuda, guard, instances, sys};
 
-/// The oldest backend API with everything we link: NGC 23.01's.
+/// The oldest backend API with everything we call: NGC 22.11's.
 const API: (u32, u32) = (1, 10);
 
 struct BackendState<B> {
@@ -56,6 +56,7 @@ pub unsafe fn initialize<B: Backend>(backend: *mut sys::TRITONBACKEND_Backend) -
         // SAFETY: a live backend; the state is freed in `finalize`.
         unsafe {
             check_api_version()?;
+            check_functions()?;
             let context = BackendContext::new(backend)?;
             cuda::set_limit(context.pinned_memory_limit()?);
             let state = Box::new(BackendState {
@@ -80,8 +81,23 @@ fn check_api_version() -> Result<(), Error> {
     Err(Error::new(
         crate::ErrorCode::Unsupported,
         format!(
-            "this server has backend API {major}.{minor}; this backend needs {}.{} or a later {}.x (Triton 23.01 and newer)",
+            "this server has backend API {major}.{minor}; this backend needs {}.{} or a later {}.x (Triton 2.28, release 22.11, and newer)",
             API.0, API.1, API.0
+        ),
+    ))
+}
+
+/// A server of the right version has all functions, unless it was built without some.
+fn check_functions() -> Result<(), Error> {
+    let missing = sys::missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        crate::ErrorCode::Unsupported,
+        format!(
+            "this server has no {}, which this backend calls; load it in a tritonserver of NVIDIA's, 2.28 (release 22.11) or newer",
+            missing.join(", ")
         ),
     ))
 }
@@ -303,6 +319,29 @@ pub unsafe fn execute<B: Backend>(
     ptr::null_mut()
 }
 
+/// `TRITONBACKEND_ModelInstanceReady`, which servers from December 2025 on ask: whether clients can be told that the
+/// model is ready, and if not, why.
+///
+/// # Safety
+/// Called by the server with an initialised instance, from any thread, also while the instance executes.
+pub unsafe fn instance_ready<B: Backend>(
+    instance: *mut sys::TRITONBACKEND_ModelInstance,
+) -> sys::ErrorPtr {
+    enter(|| {
+        let mut model = ptr::null_mut();
+        // SAFETY: a live instance, whose model's state is what `model_initialize` stored, and is only read by all. The instance's own
+        // state is not touched: it may be `execute`'s.
+        unsafe {
+            check(sys::TRITONBACKEND_ModelInstanceModel(instance, &mut model))?;
+            let state = state(|state| sys::TRITONBACKEND_ModelState(model, state))?;
+            match state.cast::<ModelState<B::Model>>().as_ref() {
+                Some(state) => state.model.ready(),
+                None => Err(Error::internal("the model is not initialised")),
+            }
+        }
+    })
+}
+
 /// # Safety
 /// `get` stores a state pointer.
 unsafe fn state(get: impl FnOnce(*mut *mut c_void) -> sys::ErrorPtr) -> Result<*mut c_void, Error> {
@@ -321,7 +360,7 @@ unsafe fn drop_state<S>(state: *mut c_void) {
     }
 }
 
-/// Exports the eight functions of Triton's backend API for a [`Backend`].
+/// Exports the nine functions of Triton's backend API for a [`Backend`].
 ///
 /// Goes once into the `cdylib` that the server loads.
 #[macro_export]
@@ -395,6 +434,14 @@ macro_rules! export_backend {
             ) -> sys::ErrorPtr {
                 // SAFETY: as above.
                 unsafe { entry::execute::<$backend>(instance, requests, count) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn TRITONBACKEND_ModelInstanceReady(
+                instance: *mut sys::TRITONBACKEND_ModelInstance,
+            ) -> sys::ErrorPtr {
+                // SAFETY: as above.
+                unsafe { entry::instance_ready::<$backend>(instance) }
             }
         };
     };

@@ -22,7 +22,7 @@ pub fn excerpt(text: &str) -> Cow<'_, str> {
     cut(text, LONGEST_TEXT)
 }
 
-/// A shape in words, `[1, 560]`; one with many dimensions is cut to 64 bytes.
+/// A shape in words, `[1, 560]`; of one with many dimensions the first that fit into 64 bytes with the count of all.
 pub fn shape_excerpt(shape: &[i64]) -> String {
     // Dimensions beyond these would be cut away in any case.
     let first = &shape[..shape.len().min(LONGEST_SHAPE)];
@@ -30,8 +30,11 @@ pub fn shape_excerpt(shape: &[i64]) -> String {
     if first.len() == shape.len() && text.len() <= LONGEST_SHAPE {
         return text;
     }
-    let end = format!("] ({} dimensions)", shape.len());
-    cut(&text, LONGEST_SHAPE - end.len()).into_owned() + &end
+    let end = format!("{ELLIPSIS}] ({} dimensions)", shape.len());
+    let room = text.floor_char_boundary(LONGEST_SHAPE - end.len());
+    // After a whole number: a part of one would be another.
+    let whole = text[..room].rfind(' ').map_or(1, |space| space + 1);
+    format!("{}{end}", &text[..whole])
 }
 
 fn cut(text: &str, most: usize) -> Cow<'_, str> {
@@ -77,9 +80,11 @@ mod tests {
             "[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, …] (5000 dimensions)"
         );
         let huge = shape_excerpt(&[i64::MIN; 8]);
-        assert!(
-            huge.len() <= 64 && huge.ends_with("…] (8 dimensions)"),
-            "{huge}"
+        assert_eq!(
+            huge,
+            "[-9223372036854775808, -9223372036854775808, …] (8 dimensions)"
         );
+        let longest = shape_excerpt(&[i64::MAX, i64::MAX, -100, -200, -300]);
+        assert!(longest.len() <= 64, "{longest}");
     }
 }

@@ -32,6 +32,7 @@ mod response;
 mod sequence;
 mod server;
 mod state;
+mod symbols;
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod sys;

@@ -2,18 +2,8 @@
 
 use std::sync::OnceLock;
 
-use libloading::os::unix::Library;
-
+use crate::symbols::find;
 use crate::sys;
-
-/// Looks a function up among the symbols of the process: the server's own library and everything it was linked with.
-///
-/// # Safety
-/// `F` is the C signature of the function called `name`.
-pub(crate) unsafe fn find<F: Copy>(name: &str) -> Option<F> {
-    // SAFETY: the caller vouches for the signature; the process itself is never unloaded.
-    unsafe { Library::this().get::<F>(name).ok().map(|symbol| *symbol) }
-}
 
 type IsCancelled =
     unsafe extern "C" fn(*mut sys::TRITONBACKEND_Request, *mut bool) -> sys::ErrorPtr;

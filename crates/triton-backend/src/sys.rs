@@ -1,11 +1,14 @@
 //! Triton's C API, as far as this crate uses it.
 //!
-//! Every function here exists in the oldest server we support (NGC 23.01, backend API 1.10): the library is loaded with
-//! `RTLD_NOW`, so one symbol the server lacks would keep it from loading at all. Newer functions are in
-//! `optional.rs`, looked up at run time.
-#![allow(non_camel_case_types)]
+//! Every function here exists in the oldest server we support (NGC 22.11, backend API 1.10); newer ones are in `optional.rs`. None is linked:
+//! each is looked up in the process ([`crate::symbols`]), which finds the server also where it is no global of the process, and a
+//! server that lacks one can be told so in words.
+#![allow(non_camel_case_types, non_snake_case)]
 
 use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use crate::symbols;
 
 macro_rules! opaque {
     ($($name:ident)*) => {$(
@@ -98,75 +101,125 @@ pub type ResponseCompleteFn = unsafe extern "C" fn(
     userp: *mut c_void,
 );
 
-unsafe extern "C" {
-    pub fn TRITONSERVER_ErrorNew(code: c_int, message: *const c_char) -> ErrorPtr;
-    pub fn TRITONSERVER_ErrorDelete(error: ErrorPtr);
-    pub fn TRITONSERVER_ErrorCode(error: ErrorPtr) -> c_int;
-    pub fn TRITONSERVER_ErrorMessage(error: ErrorPtr) -> *const c_char;
-    pub fn TRITONSERVER_LogIsEnabled(level: c_int) -> bool;
-    pub fn TRITONSERVER_LogMessage(
+/// Functions of the server, under their own names: each calls what the process has under that name.
+macro_rules! functions {
+    ($($(#[$about:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)*) => {
+        #[derive(Clone, Copy)]
+        #[allow(clippy::enum_variant_names)]
+        enum Function {
+            $($name,)*
+        }
+
+        const NAMES: [&str; [$(Function::$name),*].len()] = [$(stringify!($name)),*];
+
+        $($(#[$about])*
+        /// # Safety
+        /// As the server's headers say.
+        pub unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? {
+            type Signature = unsafe extern "C" fn($($type),*) $(-> $result)?;
+            let function = address(Function::$name);
+            // SAFETY: not null, and the server's function of this name, whose signature in the headers is this one.
+            let function = unsafe { std::mem::transmute::<*mut c_void, Signature>(function) };
+            // SAFETY: the caller's promise.
+            unsafe { function($($argument),*) }
+        })*
+    };
+}
+
+/// Where the functions are; null: not looked up yet, or not there.
+static ADDRESSES: [AtomicPtr<c_void>; NAMES.len()] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; NAMES.len()];
+
+fn address(function: Function) -> *mut c_void {
+    let known = &ADDRESSES[function as usize];
+    let address = known.load(Ordering::Acquire);
+    if !address.is_null() {
+        return address;
+    }
+    let name = NAMES[function as usize];
+    let Some(found) = symbols::address(name) else {
+        // Without the server's functions there is not even an error to answer with; nor is there a server that could be harmed.
+        panic!("this process has no function {name}: it is no Triton server");
+    };
+    known.store(found, Ordering::Release);
+    found
+}
+
+/// Of all functions here, those that this process does not have.
+pub(crate) fn missing() -> Vec<&'static str> {
+    let is_missing = |name: &&str| symbols::address(name).is_none();
+    NAMES.into_iter().filter(is_missing).collect()
+}
+
+functions! {
+    fn TRITONSERVER_ErrorNew(code: c_int, message: *const c_char) -> ErrorPtr;
+    fn TRITONSERVER_ErrorDelete(error: ErrorPtr);
+    fn TRITONSERVER_ErrorCode(error: ErrorPtr) -> c_int;
+    fn TRITONSERVER_ErrorMessage(error: ErrorPtr) -> *const c_char;
+    fn TRITONSERVER_LogIsEnabled(level: c_int) -> bool;
+    fn TRITONSERVER_LogMessage(
         level: c_int,
         file: *const c_char,
         line: c_int,
         message: *const c_char,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_MessageNewFromSerializedJson(
+    fn TRITONSERVER_MessageNewFromSerializedJson(
         message: *mut *mut TRITONSERVER_Message,
         base: *const c_char,
         byte_size: usize,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_MessageDelete(message: *mut TRITONSERVER_Message) -> ErrorPtr;
-    pub fn TRITONSERVER_MessageSerializeToJson(
+    fn TRITONSERVER_MessageDelete(message: *mut TRITONSERVER_Message) -> ErrorPtr;
+    fn TRITONSERVER_MessageSerializeToJson(
         message: *mut TRITONSERVER_Message,
         base: *mut *const c_char,
         byte_size: *mut usize,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_ResponseAllocatorNew(
+    fn TRITONSERVER_ResponseAllocatorNew(
         allocator: *mut *mut TRITONSERVER_ResponseAllocator,
         alloc: AllocFn,
         release: ReleaseFn,
         start: *const c_void,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_ResponseAllocatorSetQueryFunction(
+    fn TRITONSERVER_ResponseAllocatorSetQueryFunction(
         allocator: *mut TRITONSERVER_ResponseAllocator,
         query: QueryFn,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_ResponseAllocatorDelete(
+    fn TRITONSERVER_ResponseAllocatorDelete(
         allocator: *mut TRITONSERVER_ResponseAllocator,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceRequestNew(
+    fn TRITONSERVER_InferenceRequestNew(
         request: *mut *mut TRITONSERVER_InferenceRequest,
         server: *mut TRITONSERVER_Server,
         model: *const c_char,
         version: i64,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceRequestDelete(
+    fn TRITONSERVER_InferenceRequestDelete(
         request: *mut TRITONSERVER_InferenceRequest,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceRequestSetFlags(
+    fn TRITONSERVER_InferenceRequestSetFlags(
         request: *mut TRITONSERVER_InferenceRequest,
         flags: u32,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceRequestSetCorrelationId(
+    fn TRITONSERVER_InferenceRequestSetCorrelationId(
         request: *mut TRITONSERVER_InferenceRequest,
         id: u64,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceRequestSetCorrelationIdString(
+    fn TRITONSERVER_InferenceRequestSetCorrelationIdString(
         request: *mut TRITONSERVER_InferenceRequest,
         id: *const c_char,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceRequestSetTimeoutMicroseconds(
+    fn TRITONSERVER_InferenceRequestSetTimeoutMicroseconds(
         request: *mut TRITONSERVER_InferenceRequest,
         timeout: u64,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceRequestAddInput(
+    fn TRITONSERVER_InferenceRequestAddInput(
         request: *mut TRITONSERVER_InferenceRequest,
         name: *const c_char,
         data_type: c_int,
         shape: *const i64,
         dims_count: u64,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceRequestAppendInputData(
+    fn TRITONSERVER_InferenceRequestAppendInputData(
         request: *mut TRITONSERVER_InferenceRequest,
         name: *const c_char,
         base: *const c_void,
@@ -174,59 +227,59 @@ unsafe extern "C" {
         memory_type: c_int,
         memory_type_id: i64,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceRequestAddRequestedOutput(
+    fn TRITONSERVER_InferenceRequestAddRequestedOutput(
         request: *mut TRITONSERVER_InferenceRequest,
         name: *const c_char,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceRequestSetReleaseCallback(
+    fn TRITONSERVER_InferenceRequestSetReleaseCallback(
         request: *mut TRITONSERVER_InferenceRequest,
         release: RequestReleaseFn,
         userp: *mut c_void,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceRequestSetResponseCallback(
+    fn TRITONSERVER_InferenceRequestSetResponseCallback(
         request: *mut TRITONSERVER_InferenceRequest,
         allocator: *mut TRITONSERVER_ResponseAllocator,
         allocator_userp: *mut c_void,
         complete: ResponseCompleteFn,
         userp: *mut c_void,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_ServerInferAsync(
+    fn TRITONSERVER_ServerInferAsync(
         server: *mut TRITONSERVER_Server,
         request: *mut TRITONSERVER_InferenceRequest,
         trace: *mut c_void,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_ServerIsLive(server: *mut TRITONSERVER_Server, live: *mut bool)
+    fn TRITONSERVER_ServerIsLive(server: *mut TRITONSERVER_Server, live: *mut bool)
     -> ErrorPtr;
-    pub fn TRITONSERVER_ServerModelIsReady(
+    fn TRITONSERVER_ServerModelIsReady(
         server: *mut TRITONSERVER_Server,
         model: *const c_char,
         version: i64,
         ready: *mut bool,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_ServerModelConfig(
+    fn TRITONSERVER_ServerModelConfig(
         server: *mut TRITONSERVER_Server,
         model: *const c_char,
         version: i64,
         config_version: u32,
         config: *mut *mut TRITONSERVER_Message,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_ServerModelIndex(
+    fn TRITONSERVER_ServerModelIndex(
         server: *mut TRITONSERVER_Server,
         flags: u32,
         index: *mut *mut TRITONSERVER_Message,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceResponseDelete(
+    fn TRITONSERVER_InferenceResponseDelete(
         response: *mut TRITONSERVER_InferenceResponse,
     ) -> ErrorPtr;
     /// The error belongs to the response.
-    pub fn TRITONSERVER_InferenceResponseError(
+    fn TRITONSERVER_InferenceResponseError(
         response: *mut TRITONSERVER_InferenceResponse,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceResponseOutputCount(
+    fn TRITONSERVER_InferenceResponseOutputCount(
         response: *mut TRITONSERVER_InferenceResponse,
         count: *mut u32,
     ) -> ErrorPtr;
-    pub fn TRITONSERVER_InferenceResponseOutput(
+    fn TRITONSERVER_InferenceResponseOutput(
         response: *mut TRITONSERVER_InferenceResponse,
         index: u32,
         name: *mut *const c_char,
@@ -240,29 +293,29 @@ unsafe extern "C" {
         userp: *mut *mut c_void,
     ) -> ErrorPtr;
 
-    pub fn TRITONBACKEND_ApiVersion(major: *mut u32, minor: *mut u32) -> ErrorPtr;
-    pub fn TRITONBACKEND_BackendName(
+    fn TRITONBACKEND_ApiVersion(major: *mut u32, minor: *mut u32) -> ErrorPtr;
+    fn TRITONBACKEND_BackendName(
         backend: *mut TRITONBACKEND_Backend,
         name: *mut *const c_char,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_BackendConfig(
+    fn TRITONBACKEND_BackendConfig(
         backend: *mut TRITONBACKEND_Backend,
         config: *mut *mut TRITONSERVER_Message,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_BackendArtifacts(
+    fn TRITONBACKEND_BackendArtifacts(
         backend: *mut TRITONBACKEND_Backend,
         kind: *mut c_int,
         location: *mut *const c_char,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_BackendState(
+    fn TRITONBACKEND_BackendState(
         backend: *mut TRITONBACKEND_Backend,
         state: *mut *mut c_void,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_BackendSetState(
+    fn TRITONBACKEND_BackendSetState(
         backend: *mut TRITONBACKEND_Backend,
         state: *mut c_void,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_BackendAttributeAddPreferredInstanceGroup(
+    fn TRITONBACKEND_BackendAttributeAddPreferredInstanceGroup(
         attribute: *mut TRITONBACKEND_BackendAttribute,
         kind: c_int,
         count: u64,
@@ -270,75 +323,75 @@ unsafe extern "C" {
         id_count: u64,
     ) -> ErrorPtr;
 
-    pub fn TRITONBACKEND_ModelName(
+    fn TRITONBACKEND_ModelName(
         model: *mut TRITONBACKEND_Model,
         name: *mut *const c_char,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelVersion(
+    fn TRITONBACKEND_ModelVersion(
         model: *mut TRITONBACKEND_Model,
         version: *mut u64,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelRepository(
+    fn TRITONBACKEND_ModelRepository(
         model: *mut TRITONBACKEND_Model,
         kind: *mut c_int,
         location: *mut *const c_char,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelConfig(
+    fn TRITONBACKEND_ModelConfig(
         model: *mut TRITONBACKEND_Model,
         config_version: u32,
         config: *mut *mut TRITONSERVER_Message,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelAutoCompleteConfig(
+    fn TRITONBACKEND_ModelAutoCompleteConfig(
         model: *mut TRITONBACKEND_Model,
         auto_complete: *mut bool,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelSetConfig(
+    fn TRITONBACKEND_ModelSetConfig(
         model: *mut TRITONBACKEND_Model,
         config_version: u32,
         config: *mut TRITONSERVER_Message,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelBackend(
+    fn TRITONBACKEND_ModelBackend(
         model: *mut TRITONBACKEND_Model,
         backend: *mut *mut TRITONBACKEND_Backend,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelServer(
+    fn TRITONBACKEND_ModelServer(
         model: *mut TRITONBACKEND_Model,
         server: *mut *mut TRITONSERVER_Server,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelState(
+    fn TRITONBACKEND_ModelState(
         model: *mut TRITONBACKEND_Model,
         state: *mut *mut c_void,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelSetState(
+    fn TRITONBACKEND_ModelSetState(
         model: *mut TRITONBACKEND_Model,
         state: *mut c_void,
     ) -> ErrorPtr;
 
-    pub fn TRITONBACKEND_ModelInstanceName(
+    fn TRITONBACKEND_ModelInstanceName(
         instance: *mut TRITONBACKEND_ModelInstance,
         name: *mut *const c_char,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelInstanceKind(
+    fn TRITONBACKEND_ModelInstanceKind(
         instance: *mut TRITONBACKEND_ModelInstance,
         kind: *mut c_int,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelInstanceDeviceId(
+    fn TRITONBACKEND_ModelInstanceDeviceId(
         instance: *mut TRITONBACKEND_ModelInstance,
         device_id: *mut i32,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelInstanceModel(
+    fn TRITONBACKEND_ModelInstanceModel(
         instance: *mut TRITONBACKEND_ModelInstance,
         model: *mut *mut TRITONBACKEND_Model,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelInstanceState(
+    fn TRITONBACKEND_ModelInstanceState(
         instance: *mut TRITONBACKEND_ModelInstance,
         state: *mut *mut c_void,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelInstanceSetState(
+    fn TRITONBACKEND_ModelInstanceSetState(
         instance: *mut TRITONBACKEND_ModelInstance,
         state: *mut c_void,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelInstanceReportStatistics(
+    fn TRITONBACKEND_ModelInstanceReportStatistics(
         instance: *mut TRITONBACKEND_ModelInstance,
         request: *mut TRITONBACKEND_Request,
         success: bool,
@@ -347,7 +400,7 @@ unsafe extern "C" {
         compute_end_ns: u64,
         exec_end_ns: u64,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ModelInstanceReportBatchStatistics(
+    fn TRITONBACKEND_ModelInstanceReportBatchStatistics(
         instance: *mut TRITONBACKEND_ModelInstance,
         batch_size: u64,
         exec_start_ns: u64,
@@ -356,45 +409,45 @@ unsafe extern "C" {
         exec_end_ns: u64,
     ) -> ErrorPtr;
 
-    pub fn TRITONBACKEND_RequestId(
+    fn TRITONBACKEND_RequestId(
         request: *mut TRITONBACKEND_Request,
         id: *mut *const c_char,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_RequestFlags(
+    fn TRITONBACKEND_RequestFlags(
         request: *mut TRITONBACKEND_Request,
         flags: *mut u32,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_RequestCorrelationId(
+    fn TRITONBACKEND_RequestCorrelationId(
         request: *mut TRITONBACKEND_Request,
         id: *mut u64,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_RequestCorrelationIdString(
+    fn TRITONBACKEND_RequestCorrelationIdString(
         request: *mut TRITONBACKEND_Request,
         id: *mut *const c_char,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_RequestInputCount(
+    fn TRITONBACKEND_RequestInputCount(
         request: *mut TRITONBACKEND_Request,
         count: *mut u32,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_RequestInputByIndex(
+    fn TRITONBACKEND_RequestInputByIndex(
         request: *mut TRITONBACKEND_Request,
         index: u32,
         input: *mut *mut TRITONBACKEND_Input,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_RequestOutputCount(
+    fn TRITONBACKEND_RequestOutputCount(
         request: *mut TRITONBACKEND_Request,
         count: *mut u32,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_RequestOutputName(
+    fn TRITONBACKEND_RequestOutputName(
         request: *mut TRITONBACKEND_Request,
         index: u32,
         name: *mut *const c_char,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_RequestRelease(
+    fn TRITONBACKEND_RequestRelease(
         request: *mut TRITONBACKEND_Request,
         flags: u32,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_InputProperties(
+    fn TRITONBACKEND_InputProperties(
         input: *mut TRITONBACKEND_Input,
         name: *mut *const c_char,
         data_type: *mut c_int,
@@ -403,7 +456,7 @@ unsafe extern "C" {
         byte_size: *mut u64,
         buffer_count: *mut u32,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_InputBuffer(
+    fn TRITONBACKEND_InputBuffer(
         input: *mut TRITONBACKEND_Input,
         index: u32,
         buffer: *mut *const c_void,
@@ -412,23 +465,23 @@ unsafe extern "C" {
         memory_type_id: *mut i64,
     ) -> ErrorPtr;
 
-    pub fn TRITONBACKEND_ResponseNew(
+    fn TRITONBACKEND_ResponseNew(
         response: *mut *mut TRITONBACKEND_Response,
         request: *mut TRITONBACKEND_Request,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ResponseFactoryNew(
+    fn TRITONBACKEND_ResponseFactoryNew(
         factory: *mut *mut TRITONBACKEND_ResponseFactory,
         request: *mut TRITONBACKEND_Request,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ResponseFactoryDelete(
+    fn TRITONBACKEND_ResponseFactoryDelete(
         factory: *mut TRITONBACKEND_ResponseFactory,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ResponseNewFromFactory(
+    fn TRITONBACKEND_ResponseNewFromFactory(
         response: *mut *mut TRITONBACKEND_Response,
         factory: *mut TRITONBACKEND_ResponseFactory,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ResponseDelete(response: *mut TRITONBACKEND_Response) -> ErrorPtr;
-    pub fn TRITONBACKEND_ResponseOutput(
+    fn TRITONBACKEND_ResponseDelete(response: *mut TRITONBACKEND_Response) -> ErrorPtr;
+    fn TRITONBACKEND_ResponseOutput(
         response: *mut TRITONBACKEND_Response,
         output: *mut *mut TRITONBACKEND_Output,
         name: *const c_char,
@@ -436,12 +489,12 @@ unsafe extern "C" {
         shape: *const i64,
         dims_count: u32,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_ResponseSend(
+    fn TRITONBACKEND_ResponseSend(
         response: *mut TRITONBACKEND_Response,
         flags: u32,
         error: ErrorPtr,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_OutputBuffer(
+    fn TRITONBACKEND_OutputBuffer(
         output: *mut TRITONBACKEND_Output,
         buffer: *mut *mut c_void,
         byte_size: u64,
@@ -449,7 +502,7 @@ unsafe extern "C" {
         memory_type_id: *mut i64,
     ) -> ErrorPtr;
 
-    pub fn TRITONBACKEND_StateNew(
+    fn TRITONBACKEND_StateNew(
         state: *mut *mut TRITONBACKEND_State,
         request: *mut TRITONBACKEND_Request,
         name: *const c_char,
@@ -457,12 +510,23 @@ unsafe extern "C" {
         shape: *const i64,
         dims_count: u32,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_StateBuffer(
+    fn TRITONBACKEND_StateBuffer(
         state: *mut TRITONBACKEND_State,
         buffer: *mut *mut c_void,
         byte_size: u64,
         memory_type: *mut c_int,
         memory_type_id: *mut i64,
     ) -> ErrorPtr;
-    pub fn TRITONBACKEND_StateUpdate(state: *mut TRITONBACKEND_State) -> ErrorPtr;
+    fn TRITONBACKEND_StateUpdate(state: *mut TRITONBACKEND_State) -> ErrorPtr;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_no_server_has_none_of_them() {
+        assert_eq!(missing(), NAMES);
+        assert!(NAMES.contains(&"TRITONBACKEND_ResponseSend"));
+    }
 }

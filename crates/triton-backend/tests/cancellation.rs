@@ -1,10 +1,10 @@
 //! Requests that their clients take back, on a server that knows how.
 #![allow(clippy::unwrap_used, clippy::undocumented_unsafe_blocks)]
 
+mod compiler;
 mod fake_host;
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use fake_host::{BATCHES, FakeInput, FakeRequest, Host, Record, break_function};
@@ -65,7 +65,7 @@ fn server_that_knows_how() -> TakeBack {
     static FOUND: OnceLock<TakeBack> = OnceLock::new();
     *FOUND.get_or_init(|| {
         let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libcancel.so");
-        let built = Command::new("cc")
+        let built = compiler::cc()
             .args(["-shared", "-fPIC", "-o"])
             .arg(&library)
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cancel.c"))

@@ -2,6 +2,7 @@
 //! them, and copies that come late. Never run on a GPU.
 #![allow(clippy::unwrap_used)]
 
+mod compiler;
 mod cudart;
 mod fake_host;
 

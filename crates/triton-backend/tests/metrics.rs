@@ -1,11 +1,11 @@
 //! Metrics: who owns them, what is shown, and what watches the ends of requests.
 #![allow(clippy::unwrap_used, clippy::undocumented_unsafe_blocks)]
 
+mod compiler;
 mod fake_host;
 
 use std::ffi::{CString, c_char, c_int};
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use fake_host::{FakeInput, FakeRequest, Host, LIVE_ERRORS, LOG};
@@ -114,7 +114,7 @@ impl StandIn {
         static LOADED: OnceLock<StandIn> = OnceLock::new();
         LOADED.get_or_init(|| {
             let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libmetrics.so");
-            let built = Command::new("cc")
+            let built = compiler::cc()
                 .args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"])
                 .arg(&library)
                 .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/metrics.c"))

@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex};
 
 use fake_host::{FakeInput, FakeRequest, Host, STOPPING};
 use triton_backend::{
-    Backend, BackendContext, Batch, Error, Instance, InstanceContext, Model, ModelContext, Server,
+    Backend, BackendContext, Batch, Error, ErrorCode, Instance, InstanceContext, Model,
+    ModelContext, Server,
 };
 
 /// A backend that answers every request with what the server says, as an error's text.
 struct Asking;
-struct AskingModel(Server);
+/// The server, and the model that it calls.
+struct AskingModel(Server, String);
 struct AskingInstance(Arc<AskingModel>);
 
 impl Backend for Asking {
@@ -29,8 +31,23 @@ impl Model for AskingModel {
     type Backend = Asking;
     type Instance = AskingInstance;
 
+    fn ready(&self) -> Result<(), Error> {
+        match self.1.as_str() {
+            "panic" => panic!("no such luck"),
+            callee if self.0.model_is_ready(callee) => Ok(()),
+            callee => Err(Error::new(
+                ErrorCode::Unavailable,
+                format!("'{callee}' is not ready"),
+            )),
+        }
+    }
+
     fn new(_: &Asking, context: &ModelContext) -> Result<Self, Error> {
-        Ok(Self(Server::of(context)))
+        let callee = context.config.parameters.text("callee");
+        Ok(Self(
+            Server::of(context),
+            callee.unwrap_or("encoder").to_owned(),
+        ))
     }
 }
 
@@ -150,4 +167,24 @@ fn what_a_model_keeps_goes_when_the_server_finalises_it() {
     let fails = r#"{"parameters": {"load": {"string_value": "fail"}}}"#;
     assert!(Host::<Keeping>::load(fails).is_err());
     assert_eq!(dropped(), ["what was kept"]);
+}
+
+/// What a newer server is told that asks whether a model that calls `callee` is ready.
+fn readiness(callee: &str) -> Result<(), (i32, String)> {
+    let config = format!("{{\"parameters\":{{\"callee\":{{\"string_value\":\"{callee}\"}}}}}}");
+    Host::<Asking>::load(&config).unwrap().ready()
+}
+
+#[test]
+fn a_model_says_whether_it_is_ready() {
+    const INTERNAL: i32 = 1;
+    const UNAVAILABLE: i32 = 4;
+    assert_eq!(readiness("encoder"), Ok(()));
+    assert_eq!(
+        readiness("loading"),
+        Err((UNAVAILABLE, "'loading' is not ready".to_owned()))
+    );
+    let (code, message) = readiness("panic").unwrap_err();
+    assert_eq!(code, INTERNAL);
+    assert!(message.contains("no such luck"), "{message}");
 }

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use libloading::os::unix::{Library, RTLD_NOW};
 
-use crate::{Error, ErrorCode};
+use crate::{Error, ErrorCode, symbols};
 
 /// `cudaMemcpyDefault`: the runtime tells host from device by the address.
 pub(super) const MEMCPY_DEFAULT: c_int = 4;
@@ -38,6 +38,13 @@ macro_rules! runtime {
             unsafe fn of(library: &Library) -> Option<Self> {
                 // SAFETY: the caller's promise, and the signatures above.
                 unsafe { Some(Self { $($field: *library.get($name).ok()?,)* }) }
+            }
+
+            /// # Safety
+            /// If the process, or the server's library, has functions of these names, they are the CUDA runtime's.
+            unsafe fn of_process() -> Option<Self> {
+                // SAFETY: the caller's promise, and the signatures above.
+                unsafe { Some(Self { $($field: symbols::find($name)?,)* }) }
             }
         }
     };
@@ -96,8 +103,8 @@ impl Runtime {
 
 /// The runtime that the server itself was linked with.
 fn in_process() -> Option<Runtime> {
-    // SAFETY: what the process itself has of these names is the CUDA runtime, and is never unloaded.
-    unsafe { Runtime::of(&Library::this()) }
+    // SAFETY: what the process itself or its server has of these names is the CUDA runtime, and is never unloaded.
+    unsafe { Runtime::of_process() }
 }
 
 /// A runtime that another backend brought, or the system's.

@@ -4,7 +4,7 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::OnceLock;
 
-use crate::optional::find;
+use crate::symbols::find;
 use crate::sys::{
     ErrorPtr, TRITONSERVER_Metric, TRITONSERVER_MetricArgs, TRITONSERVER_MetricFamily,
     TRITONSERVER_Parameter,

@@ -7,7 +7,6 @@
 
 use std::ffi::{CString, c_char, c_int};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use libloading::os::unix::{Library, RTLD_NOW};
@@ -26,7 +25,7 @@ fn directory() -> &'static Path {
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
         // Another test process may be reading the one that is there.
         let new = directory.join(format!("{NAME}-{}", std::process::id()));
-        let built = Command::new("cc")
+        let built = crate::compiler::cc()
             .args(["-shared", "-fPIC", "-pthread", "-Wall", "-Werror", "-o"])
             .arg(&new)
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cudart/cudart.c"))
@@ -40,7 +39,7 @@ fn directory() -> &'static Path {
 
 /// Runs the ignored tests of a module in a process that has the stand-in in its library path.
 pub fn run_with_it(module: &str, variables: &[(&str, &str)]) {
-    let output = Command::new(std::env::current_exe().unwrap())
+    let output = crate::compiler::this_program()
         .args([module, "--ignored", "--test-threads=1"])
         .env("LD_LIBRARY_PATH", directory())
         .envs(variables.iter().copied())

@@ -241,7 +241,7 @@ pub struct FakeInstance {
     state: *mut c_void,
 }
 
-/// A host with one backend, one model and one instance, driven through the same eight functions as by the server.
+/// A host with one backend, one model and one instance, driven through the same functions as by the server.
 pub struct Host<B: Backend> {
     backend: Box<FakeBackend>,
     pub model: Box<FakeModel>,
@@ -397,6 +397,12 @@ impl<B: Backend> Host<B> {
         while SERVING.load(Ordering::SeqCst) > 0 {
             std::thread::yield_now();
         }
+    }
+
+    /// Whether the instance says that it is ready.
+    pub fn ready(&mut self) -> Result<(), (i32, String)> {
+        let instance = (&raw mut **self.instance.as_mut().unwrap()).cast();
+        outcome(unsafe { entry::instance_ready::<B>(instance) })
     }
 
     /// Executes one request and returns its one answer.
