@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use triton_backend::{
-    Backend, BackendContext, Batch, Error, Instance, InstanceContext, InstanceKind, Model,
-    ModelContext, Watch, info,
+    Backend, BackendContext, Batch, Error, ErrorCode, Instance, InstanceContext, InstanceKind,
+    Model, ModelContext, Server, Watch, info,
 };
 
 use crate::component::{Component, Worker};
@@ -34,6 +34,7 @@ impl Backend for Funasr {
 pub(crate) struct FunasrModel {
     component: Arc<dyn Component>,
     failures: Arc<Failures>,
+    server: Server,
 }
 
 impl Model for FunasrModel {
@@ -47,7 +48,19 @@ impl Model for FunasrModel {
         Ok(Self {
             component,
             failures: Arc::new(Failures::new(context, parameters)),
+            server: Server::of(context),
         })
+    }
+
+    fn ready(&self) -> Result<(), Error> {
+        let called = self.component.called();
+        match called.iter().find(|name| !self.server.model_is_ready(name)) {
+            None => Ok(()),
+            Some(name) => Err(Error::new(
+                ErrorCode::Unavailable,
+                format!("model '{name}', which this one calls, is not ready"),
+            )),
+        }
     }
 
     fn watch(&self) -> Option<Arc<dyn Watch>> {

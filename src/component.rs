@@ -8,6 +8,11 @@ use triton_backend::Batch;
 pub(crate) trait Component: Send + Sync {
     /// What one instance runs.
     fn worker(self: Arc<Self>) -> Box<dyn Worker>;
+
+    /// The models that it calls, without which it can answer nothing.
+    fn called(&self) -> Vec<&str> {
+        Vec::new()
+    }
 }
 
 /// One instance of a component.

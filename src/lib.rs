@@ -3,7 +3,7 @@
 //!
 //! A model's config picks its step with the parameter `component`; see `src/registry.rs` for the table.
 #![forbid(unsafe_code)]
-// Without the entry points, which the unit tests' binary cannot have, nothing uses the components.
+// Without the entry points, which the unit tests' binary does not have, nothing uses the components.
 #![cfg_attr(test, allow(dead_code))]
 
 mod backend;
@@ -15,6 +15,6 @@ mod registry;
 mod steps;
 mod tensors;
 
-// The server's functions exist only inside a server, so the unit tests' binary must not export entry points.
+// A program's own tests are no library that a server loads.
 #[cfg(not(test))]
 triton_backend::export_backend!(backend::Funasr);

@@ -169,6 +169,10 @@ impl<P: Warm + Component> Component for Warming<P> {
     fn worker(self: Arc<Self>) -> Box<dyn Worker> {
         Arc::clone(&self.pipeline).worker()
     }
+
+    fn called(&self) -> Vec<&str> {
+        self.pipeline.called()
+    }
 }
 
 impl<P> Drop for Warming<P> {

@@ -380,6 +380,10 @@ impl Component for CifSearch {
     fn worker(self: Arc<Self>) -> Box<dyn Worker> {
         Box::new(self)
     }
+
+    fn called(&self) -> Vec<&str> {
+        vec![&self.decoder.model]
+    }
 }
 
 impl Worker for Arc<CifSearch> {

@@ -102,6 +102,10 @@ impl Component for HotwordEmbedding {
     fn worker(self: Arc<Self>) -> Box<dyn Worker> {
         Box::new(self)
     }
+
+    fn called(&self) -> Vec<&str> {
+        vec![self.hotwords.model()]
+    }
 }
 
 impl Worker for Arc<HotwordEmbedding> {

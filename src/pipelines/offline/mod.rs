@@ -566,6 +566,12 @@ impl<R: Recogniser> Component for OfflinePipeline<R> {
     fn worker(self: Arc<Self>) -> Box<dyn Worker> {
         Box::new(self)
     }
+
+    fn called(&self) -> Vec<&str> {
+        let mut called = self.recogniser.helpers();
+        called.push(&self.encoder.name);
+        called
+    }
 }
 
 impl<R: Recogniser> Worker for Arc<OfflinePipeline<R>> {

@@ -214,6 +214,10 @@ impl Component for PunctuationPipeline {
     fn worker(self: Arc<Self>) -> Box<dyn Worker> {
         Box::new(self)
     }
+
+    fn called(&self) -> Vec<&str> {
+        vec![&self.chain.callee.name]
+    }
 }
 
 impl Worker for Arc<PunctuationPipeline> {

@@ -347,6 +347,10 @@ impl Component for StreamingPipeline {
             workspace: Workspace::new(),
         })
     }
+
+    fn called(&self) -> Vec<&str> {
+        vec![&self.models.encoder.name, &self.models.decoder.name]
+    }
 }
 
 /// One instance.

@@ -118,6 +118,15 @@ impl Component for TwoPass {
     fn worker(self: Arc<Self>) -> Box<dyn Worker> {
         Box::new(self)
     }
+
+    fn called(&self) -> Vec<&str> {
+        let options = &self.model.options;
+        let named = [&options.vad, &options.first_pass, &options.recogniser].map(String::as_str);
+        named
+            .into_iter()
+            .chain(options.punctuation.as_deref())
+            .collect()
+    }
 }
 
 impl Worker for Arc<TwoPass> {

@@ -253,6 +253,10 @@ impl<L: Listening> Component for VadPipeline<L> {
             workspace: Workspace::new(),
         })
     }
+
+    fn called(&self) -> Vec<&str> {
+        vec![&self.chain.callee.name]
+    }
 }
 
 /// One instance.
