@@ -6,6 +6,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,6 +22,7 @@ from support.tool import run, serving
 
 VERSION = "0.1.0"
 ARCH = os.uname().machine
+DEB = f"triton-funasr_{VERSION}_{'amd64' if ARCH == 'x86_64' else 'arm64'}.deb"
 LIBRARIES = ["libtriton_funasr.so", "libtriton_onnxruntime.so"]
 
 
@@ -53,6 +55,7 @@ def test_the_sums_are_those_of_the_files(made):
     lines = [line.split("  ") for line in (made / "SHA256SUMS").read_text().splitlines()]
     assert [name for _, name in lines] == [
         f"triton-funasr-{VERSION}-{ARCH}-linux.tar.gz",
+        DEB,
         f"triton_funasr-{VERSION}-py3-none-linux_{ARCH}.whl",
     ]
     assert {path.name for path in made.iterdir()} == {"SHA256SUMS", *(name for _, name in lines)}
@@ -120,6 +123,30 @@ def test_the_wheel_puts_tool_and_libraries_where_they_find_each_other(made):
     output_of(place / "bin/pip", "uninstall", "--yes", "triton-funasr")
     after = {path for path in place.rglob("*") if "__pycache__" not in path.parts and backends not in [path, *path.parents]}
     assert after - before <= {place / "lib/triton-funasr"}
+
+
+@pytest.mark.skipif(shutil.which("dpkg") is None, reason="there is no dpkg here")
+def test_the_package_of_debian_installs_into_a_root_of_its_own(made, unpacked):
+    root = fresh_directory("dist-root")
+    (root / "var/lib/dpkg").mkdir(parents=True)
+    (root / "var/lib/dpkg/status").touch()
+    options = [f"--root={root}", f"--log={root}/dpkg.log", "--force-not-root", "--force-depends", "--force-script-chrootless"]
+    output_of("dpkg", *options, "--install", made / DEB)
+    fields = "${Package} ${Version} ${Depends} ${db:Status-Status}"
+    told = output_of("dpkg-query", f"--admindir={root}/var/lib/dpkg", "--show", f"--showformat={fields}", "triton-funasr")
+    assert told == f"triton-funasr {VERSION} libc6, libgcc-s1 | libgcc1 installed"
+    tool = root / "usr/bin/triton-funasr"
+    assert tool.read_bytes() == (unpacked / "bin/triton-funasr").read_bytes()
+    backends = fresh_directory("dist-root-backends")
+    run("install", "--to", backends, "--yes", program=tool)
+    for library in LIBRARIES[:1]:
+        installed = (backends / "funasr" / library).read_bytes()
+        assert installed == (root / "usr/lib/triton-funasr" / library).read_bytes()
+    assert (root / "usr/share/doc/triton-funasr/copyright").read_bytes() == (PROJECT / "LICENSE").read_bytes()
+    configs = list((root / "usr/share/triton-funasr").glob("model_repo_*/**/config.pbtxt"))
+    assert len(configs) == len(list(PROJECT.glob("model_repo_*/**/config.pbtxt")))
+    output_of("dpkg", *options, "--purge", "triton-funasr")
+    assert not tool.exists()
 
 
 def test_what_makes_no_sense_is_refused():

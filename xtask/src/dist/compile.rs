@@ -1,5 +1,6 @@
 //! The libraries and the tool, built so that they run on older systems, and come out the same wherever they are built.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -55,13 +56,15 @@ impl<'l> Compiler<'l> {
             let found = files.iter().find(is).cloned();
             found.with_context(|| format!("cargo built no {name}"))
         };
-        Ok(Built {
-            tool: named("triton-funasr")?,
-            libraries: vec![
-                named("libtriton_funasr.so")?,
-                named("libtriton_onnxruntime.so")?,
-            ],
-        })
+        let tool = named("triton-funasr")?;
+        let libraries = vec![
+            named("libtriton_funasr.so")?,
+            named("libtriton_onnxruntime.so")?,
+        ];
+        if self.zig.is_some() {
+            libraries.iter().chain([&tool]).try_for_each(check_glibc)?;
+        }
+        Ok(Built { tool, libraries })
     }
 
     fn build_by_zig(&self, packages: &Path, architecture: Architecture) -> Result<Vec<PathBuf>> {
@@ -106,6 +109,43 @@ impl<'l> Compiler<'l> {
     }
 }
 
+/// Fails where a file would not start on the oldest glibc: it names the versions of the functions that it calls.
+fn check_glibc(file: &PathBuf) -> Result<()> {
+    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    match newest_glibc(&bytes) {
+        Some(newest) if Some(newest) > version(GLIBC) => bail!(
+            "{} needs glibc {}.{}, and is to run on {GLIBC}",
+            file.display(),
+            newest.0,
+            newest.1
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// The newest glibc of which a file names a function's version.
+fn newest_glibc(bytes: &[u8]) -> Option<(u32, u32)> {
+    const BEFORE: &[u8] = b"GLIBC_";
+    let places = bytes
+        .windows(BEFORE.len())
+        .enumerate()
+        .filter(|(_, window)| *window == BEFORE);
+    let versions = places.filter_map(|(at, _)| {
+        let rest = &bytes[at + BEFORE.len()..];
+        let end = rest
+            .iter()
+            .position(|byte| !(byte.is_ascii_digit() || *byte == b'.'))?;
+        version(std::str::from_utf8(&rest[..end]).ok()?)
+    });
+    versions.max()
+}
+
+/// `(2, 28)` of `2.28` and of `2.28.1`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split('.').map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
 /// The directory that cargo builds in: xtask's own is in it.
 fn target_directory(work: &Path) -> Result<&Path> {
     work.parent().context("xtask's directory is in no other")
@@ -145,4 +185,18 @@ fn zigbuild(packages: &Path) -> Result<Command> {
         .arg("zigbuild")
         .env("CARGO_ZIGBUILD_ZIG_PATH", packages.join("ziglang/zig"));
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_glibc_of_a_file_is_found() {
+        let names =
+            b"\0libc.so.6\0GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.4\0GLIBC_PRIVATE\0GLIBCXX_3.4.30\0";
+        assert_eq!(newest_glibc(names), Some((2, 34)));
+        assert_eq!(newest_glibc(b"static"), None);
+        assert!(version("2.34") > version(GLIBC));
+    }
 }

@@ -1,8 +1,10 @@
-//! `cargo xtask dist`: what is given to those who do not build. For each architecture an archive and a Python wheel, and their checksums.
+//! `cargo xtask dist`: what is given to those who do not build. For each architecture an archive, a Python wheel and a Debian package, and their
+//! checksums.
 
 mod architecture;
 mod archive;
 mod compile;
+mod deb;
 mod payload;
 mod sbom;
 mod wheel;
@@ -95,6 +97,8 @@ fn make(layout: &Layout, architectures: &[Architecture], native: bool) -> Result
         let (name, bytes) = archive::write(&payload, architecture, made)?;
         files.insert(name, bytes);
         let (name, bytes) = wheel::write(&payload, architecture, native)?;
+        files.insert(name, bytes);
+        let (name, bytes) = deb::write(&payload, architecture, native, made)?;
         files.insert(name, bytes);
     }
     let sums = files
