@@ -12,6 +12,8 @@ from pathlib import Path
 
 import tritonclient.grpc
 
+from support.older_servers import knows
+
 MODELS = Path(__file__).parent / "models"
 START_SECONDS = 60
 
@@ -82,7 +84,7 @@ class Server:
             f"--model-repository={repository.path}",
             f"--backend-directory={backends or required('BACKENDS_DIR')}",
             "--model-control-mode=explicit",
-            *(f"--{kind}-address=127.0.0.1" for kind in ("http", "grpc", "metrics")),
+            *(f"--{kind}-address=127.0.0.1" for kind in ("http", "grpc", "metrics") if knows(f"--{kind}-address")),
             f"--http-port={self.http}",
             f"--grpc-port={self.grpc}",
             f"--metrics-port={self.metrics}",

@@ -1,6 +1,7 @@
 """Where libonnxruntime is found, and what is said when it is not."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,24 @@ def test_something_else_under_that_name(start, tmp_path):
     with start(arguments=[f"--backend-config=onnxruntime,library-path={other}"]) as server:
         message = server.load_error("add")
     assert f"{other} (library-path)" in message and "invalid ELF header" in message
+
+
+# What a library of ONNX Runtime is asked first: its version.
+OLD = r"""
+static const void *get(unsigned version) { (void)version; return 0; }
+static const char *version(void) { return "1.19.2"; }
+struct { const void *(*get)(unsigned); const char *(*version)(void); } base = { get, version };
+const void *OrtGetApiBase(void) { return &base; }
+"""
+
+
+def test_a_library_that_is_too_old(start, tmp_path):
+    old = tmp_path / "libonnxruntime.so.1.19.2"
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(old)], input=OLD, text=True, check=True)
+    with start(arguments=[f"--backend-config=onnxruntime,library-path={old}"]) as server:
+        message = server.load_error("add")
+    assert f"{old} (library-path): is version 1.19.2, which is too old" in message
+    assert "version 1.20 or newer" in message
 
 
 def test_the_server_ends_in_peace(start):

@@ -8,8 +8,10 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from support.environment import PROJECT, scratch, variable
+from support.older_servers import adapted, knows
 from support.processes import tied
 
 LOADING_SECONDS = 120
@@ -43,8 +45,8 @@ class Server:
     """
 
     def __init__(self, repositories, *flags, cwd=PROJECT, environment=None, before_start=None, machine=None):
-        self.repositories = repositories if isinstance(repositories, (list, tuple)) else [repositories]
-        self.flags = flags
+        given = repositories if isinstance(repositories, (list, tuple)) else [repositories]
+        self.repositories, self.flags = adapted([Path(path) for path in given], flags)
         self.cwd = cwd
         self.environment = environment
         self.before_start = before_start
@@ -78,7 +80,8 @@ class Server:
         command = [*within, variable("TRITONSERVER"), f"--backend-directory={variable('BACKENDS_DIR')}"]
         command += [f"--model-repository={path}" for path in self.repositories]
         for api, port in (("http", http), ("grpc", grpc), ("metrics", metrics)):
-            command += [f"--{api}-address={address}", f"--{api}-port={port}"]
+            command += [f"--{api}-address={address}"] if knows(f"--{api}-address") else []
+            command += [f"--{api}-port={port}"]
         # A session of its own: Ctrl-C goes to pytest alone, which then stops the server in order.
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(

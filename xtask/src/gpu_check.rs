@@ -123,7 +123,7 @@ fn make(layout: &Layout, options: &GpuCheck, kit: &Path) -> Result<()> {
     if options.device == Device::Cuda {
         let place = kit.join("backends/onnxruntime");
         remove(&place.join("libonnxruntime.so.1"))?;
-        let unpacked = wheels::unpacked(&layout.work, "onnxruntime-gpu", PINS, LIBRARIES)?;
+        let unpacked = wheels::unpacked(&layout.work, "onnxruntime-gpu", PINS, &[LIBRARIES])?;
         for library in fs::read_dir(unpacked.join("onnxruntime/capi"))? {
             let library = library?;
             let name = library.file_name().to_string_lossy().into_owned();

@@ -20,6 +20,7 @@ pub mod real_size;
 mod sanitize;
 mod soak;
 mod test;
+mod versions;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -77,7 +78,11 @@ Examples:
   cargo xtask test
   cargo xtask test --only fmt,clippy,unit
   cargo xtask test --only server -- -k batch -x
-  cargo xtask test --only server -- tests/pipelines")]
+  cargo xtask test --only server -- tests/pipelines
+  cargo xtask test --only server --server 2.28.0 --onnxruntime 1.20.0 -- tests/test_texts.py
+  cargo xtask test --only versions
+
+`versions`, `arm` and `old-glibc` run only where they are named.")]
     Test(test::Test),
     /// Serve any model repository in the foreground, on 127.0.0.1
     #[command(after_help = "\
@@ -101,7 +106,7 @@ Several repositories in one server, as ensembles alone:
         #[command(subcommand)]
         task: repo::Task,
     },
-    /// Make what is given to those who do not build: an archive and a Python wheel for each architecture, with checksums
+    /// Make what is given to those who do not build: an archive, a Python wheel and a Debian package for each architecture, with checksums
     #[command(after_help = "\
 Examples:
   cargo xtask dist

@@ -1,20 +1,19 @@
 //! `cargo xtask test`: everything that proves the project, in order of what fails fastest.
 
+mod arm;
+mod on_versions;
+mod pytest;
+
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use nix::sys::signal::Signal;
 
 use crate::console::{self, BAD, GOOD, WARN};
 use crate::layout::{Layout, cargo};
-use crate::process::{self, Running};
-use crate::repo::Kind;
-use crate::wheels::Wheels;
-use crate::{backends, demo, deny, files, prerequisites, python};
+use crate::versions::Versions;
+use crate::{deny, prerequisites, process};
 
 /// Which parts to run.
 #[derive(Debug, clap::Args)]
@@ -25,6 +24,8 @@ pub(crate) struct Test {
     /// Fail where the database of known vulnerabilities cannot be fetched, instead of warning
     #[arg(long)]
     require_advisories: bool,
+    #[command(flatten)]
+    versions: Versions,
     /// What else pytest is told
     #[arg(last = true, value_name = "PYTEST_ARGS")]
     pytest: Vec<OsString>,
@@ -45,10 +46,15 @@ enum Part {
     Doc,
     /// The tests of tests/ against a real tritonserver
     Server,
+    /// Those of them that tell, on the oldest, a middle and the newest tritonserver and ONNX Runtime; only where it is named
+    Versions,
+    /// The unit tests of what needs no server, for 64-bit ARM, under qemu; only where it is named
+    Arm,
 }
 
 impl Part {
-    const ALL: [Self; 6] = [
+    /// Those that run where none is named.
+    const USUAL: [Self; 6] = [
         Self::Fmt,
         Self::Clippy,
         Self::Deny,
@@ -89,7 +95,9 @@ impl Part {
                 &["doc", "--workspace", "--no-deps"],
                 Some(("RUSTDOCFLAGS", "-D warnings")),
             ),
-            Self::Server => server(layout, &options.pytest),
+            Self::Server => server(layout, options),
+            Self::Versions => on_versions::run(layout, &options.pytest),
+            Self::Arm => arm::run(layout),
         }?;
         Ok(None)
     }
@@ -97,8 +105,13 @@ impl Part {
 
 /// Runs the parts up to the first that fails, and says at the end how each went.
 pub(crate) fn test(layout: &Layout, options: &Test) -> Result<()> {
-    let wanted = |part: &Part| options.only.is_empty() || options.only.contains(part);
-    let parts: Vec<_> = Part::ALL.into_iter().filter(wanted).collect();
+    let parts: Vec<Part> = match options.only.is_empty() {
+        true => Part::USUAL.to_vec(),
+        false => {
+            let parts = Part::value_variants().iter().copied();
+            parts.filter(|part| options.only.contains(part)).collect()
+        }
+    };
     let mut passed = Vec::new();
     let mut failure = None;
     for &part in &parts {
@@ -164,25 +177,11 @@ fn cargo_runs(layout: &Layout, arguments: &[&str], variable: Option<(&str, &str)
 
 /// Runs pytest on `tests/`: first those that bear company, several at a time, then those that measure. With arguments of the
 /// caller's, one pytest does what these say.
-fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
+fn server(layout: &Layout, options: &Test) -> Result<()> {
     prerequisites::check_server()?;
-    let environment = environment(layout)?;
-    let pytest = |arguments: &[&str]| {
-        // SIGINT, because pytest then tears its fixtures down and stops the servers they started.
-        let mut command: Command = process::tied("python3", Signal::SIGINT);
-        command
-            .current_dir(&layout.project)
-            .args(["-m", "pytest", "-p", "no:cacheprovider"])
-            .args(arguments)
-            .args(extra)
-            .envs(environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null());
-        let status = Running::start_apart(&mut command, Signal::SIGINT)?.wait()?;
-        if !status.success() {
-            bail!("pytest ended with {status}");
-        }
-        Ok(())
-    };
+    let extra = &options.pytest;
+    let environment = pytest::environment(layout, options.versions)?;
+    let pytest = |arguments: &[&str]| pytest::run(layout, &environment, arguments, extra);
     if extra.iter().any(|argument| names_tests(layout, argument)) {
         return pytest(&[]);
     }
@@ -200,46 +199,12 @@ fn server(layout: &Layout, extra: &[OsString]) -> Result<()> {
         "loadfile",
     ]);
     let alone = pytest(&["tests", "-m", "alone"]);
-    together.and(alone)
+    together.and(alone).and(on_versions::oldest(layout))
 }
 
 /// How many processes run tests side by side: each has a server or some, of half a gigabyte.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4))
-}
-
-/// What the tests need in their environment (the names are in xtask/README.md).
-fn environment(layout: &Layout) -> Result<Vec<(&'static str, PathBuf)>> {
-    let wheels = Wheels::get(&layout.work)?;
-    let backends = backends::build(layout, &wheels)?;
-    files::remove(&layout.work.join("pytest"))?;
-    Ok(vec![
-        ("PYTHONPATH", python::packages(layout)?),
-        ("PYTHONDONTWRITEBYTECODE", "1".into()),
-        ("TRITONSERVER", wheels.tritonserver()),
-        ("BACKENDS_DIR", backends),
-        ("PROJECT_DIR", layout.project.clone()),
-        (
-            "SENSEVOICE_REPO",
-            demo::repository(layout, Kind::Sensevoice)?,
-        ),
-        (
-            "PARAFORMER_REPO",
-            demo::repository(layout, Kind::Paraformer)?,
-        ),
-        (
-            "PARAFORMER_ONLINE_REPO",
-            demo::repository(layout, Kind::ParaformerOnline)?,
-        ),
-        ("ALL_REPO", demo::common_repository(layout, &Kind::ALL)?),
-        ("SILERO_MODELS", python::silero_models(layout)?),
-        ("ITN_GRAMMARS", python::itn_grammars(layout)?),
-        ("DEPLOY_PACKAGES", python::deploy_packages(layout)?),
-        ("HELM_PACKAGE", python::helm_package(layout)?),
-        ("SCRATCH_DIR", layout.work_directory("pytest")?),
-        ("XTASK", layout.program.clone()),
-        ("TRITON_FUNASR", backends::tool(layout)?),
-    ])
 }
 
 /// Whether an argument for pytest is a path, perhaps with `::` and a test's name behind it.

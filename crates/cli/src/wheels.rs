@@ -41,7 +41,12 @@ const PYTHON_TAG: [&str; 8] = [
 ];
 
 /// The manylinux versions the pinned wheels are tagged with.
-const MANYLINUX: [&str; 3] = ["manylinux_2_35", "manylinux_2_28", "manylinux_2_27"];
+const MANYLINUX: [&str; 4] = [
+    "manylinux_2_35",
+    "manylinux_2_31",
+    "manylinux_2_28",
+    "manylinux_2_27",
+];
 
 /// The unpacked wheels.
 #[derive(Debug, Clone)]
@@ -129,9 +134,9 @@ impl Wheels {
     }
 }
 
-/// The files of other wheels whose paths begin with `kept`, in a directory of `name` under `work`: those that are there, or those of a
+/// The files of other wheels whose paths begin with one of `kept`, in a directory of `name` under `work`: those that are there, or those of a
 /// fresh download of `pins`.
-pub fn unpacked(work: &Path, name: &str, pins: &str, kept: &str) -> Result<PathBuf> {
+pub fn unpacked(work: &Path, name: &str, pins: &str, kept: &[&str]) -> Result<PathBuf> {
     let directory = work.join(name);
     let _lock = lock(work)?;
     let marker = directory.join("complete");
@@ -147,7 +152,9 @@ pub fn unpacked(work: &Path, name: &str, pins: &str, kept: &str) -> Result<PathB
     download(pins, &downloads)?;
     let unpacked = partial.join("unpacked");
     for wheel in files_of(&downloads)? {
-        unpack(&wheel, &unpacked, |path| path.starts_with(kept))?;
+        unpack(&wheel, &unpacked, |path| {
+            kept.iter().any(|beginning| path.starts_with(beginning))
+        })?;
     }
     fs::write(unpacked.join("complete"), pins)?;
     remove(&directory)?;
