@@ -138,7 +138,8 @@ def test_many_deaths_in_one_stream(three_ways, mode):
             kill_at_rest(running, made)
 
     assert texts(Live(running, mode, audio).play(die)) == expected
-    assert running.metric("replays_total") >= before + 4
+    # Of deaths that follow each other while it is heard again, one is counted.
+    assert running.metric("replays_total") >= before + 2
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -158,7 +159,7 @@ def test_a_long_stream_is_heard_again_from_a_pause(behind, mode):
 
         assert texts(Live(running, mode, audio).play(die)) == expected
         deaths = running.metric("replays_total", outcome="whole")
-        assert deaths >= 6 and running.metric("replays_total") == deaths
+        assert deaths >= 3 and running.metric("replays_total") == deaths
         assert running.metric("replayed_seconds_total") < (10 if mode == "2pass" else 31) * deaths
     if mode == "online":
         assert expected[0] == "".join(stream_of(behind, audio))
