@@ -64,10 +64,7 @@ fn row_argmax<S: Simd>(simd: S, row: &[f32]) -> Option<usize> {
     let mut best = f32::NEG_INFINITY;
     let mut best_block = None;
     for (index, block) in row.chunks(BLOCK).enumerate() {
-        let mut largest = largest(simd, block);
-        if largest.is_nan() {
-            largest = block.iter().copied().fold(f32::NEG_INFINITY, larger);
-        }
+        let largest = largest(simd, block);
         if largest > best {
             best = largest;
             best_block = Some(index * BLOCK);
@@ -89,30 +86,37 @@ fn larger(best: f32, score: f32) -> f32 {
     if score > best { score } else { best }
 }
 
-/// Largest value of a block; -inf if it holds none but NaN. On CPUs whose instruction for it gives NaN precedence, NaN if
-/// the block holds one.
+/// The larger of each two; `best` where the score is NaN.
+#[inline(always)]
+fn larger_of_each<S: Simd>(simd: S, best: S::f32s, scores: S::f32s) -> S::f32s {
+    if cfg!(target_arch = "x86_64") {
+        // The order counts: where either of the two is NaN, x86 answers the second.
+        simd.max_f32s(scores, best)
+    } else {
+        // ARM's maximum keeps a NaN, and its maximum of a vector's lanes then passes that lane over with all that was in it.
+        simd.select_f32s(simd.greater_than_f32s(scores, best), scores, best)
+    }
+}
+
+/// Largest value of a block; -inf if it holds none but NaN.
 #[inline(always)]
 fn largest<S: Simd>(simd: S, block: &[f32]) -> f32 {
     let (vectors, rest) = S::as_simd_f32s(block);
     let (groups, tail) = pulp::as_arrays::<MAXIMA, _>(vectors);
     let mut maxima = [simd.splat_f32s(f32::NEG_INFINITY); MAXIMA];
-    // The order counts: where either of the two is NaN, x86 answers the second.
     for group in groups {
         for (best, &scores) in maxima.iter_mut().zip(group) {
-            *best = simd.max_f32s(scores, *best);
+            *best = larger_of_each(simd, *best, scores);
         }
     }
     for (best, &scores) in maxima.iter_mut().zip(tail) {
-        *best = simd.max_f32s(scores, *best);
+        *best = larger_of_each(simd, *best, scores);
     }
     let mut best = maxima[0];
     for &other in &maxima[1..] {
         best = simd.max_f32s(best, other);
     }
     let best = simd.reduce_max_f32s(best);
-    if best.is_nan() {
-        return best;
-    }
     rest.iter().copied().fold(best, larger)
 }
 
