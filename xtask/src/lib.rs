@@ -90,7 +90,7 @@ Examples:
   cargo xtask serve --repo ~/models
   cargo xtask serve --repo ~/models --http-port 8000 --grpc-port 8001 --metrics-port 8002
   cargo xtask serve --repo ~/models -- --log-verbose=1")]
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Assemble a model repository from an exported model
     #[command(after_help = "\
 Examples:
@@ -215,7 +215,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Demo(options) => demo::demo(&layout, &options),
         Task::Test(options) => test::test(&layout, &options),
-        Task::Serve(options) => serve::serve(options, || {
+        Task::Serve(options) => serve::serve(*options, || {
             let wheels = Wheels::get(&layout.work)?;
             Ok(programs::Programs {
                 tritonserver: wheels.tritonserver(),
