@@ -23,8 +23,9 @@ WAYS = {
         "metrics__serviceMonitor__enabled": True,
         "gateway__keys__secret": "keys",
         "gateway__tlsSecret": "certificate",
-        "gateway__options": {"max-requests": 1000000, "default-model": "transcribe"},
+        "gateway__options": {"max-requests": 1000000, "default-model": "transcribe", "no-page": True},
         "networkPolicy__clients": [{"podSelector": {"matchLabels": {"app": "batch"}}}],
+        "networkPolicy__egress": [{"ports": [{"port": 4318}]}],
         "imagePullSecrets": [{"name": "registry"}],
     },
     "without a gateway": {"models__claim__create": True, "gateway__enabled": False, "networkPolicy__enabled": False, "disruption__enabled": False},
@@ -124,11 +125,14 @@ def test_the_gateway_knows_each_server_that_there_may_be():
 def test_options_and_secrets_of_the_gateway():
     objects = rendered(**WAYS["everything"])
     gateway = container_of(objects["Deployment", "asr-gateway"])
-    for word in ("--max-requests=1000000", "--default-model=transcribe", "--drain=300", "--keys=/etc/triton-funasr/keys/keys", "--tls-cert=/etc/triton-funasr/tls/tls.crt"):
+    for word in ("--no-page", "--max-requests=1000000", "--default-model=transcribe", "--drain=300", "--keys=/etc/triton-funasr/keys/keys", "--tls-cert=/etc/triton-funasr/tls/tls.crt"):
         assert word in gateway["args"]
     assert gateway["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
     mounts = {each["name"]: each["mountPath"] for each in gateway["volumeMounts"]}
     assert mounts == {"keys": "/etc/triton-funasr/keys", "tls": "/etc/triton-funasr/tls"}
+    # Traces go somewhere.
+    for name in ("asr-gateway", "asr-triton"):
+        assert {"ports": [{"port": 4318}]} in objects["NetworkPolicy", name]["spec"]["egress"]
 
 
 def test_pods_are_shut():

@@ -96,7 +96,8 @@ def test_turns_end_where_somebody_stops_speaking(connection, behind):
     assert len(last) >= 3
     connection.session.update(session=session_with(format={"type": "audio/pcm", "rate": RATE}))
     assert told(connection, of_type("session.updated"))[0].session.audio.input.turn_detection.type == "server_vad"
-    append(connection, raw)
+    # Messages end where they end, within a sample too.
+    append(connection, raw, step=4801)
     events = []
     for _ in last:
         events += told(connection, of_type(f"{TRANSCRIPTION}.completed"))

@@ -95,6 +95,12 @@ impl Limits {
         self.admit(&self.requests, caller)
     }
 
+    /// Room for a transcription of what came by a WebSocket, which its caller's limits know already.
+    pub(crate) fn within_a_stream(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let of_all = Arc::clone(&self.requests).try_acquire_owned();
+        of_all.map_err(|_| Refusal::Busy)
+    }
+
     /// Room for a stream.
     pub(crate) fn stream(&self, caller: &str) -> Result<Admission, Refusal> {
         self.admit(&self.streams, caller)

@@ -67,6 +67,8 @@ pub(crate) fn text_norm(model: &Model, itn: bool) -> Input {
         Input::number("TEXT_NORM", number)
     }
 }
+/// Words to listen for take so many bytes of text at most: a stream keeps them as long as it lives.
+pub(crate) const MOST_HOTWORDS: usize = 16 << 10;
 
 /// `HOTWORDS`, for a model that takes them.
 pub(crate) fn hotwords(model: &Model, words: Option<&str>) -> Option<Input> {

@@ -13,8 +13,8 @@ use crate::openai::error::ApiError;
 use crate::shared::Shared;
 use crate::trail::Trail;
 
-/// The largest message: some minutes of samples.
-const LARGEST: usize = 16 << 20;
+/// The largest message: two minutes of samples. What it becomes on its way is held several times over, so clients' share of memory hangs on it.
+const LARGEST: usize = 4 << 20;
 /// Each connection has a buffer of this size for as long as it lives. A larger message gets its own as it comes.
 const READ_BUFFER: usize = 16 << 10;
 

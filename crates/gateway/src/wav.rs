@@ -1,4 +1,4 @@
-//! Samples as a file.
+//! Samples as bytes, and as a file.
 
 /// The header of a WAV file of samples of 16 bits whose number is not known yet.
 pub(crate) fn header(rate: u32) -> [u8; 44] {
@@ -25,6 +25,19 @@ pub(crate) fn header(rate: u32) -> [u8; 44] {
     header
 }
 
+/// Bytes as samples of 16 bits; half a sample waits for its other half.
+pub(crate) fn samples(odd: &mut Option<u8>, bytes: &[u8]) -> Vec<i16> {
+    let mut bytes = odd.take().into_iter().chain(bytes.iter().copied());
+    let mut samples = Vec::new();
+    while let Some(low) = bytes.next() {
+        match bytes.next() {
+            Some(high) => samples.push(i16::from_le_bytes([low, high])),
+            None => *odd = Some(low),
+        }
+    }
+    samples
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,5 +48,14 @@ mod tests {
         assert_eq!(&header[..16], b"RIFF\xff\xff\xff\xffWAVEfmt ");
         assert_eq!(header[24..32], [0x40, 0x1f, 0, 0, 0x80, 0x3e, 0, 0]);
         assert_eq!(&header[32..], b"\x02\0\x10\0data\xff\xff\xff\xff");
+    }
+
+    #[test]
+    fn samples_may_be_cut_anywhere() {
+        let mut odd = None;
+        assert_eq!(samples(&mut odd, &[1]), [0; 0]);
+        assert_eq!(samples(&mut odd, &[0, 0xff, 0xff, 2]), [1, -1]);
+        assert_eq!(samples(&mut odd, &[1]), [258]);
+        assert_eq!(odd, None);
     }
 }

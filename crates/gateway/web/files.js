@@ -10,6 +10,8 @@ const queue = [];
 let isWorking = false;
 // Whether the server's model says when each word is spoken, as far as is known.
 let wordsAreTimed = true;
+// So often a file is sent to a server that is there, and does not answer.
+const UNANSWERED = 5;
 
 /** Puts files into the queue; `wishes` gives what is chosen when a file's turn comes. */
 export function take(files, wishes) {
@@ -22,7 +24,7 @@ export function take(files, wishes) {
 function enqueue(job) {
   const giveUp = new AbortController();
   const { transcript } = job;
-  Object.assign(job, { giveUp });
+  Object.assign(job, { giveUp, unanswered: 0 });
   transcript.status("waiting");
   transcript.mayBeRemoved("cancelOf");
   transcript.onAway(() => {
@@ -57,7 +59,7 @@ async function one(job) {
       return;
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (!(await mayGoOn(error, transcript, giveUp.signal))) {
+      if (!(await mayGoOn(error, job))) {
         if (error.status === 413) transcript.fail("tooLarge");
         else transcript.fail("failed", { reason: error.message || `HTTP ${error.status}` }, again);
         return;
@@ -74,7 +76,9 @@ function show(transcript, file, answer) {
 }
 
 /** Whether it is worth another try, once what stood in its way is over. */
-async function mayGoOn(error, transcript, signal) {
+async function mayGoOn(error, job) {
+  const { transcript } = job;
+  const { signal } = job.giveUp;
   if (error.status === 400 && error.param === "timestamp_granularities" && wordsAreTimed) {
     wordsAreTimed = false;
     return true;
@@ -87,7 +91,9 @@ async function mayGoOn(error, transcript, signal) {
     }
     return true;
   }
-  // Without an answer the file may have been too much for the connection; with the server there again it is tried again.
+  // Without an answer the file may have been too much for the connection; with the server there again it is tried again, but not for ever: it
+  // may be the file, which was changed or taken away.
+  if (error.status === 0 && (job.unanswered += 1) > UNANSWERED) return false;
   if (error.status === 0 || error.status === 503) {
     transcript.status("waiting");
     await untilReady(error);

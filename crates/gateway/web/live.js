@@ -46,6 +46,12 @@ export class Live {
       this.changed("off");
       return;
     }
+    if (this.isOver) {
+      // The microphone went meanwhile.
+      this.socket.close();
+      this.changed("off");
+      return;
+    }
     const now = new Date();
     const two = (number) => String(number).padStart(2, "0");
     const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");

@@ -115,7 +115,7 @@ impl Utterance {
             return Ok(());
         };
         let mut events = Vec::new();
-        let samples = samples(&mut self.odd, audio);
+        let samples = wav::samples(&mut self.odd, audio);
         let heard = stream.hear(&samples, &mut events).await;
         told.extend(events.iter().filter_map(|event| self.message(event)));
         heard.map_err(|error| explained(&error))
@@ -160,6 +160,10 @@ impl Utterance {
                 itn: self.wishes.itn(),
                 hotwords: self.wishes.hotwords.clone(),
             };
+            let _place = shared
+                .limits
+                .within_a_stream()
+                .map_err(|refusal| refusal.to_string())?;
             let transcribed = recordings::transcribe(&shared.pool, &whole.model, recording);
             let heard = timeout(shared.options.timeout(), transcribed).await;
             let heard =
@@ -236,32 +240,5 @@ fn added(event: &Event) -> String {
         }
         Event::Partial(partial) => partial.added.clone(),
         Event::Final(_) => String::new(),
-    }
-}
-
-/// Bytes as samples of 16 bits; half a sample waits for its other half.
-fn samples(odd: &mut Option<u8>, bytes: &[u8]) -> Vec<i16> {
-    let mut bytes = odd.take().into_iter().chain(bytes.iter().copied());
-    let mut samples = Vec::new();
-    while let Some(low) = bytes.next() {
-        match bytes.next() {
-            Some(high) => samples.push(i16::from_le_bytes([low, high])),
-            None => *odd = Some(low),
-        }
-    }
-    samples
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_may_be_cut_anywhere() {
-        let mut odd = None;
-        assert_eq!(samples(&mut odd, &[1]), [0; 0]);
-        assert_eq!(samples(&mut odd, &[0, 0xff, 0xff, 2]), [1, -1]);
-        assert_eq!(samples(&mut odd, &[1]), [258]);
-        assert_eq!(odd, None);
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::language::Language;
+use crate::recordings::MOST_HOTWORDS;
 
 /// How audio becomes text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +109,11 @@ impl Wishes {
                 .ok_or_else(|| format!("audio_fs {rate} is no rate from 8000 to 192000 Hz"))?;
         }
         if let Some(words) = fields.get("hotwords") {
-            self.hotwords = hotwords(words);
+            let words = hotwords(words);
+            if words.as_ref().is_some_and(|own| own.len() > MOST_HOTWORDS) {
+                return Err(format!("hotwords are more than {MOST_HOTWORDS} bytes"));
+            }
+            self.hotwords = words;
         }
         self.itn = truth("itn").unwrap_or(self.itn);
         if let Some(code) = text("svs_lang") {

@@ -22,6 +22,8 @@ const SILENCE_MS: usize = 320;
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Which part of the kept audio a sequence of two passes may be old before it is begun anew.
 const RENEWAL: usize = 4;
+/// And how old at least, in milliseconds.
+const LEAST_RENEWAL_MS: usize = 10_000;
 
 /// What is to be heard, and how.
 #[derive(Debug, Clone)]
@@ -72,6 +74,8 @@ pub(crate) struct Stream {
     sequence: Option<Sequence>,
     /// How many of the kept chunks this sequence has answered.
     answered: usize,
+    /// What it said to those that were told before.
+    again: String,
     /// The sequence has heard nothing of them yet.
     moved: bool,
     reader: Reader,
@@ -92,13 +96,16 @@ impl Stream {
         let sequence = shared.pool.open(&setup.model.name, &[])?;
         let size = samples_of(CHUNK_MS, setup.rate);
         let seconds = usize::try_from(shared.options.replay_seconds).unwrap_or(usize::MAX);
+        // What is more than 16 000 a second is not worth its memory: less is kept of it.
+        let bound = samples_of(1000, setup.rate.min(16_000)).saturating_mul(seconds);
         Ok(Self {
             size,
             rest: Vec::new(),
             ending: false,
-            kept: Kept::new(samples_of(1000, setup.rate).saturating_mul(seconds)),
+            kept: Kept::new(bound),
             sequence: Some(sequence),
             answered: 0,
+            again: String::new(),
             moved: false,
             reader: Reader::new(&setup.model, setup.rate),
             shared: Shared::clone(shared),
@@ -160,6 +167,9 @@ impl Stream {
             }
             self.renew(events);
         }
+        if self.rest.capacity() > 8 * self.size {
+            self.rest.shrink_to(2 * self.size);
+        }
         Ok(())
     }
 
@@ -167,7 +177,7 @@ impl Stream {
     async fn bring(&mut self, is_last: bool, events: &mut Vec<Event>) -> Result<bool, LiveError> {
         let mut trouble = Trouble::default();
         loop {
-            let Err(error) = self.catch_up(is_last, &trouble, events).await else {
+            let Err(error) = self.catch_up(is_last, &mut trouble, events).await else {
                 return Ok(true);
             };
             let server = self.sequence.as_ref().map(Sequence::server);
@@ -211,7 +221,7 @@ impl Stream {
     async fn catch_up(
         &mut self,
         is_last: bool,
-        trouble: &Trouble,
+        trouble: &mut Trouble,
         events: &mut Vec<Event>,
     ) -> Result<(), LiveError> {
         if self.sequence.is_none() {
@@ -221,7 +231,9 @@ impl Stream {
         }
         let told = self.kept.told();
         let is_replay = self.answered < told;
-        let mut again = String::new();
+        if self.answered == 0 {
+            self.again.clear();
+        }
         while let Some(chunk) = self.kept.get(self.answered) {
             let end = is_last && self.answered + 1 == self.kept.count();
             let samples = chunk.len();
@@ -237,14 +249,15 @@ impl Stream {
             let answer = answer.map_err(|_| LiveError::Late { seconds })??;
             let said = answer.string(outputs[0])?;
             self.answered += 1;
+            trouble.answered(self.answered);
             if self.answered > told {
                 let added = self.reader.take(&said, samples, end, events)?;
                 self.kept.all_told(added);
                 continue;
             }
-            again.push_str(&said);
+            self.again.push_str(&said);
             if self.answered == told {
-                self.reader.heard_again(&self.kept.said(), &again);
+                self.reader.heard_again(&self.kept.said(), &self.again);
             }
             let seconds = samples as f64 / f64::from(self.setup.rate);
             metrics.replayed_seconds.inc_by(seconds);
@@ -283,7 +296,9 @@ impl Stream {
         let is_left = self.sequence.as_ref().is_some_and(|own| !own.is_welcome());
         let place = self.reader.settled();
         let seconds = usize::try_from(self.shared.options.replay_seconds).unwrap_or(usize::MAX);
-        let oldest = samples_of(1000, self.setup.rate).saturating_mul(seconds) / RENEWAL;
+        let kept = samples_of(1000, self.setup.rate.min(16_000)).saturating_mul(seconds);
+        // Not all the time: each begins some seconds back.
+        let oldest = (kept / RENEWAL).max(samples_of(LEAST_RENEWAL_MS, self.setup.rate));
         let is_due = match place {
             Some(_) => is_left || self.kept.end() >= oldest,
             None => is_left && !self.reader.is_two_pass() && self.kept.is_quiet(),

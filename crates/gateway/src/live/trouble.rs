@@ -51,12 +51,22 @@ pub(super) struct Trouble {
     /// Servers that went or refused; others are asked before they are asked again.
     avoided: Vec<String>,
     refusals: usize,
+    /// How many chunks of what is kept a server has answered at most.
+    best: usize,
 }
 
 impl Trouble {
     /// Servers to be asked last.
     pub(super) fn avoided(&self) -> &[String] {
         &self.avoided
+    }
+
+    /// A server has answered so many of the chunks that are kept. Where that is more than ever, it is not waiting that took the time.
+    pub(super) fn answered(&mut self, count: usize) {
+        if count > self.best {
+            self.best = count;
+            self.since = None;
+        }
     }
 
     /// What to do about an error; waits where a server has to be waited for.
@@ -156,6 +166,19 @@ mod tests {
             }
             remedies
         })
+    }
+
+    #[test]
+    fn who_answers_is_not_waited_for() {
+        let mut trouble = Trouble {
+            since: Some(Instant::now()),
+            ..Trouble::default()
+        };
+        trouble.answered(3);
+        assert_eq!(trouble.since, None);
+        trouble.since = Some(Instant::now());
+        trouble.answered(3);
+        assert!(trouble.since.is_some());
     }
 
     #[test]

@@ -141,6 +141,10 @@ impl Hearing {
                     itn: None,
                     hotwords: self.settings.prompt,
                 };
+                let _place = shared
+                    .limits
+                    .within_a_stream()
+                    .map_err(|refusal| refusal.to_string())?;
                 let transcribed = recordings::transcribe(&shared.pool, &model, recording);
                 let heard = timeout(shared.options.timeout(), transcribed).await;
                 let heard = heard
@@ -161,14 +165,11 @@ impl Hearing {
 /// Without a model that finds the ends of turns.
 pub(super) const NO_TURNS: &str = "no server has a model that finds the ends of turns (two_pass): set turn_detection to null, and commit each turn";
 
-/// The samples of a message. Half a sample at its end is none.
-pub(super) fn samples(format: Format, bytes: &[u8]) -> Vec<i16> {
+/// The samples of a message; half a sample at its end waits for its other half.
+pub(super) fn samples(format: Format, odd: &mut Option<u8>, bytes: &[u8]) -> Vec<i16> {
     use super::g711::{alaw, ulaw};
     match format {
-        Format::Pcm => {
-            let (pairs, _) = bytes.as_chunks::<2>();
-            pairs.iter().map(|pair| i16::from_le_bytes(*pair)).collect()
-        }
+        Format::Pcm => crate::wav::samples(odd, bytes),
         Format::Ulaw => bytes.iter().map(|byte| ulaw(*byte)).collect(),
         Format::Alaw => bytes.iter().map(|byte| alaw(*byte)).collect(),
     }
@@ -180,8 +181,11 @@ mod tests {
 
     #[test]
     fn samples_are_of_the_formats() {
-        assert_eq!(samples(Format::Pcm, &[1, 0, 0xff, 0xff, 9]), [1, -1]);
-        assert_eq!(samples(Format::Ulaw, &[0x80, 0xff]), [32124, 0]);
-        assert_eq!(samples(Format::Alaw, &[0xd5]), [8]);
+        let mut odd = None;
+        let pcm = &[1, 0, 0xff, 0xff, 9];
+        assert_eq!(samples(Format::Pcm, &mut odd, pcm), [1, -1]);
+        assert_eq!(samples(Format::Pcm, &mut odd, &[1]), [265]);
+        assert_eq!(samples(Format::Ulaw, &mut odd, &[0x80, 0xff]), [32124, 0]);
+        assert_eq!(samples(Format::Alaw, &mut odd, &[0xd5]), [8]);
     }
 }

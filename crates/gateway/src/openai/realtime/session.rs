@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::close_code;
+use axum::extract::ws::{Utf8Bytes, close_code};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
@@ -35,6 +35,7 @@ pub(super) async fn serve(socket: Socket, shared: &Shared, dialect: Dialect) {
         turn: None,
         previous: None,
         before_ms: 0,
+        odd: None,
         deaf_until: None,
         out: Vec::new(),
     };
@@ -69,6 +70,8 @@ struct Session<'s> {
     previous: Option<String>,
     /// Audio of the session before what is heard at the moment, in milliseconds.
     before_ms: u64,
+    /// Half a sample, whose other half is still to come.
+    odd: Option<u8>,
     /// Audio is passed over: something failed.
     deaf_until: Option<Deaf>,
     /// What is to be told.
@@ -92,7 +95,7 @@ impl Session<'_> {
             // Where turns have no end of the client's, what was heard so far is the last.
             let may_stop = self.hearing.is_none() || self.settings.detects_turns;
             match socket.next(may_stop).await {
-                Next::Text(message) => self.told(&message).await,
+                Next::Text(message) => self.told(message).await,
                 Next::Binary(_) => self.refuse(
                     "messages are JSON; audio comes in input_audio_buffer.append, in Base64",
                     "invalid_event",
@@ -123,16 +126,26 @@ impl Session<'_> {
     }
 
     /// A client's event.
-    async fn told(&mut self, message: &str) {
-        let Ok(Value::Object(event)) = serde_json::from_str(message) else {
+    async fn told(&mut self, message: Utf8Bytes) {
+        let parsed = serde_json::from_str(&message);
+        drop(message);
+        let Ok(Value::Object(mut event)) = parsed else {
             let message =
                 "an event is a JSON object, as in {\"type\": \"input_audio_buffer.commit\"}";
             return self.refuse(message, "invalid_json", None, None);
         };
-        let text = |name: &str| event.get(name).and_then(Value::as_str);
-        let of = text("event_id");
-        match text("type").unwrap_or_default() {
-            "input_audio_buffer.append" => self.append(text("audio"), of).await,
+        let mut taken = |name: &str| match event.remove(name) {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        };
+        let (kind, of, audio) = (taken("type"), taken("event_id"), taken("audio"));
+        let of = of.as_deref();
+        match kind.as_deref().unwrap_or_default() {
+            "input_audio_buffer.append" => {
+                // Whatever else it says is not held while the audio is heard.
+                drop(event);
+                self.append(audio, of).await;
+            }
             "input_audio_buffer.commit" => self.commit(of).await,
             "input_audio_buffer.clear" => self.clear().await,
             kind @ ("session.update" | "transcription_session.update") => {
@@ -171,6 +184,11 @@ impl Session<'_> {
             }
             self.finish().await;
         }
+        if new != self.settings {
+            // One that has heard nothing yet is for the settings as they were.
+            self.hearing = None;
+            self.odd = None;
+        }
         self.settings = new;
         self.deaf_until = None;
         let (dialect, kind) = match kind {
@@ -181,7 +199,7 @@ impl Session<'_> {
         self.out.push(json!({"type": kind, "session": settings}));
     }
 
-    async fn append(&mut self, audio: Option<&str>, of: Option<&str>) {
+    async fn append(&mut self, audio: Option<String>, of: Option<&str>) {
         let decoded = audio.map(|audio| BASE64_STANDARD.decode(audio));
         let Some(Ok(bytes)) = decoded else {
             let message = "audio is the samples' bytes in Base64";
@@ -193,7 +211,8 @@ impl Session<'_> {
             Some(Deaf::Until(when)) if Instant::now() < when => return,
             _ => self.deaf_until = None,
         }
-        let samples = samples(self.settings.format, &bytes);
+        let samples = samples(self.settings.format, &mut self.odd, &bytes);
+        drop(bytes);
         let mut heard = Vec::new();
         let outcome = match self.hearing.take() {
             Some(hearing) => Ok(hearing),
@@ -228,6 +247,7 @@ impl Session<'_> {
 
     /// The client ends its turn.
     async fn commit(&mut self, of: Option<&str>) {
+        self.odd = None;
         if matches!(self.deaf_until, Some(Deaf::Turn)) {
             // Its failure was told.
             self.deaf_until = None;
@@ -240,8 +260,7 @@ impl Session<'_> {
         if self.settings.detects_turns {
             let before = self.previous.clone();
             self.hearing = Some(hearing);
-            self.finish().await;
-            if self.previous == before {
+            if self.finish().await && self.previous == before {
                 // Nobody said anything: the client waits for its turn all the same.
                 let turn = self.turn();
                 self.conclude(turn, 0.0);
@@ -274,23 +293,25 @@ impl Session<'_> {
             hearing.abandon().await;
         }
         self.turn = None;
+        self.odd = None;
         self.deaf_until = None;
         self.out.push(events::cleared());
     }
 
-    /// Ends what is heard where turns are found here: the last one ends with it.
-    async fn finish(&mut self) {
+    /// Ends what is heard where turns are found here: the last one ends with it. False if that failed, which is told then.
+    async fn finish(&mut self) -> bool {
         let Some(hearing) = self.hearing.take() else {
-            return;
+            return true;
         };
         let ms = hearing.ms();
         let mut heard = Vec::new();
         let ended = hearing.end(self.shared, &mut heard).await;
         self.note(heard);
         self.before_ms += ms;
-        if let Err(error) = ended {
-            self.fail(&error);
+        if let Err(error) = &ended {
+            self.fail(error);
         }
+        ended.is_ok()
     }
 
     /// The turn of which something is to be told.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::language::Language;
+use crate::recordings::MOST_HOTWORDS;
 
 /// How the words of a session are spelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +137,12 @@ impl Settings {
             self.model = model;
         }
         if let Some(prompt) = text("prompt") {
+            if prompt.as_ref().is_some_and(|own| own.len() > MOST_HOTWORDS) {
+                return Err(wrong(
+                    "session.audio.input.transcription.prompt",
+                    format!("the prompt is longer than {MOST_HOTWORDS} bytes"),
+                ));
+            }
             self.prompt = prompt;
         }
         if let Some(language) = text("language") {
