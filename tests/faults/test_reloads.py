@@ -1,6 +1,6 @@
 """Models loaded anew, and unloaded and loaded, while requests come: for each a right answer or a documented refusal.
 
-FAULTS_RELOADS says how many times (200 if not set).
+FAULTS_RELOADS says how many times (60 if not set).
 """
 
 import json
@@ -23,7 +23,7 @@ from support.repository import fresh_directory, with_parameter
 # The server itself may crash where models or connections go under load, the likelier the busier the machine is (docs/triton-notes.md).
 pytestmark = pytest.mark.alone
 
-RELOADS = int(os.environ.get("FAULTS_RELOADS") or 200)
+RELOADS = int(os.environ.get("FAULTS_RELOADS") or 60)
 
 TOPS = ("sensevoice", "infer_pipeline", "streaming_paraformer")
 CALLED = ("sensevoice_encoder", "paraformer_encoder", "online_encoder", "online_decoder")
