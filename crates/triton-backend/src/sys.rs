@@ -1,7 +1,7 @@
 //! Triton's C API, as far as this crate uses it.
 //!
 //! Every function here exists in the oldest server we support (NGC 22.11, backend API 1.10); newer ones are in `optional.rs`. None is linked:
-//! each is looked up in the process ([`crate::symbols`]), which finds the server also where it is no global of the process, and a
+//! each is looked up in the process (`symbols`), which finds the server also where it is no global of the process, and a
 //! server that lacks one can be told so in words.
 #![allow(non_camel_case_types, non_snake_case)]
 
