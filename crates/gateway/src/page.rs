@@ -64,6 +64,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         "server.js" SCRIPT,
         "settings.js" SCRIPT,
         "texts.js" SCRIPT,
+        "times.js" SCRIPT,
         "transcript.js" SCRIPT,
         "wave.js" SCRIPT,
         "words.js" SCRIPT,

@@ -1,8 +1,8 @@
 // Runs beside the page, where the browser handles sound: takes what the microphone hears and hands out 16 kHz samples of 16 bits.
 
 import { Resampler } from "./resampler.js";
+import { RATE } from "./times.js";
 
-const RATE = 16000;
 // 60 ms at a time.
 const BLOCK = 960;
 

@@ -1,5 +1,7 @@
 // A transcript as a file: text, subtitles, or all that is known of it.
 
+import { stamp } from "./times.js";
+
 // Subtitles: as long on the screen, and as wide in columns (of which a Chinese character has two), as a reader can follow.
 const LONGEST = 7;
 const WIDEST = 84;
@@ -56,10 +58,4 @@ function cuesOf(sentence) {
 
 function columns(text) {
   return [...text].reduce((sum, letter) => sum + (letter.codePointAt(0) > 0x2e7f ? 2 : 1), 0);
-}
-
-function stamp(seconds) {
-  const ms = Math.round(seconds * 1000);
-  const two = (number) => String(Math.floor(number)).padStart(2, "0");
-  return `${two(ms / 3_600_000)}:${two((ms / 60_000) % 60)}:${two((ms / 1000) % 60)},${String(ms % 1000).padStart(3, "0")}`;
 }

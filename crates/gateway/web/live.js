@@ -5,12 +5,13 @@ import { MicrophoneError, listen } from "./microphone.js";
 import { dismiss, notice, untilReady } from "./notices.js";
 import { liveAddress, probe } from "./server.js";
 import { announce } from "./texts.js";
+import { RATE, two } from "./times.js";
 import { Transcript } from "./transcript.js";
 import { Recording } from "./wave.js";
 import { ofMessage } from "./words.js";
 
 // Two minutes of speech that the server has not taken yet.
-const MOST_WAITING = 120 * 32000;
+const MOST_WAITING = 120 * 2 * RATE;
 // How long the last answer is waited for.
 const LAST_ANSWER = 120_000;
 
@@ -53,7 +54,6 @@ export class Live {
       return;
     }
     const now = new Date();
-    const two = (number) => String(number).padStart(2, "0");
     const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");
     const time = `${two(now.getHours())}:${two(now.getMinutes())}`;
     this.transcript = new Transcript({ key: "live", values: { time } }, `live-${day}-${time.replace(":", "")}`);
@@ -77,7 +77,7 @@ export class Live {
     socket.onmessage = ({ data }) => this.told(JSON.parse(data));
     socket.onclose = () => this.broken();
     const { language, hotwords } = this.wishes();
-    const first = { mode: "2pass", wav_name: "microphone", wav_format: "pcm", audio_fs: 16000, is_speaking: true, itn: true };
+    const first = { mode: "2pass", wav_name: "microphone", wav_format: "pcm", audio_fs: RATE, is_speaking: true, itn: true };
     if (language) first.svs_lang = language;
     if (hotwords) first.hotwords = hotwords;
     socket.send(JSON.stringify(first));
@@ -155,7 +155,6 @@ export class Live {
 
   broken() {
     if (this.isOver) return;
-    this.failed ??= null;
     this.isBroken = true;
     this.finish();
     probe().catch((error) => error.status !== 401 && untilReady(error));

@@ -4,10 +4,10 @@ import { take } from "./files.js";
 import { askForKey } from "./key.js";
 import { Live } from "./live.js";
 import { untilReady } from "./notices.js";
-import { clock } from "./player.js";
 import { probe } from "./server.js";
 import { settle } from "./settings.js";
 import { say } from "./texts.js";
+import { clock } from "./times.js";
 
 const part = (id) => document.getElementById(id);
 

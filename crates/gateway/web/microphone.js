@@ -1,6 +1,6 @@
 // The microphone: opened, listened to, and let go.
 
-const RATE = 16000;
+import { RATE } from "./times.js";
 
 /** Why there is no microphone; `key` names the texts that say so. */
 export class MicrophoneError extends Error {
@@ -16,22 +16,23 @@ export async function listen(heard, broken) {
   if (!navigator.mediaDevices?.getUserMedia || !globalThis.AudioWorkletNode) throw new MicrophoneError("insecure");
   const stream = await open();
   let context;
+  let source;
   try {
-    context = await contextFor(stream);
-    await context.context.audioWorklet.addModule(new URL("./capture.js", import.meta.url));
+    ({ context, source } = await contextFor(stream));
+    await context.audioWorklet.addModule(new URL("./capture.js", import.meta.url));
   } catch (error) {
     stopAll(stream);
-    await context?.context.close();
+    await context?.close();
     throw new MicrophoneError("microphoneFailed", String(error.message ?? error));
   }
-  const node = new AudioWorkletNode(context.context, "capture", { numberOfOutputs: 0 });
+  const node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
   let ended;
   const end = new Promise((resolve) => (ended = resolve));
   node.port.onmessage = ({ data }) => (data === "end" ? ended() : heard(data));
   // Unplugged, or taken away.
   stream.getAudioTracks().forEach((track) => track.addEventListener("ended", broken));
-  context.source.connect(node);
-  await context.context.resume();
+  source.connect(node);
+  await context.resume();
   let closing;
   return () => (closing ??= close());
 
@@ -40,7 +41,7 @@ export async function listen(heard, broken) {
     // A context that the browser has put to sleep does not answer.
     await Promise.race([end, new Promise((resolve) => setTimeout(resolve, 500))]);
     stopAll(stream);
-    await context.context.close();
+    await context.close();
   }
 }
 

@@ -18,7 +18,6 @@ export function notice(key, values = {}, kind = "") {
   element.querySelector("button").addEventListener("click", () => dismiss(key));
   shown.set(key, element);
   document.getElementById("notices").append(element);
-  return element;
 }
 
 export function dismiss(...keys) {

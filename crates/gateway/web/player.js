@@ -1,15 +1,9 @@
 // Plays a recording, and shows which of its words is heard.
 
 import { sayIn } from "./texts.js";
+import { clock } from "./times.js";
 
 let playing = null;
-
-export function clock(seconds) {
-  const whole = Math.floor(seconds);
-  const two = (number) => String(number).padStart(2, "0");
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
-}
 
 export class Player {
   /** `root` has a button, a range and a clock; `name` is what the recording is called. */

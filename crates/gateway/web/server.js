@@ -5,11 +5,10 @@ const PAUSE = 2000;
 
 /** Why a request failed. `status` is 0 where no answer came. */
 export class ServerError extends Error {
-  constructor(status, { message = "", param = null, code = null } = {}, retryAfter = 1) {
+  constructor(status, { message = "", param = null } = {}, retryAfter = 1) {
     super(message);
     this.status = status;
     this.param = param;
-    this.code = code;
     this.retryAfter = retryAfter;
   }
 }

@@ -1,6 +1,6 @@
 // What a person chooses about the page itself, kept in the browser: its language and its appearance.
 
-import { sayIn, speakIn, spokenLanguage } from "./texts.js";
+import { sayAll, sayIn, speakIn, spokenLanguage } from "./texts.js";
 
 const APPEARANCES = { auto: "themeAuto", light: "themeLight", dark: "themeDark" };
 
@@ -8,6 +8,7 @@ const APPEARANCES = { auto: "themeAuto", light: "themeLight", dark: "themeDark" 
 export function settle() {
   const own = navigator.languages?.[0] ?? navigator.language ?? "en";
   speakIn(kept("language") ?? (own.toLowerCase().startsWith("zh") ? "zh" : "en"));
+  sayAll(document);
   const language = document.getElementById("ui-language");
   const labelled = () => {
     // In the language that it leads to, whatever the page's own is.

@@ -25,7 +25,6 @@ const TEXTS = {
     hotwordsHint: "Names and terms to listen for, with spaces between; for models that take them",
     uiLanguage: "中文",
     uiLanguageLabel: "切换到中文",
-    theme: "Appearance",
     themeAuto: "Appearance: as the system",
     themeLight: "Appearance: light",
     themeDark: "Appearance: dark",
@@ -119,7 +118,6 @@ const TEXTS = {
     hotwordsHint: "需要留意的人名和术语，以空格分隔；仅用于支持热词的模型",
     uiLanguage: "English",
     uiLanguageLabel: "Switch to English",
-    theme: "外观",
     themeAuto: "外观：跟随系统",
     themeLight: "外观：浅色",
     themeDark: "外观：深色",
@@ -255,7 +253,6 @@ export function speakIn(chosen) {
   language = chosen in TEXTS ? chosen : "en";
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
   document.title = `${text("title")} · triton-funasr`;
-  sayAll(document);
   for (const element of document.querySelectorAll("[data-says]")) {
     for (const [place, [key, values]] of Object.entries(spoken.get(element) ?? {})) put(element, place, key, values);
   }

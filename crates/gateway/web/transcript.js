@@ -1,8 +1,9 @@
 // One transcript in the list: its state, its sentences, its words, its recording, and its files.
 
 import { json, save, srt, txt } from "./downloads.js";
-import { Player, clock } from "./player.js";
+import { Player } from "./player.js";
 import { announce, fromTemplate, has, say, sayIn } from "./texts.js";
+import { clock } from "./times.js";
 
 const LANGUAGES = { zh: "zh-Hans", en: "en", yue: "yue", ja: "ja", ko: "ko" };
 
@@ -59,8 +60,9 @@ export class Transcript {
     this.part(".status button").hidden = true;
   }
 
-  /** Says what went wrong; `again` is called to try it once more. */
+  /** Says what went wrong, and that nothing more will come; `again` is called to try it once more. */
   fail(key, values, again) {
+    this.mayBeRemoved("remove");
     this.status(key, values);
     this.part(".status").classList.add("bad");
     const button = this.part(".status button");

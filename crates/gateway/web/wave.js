@@ -1,6 +1,7 @@
 // What was recorded, kept within bounds, and as a file that the browser plays.
 
-const RATE = 16000;
+import { RATE } from "./times.js";
+
 // Half an hour, 58 MB. Of what is longer, the latest half hour is kept.
 const MOST_SAMPLES = 30 * 60 * RATE;
 
