@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt;
+use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
 use crate::log;
@@ -92,7 +93,7 @@ fn key(headers: &HeaderMap, uri: &Uri) -> Option<Vec<u8>> {
     }
     let mut parameters = uri.query().unwrap_or_default().split('&');
     let value = parameters.find_map(|parameter| parameter.strip_prefix("api_key="))?;
-    Some(value.as_bytes().to_vec())
+    Some(percent_decode_str(value).collect())
 }
 
 /// Counts requests, gives each an id, and notes it in the log: never its query, which may hold a key.
@@ -190,6 +191,7 @@ mod tests {
         // user:sk-1
         assert_eq!(found(Some("Basic dXNlcjpzay0x"), "/"), some("sk-1"));
         assert_eq!(found(None, "/?a=b&api_key=sk-1"), some("sk-1"));
+        assert_eq!(found(None, "/?api_key=a%2Bb%26c+d"), some("a+b&c+d"));
         assert_eq!(found(None, "/"), None);
         assert_eq!(found(Some("Digest x"), "/?api_key=sk-1"), None);
         assert_eq!(found(Some("Basic !"), "/"), None);
