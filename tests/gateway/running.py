@@ -50,12 +50,13 @@ class Running:
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(label in line for label in wanted))
 
     def wait_until(self, condition, what="the gateway did not get there"):
-        """Waits for it to come into a state."""
+        """Waits for it to come into a state; what the condition said of that."""
         deadline = time.monotonic() + SECONDS
-        while not condition():
+        while not (found := condition()):
             assert time.monotonic() < deadline, f"{what}\n{self.log()}"
             assert self.process.poll() is None, self.log()
             time.sleep(0.05)
+        return found
 
     def is_ready(self):
         """It answers, and has a server."""

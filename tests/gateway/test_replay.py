@@ -79,8 +79,7 @@ def kill(running, made):
     """Breaks the way on which the stream is; the one that was broken before is there again."""
     has_it = lambda: [each for each in made if running.metric("server_requests", server=each.address)]  # noqa: E731
     # Right after a death it is at neither.
-    running.wait_until(has_it, "no server has the stream")
-    holders = has_it()
+    holders = running.wait_until(has_it, "no server has the stream")
     for each in made:
         if each in holders:
             each.die()

@@ -25,6 +25,11 @@ pub(crate) fn header(rate: u32) -> [u8; 44] {
     header
 }
 
+/// Whether bytes are the beginning of a WAV file: as samples nobody says this.
+pub(crate) fn is_file(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WAVE")
+}
+
 /// Bytes as samples of 16 bits; half a sample waits for its other half.
 pub(crate) fn samples(odd: &mut Option<u8>, bytes: &[u8]) -> Vec<i16> {
     let mut bytes = odd.take().into_iter().chain(bytes.iter().copied());
@@ -47,6 +52,7 @@ mod tests {
         let header = header(8000);
         assert_eq!(&header[..16], b"RIFF\xff\xff\xff\xffWAVEfmt ");
         assert_eq!(header[24..32], [0x40, 0x1f, 0, 0, 0x80, 0x3e, 0, 0]);
+        assert!(is_file(&header) && !is_file(&header[..11]) && !is_file(b"RIFF\0\0\0\0AVI "));
         assert_eq!(&header[32..], b"\x02\0\x10\0data\xff\xff\xff\xff");
     }
 

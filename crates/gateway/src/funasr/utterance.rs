@@ -69,14 +69,11 @@ impl Utterance {
             .metrics
             .streams
             .with_label_values(&[wishes.mode.name()]);
-        let mut whole = recording.map(|model| Whole {
+        let whole = recording.map(|model| Whole {
             model,
             file: FileBytes::new(),
             memory: shared.limits.memory(),
         });
-        if let Some(whole) = whole.as_mut().filter(|_| wishes.is_pcm) {
-            whole.file.push(&wav::header(wishes.rate));
-        }
         Ok(Self {
             wishes: wishes.clone(),
             stream,
@@ -109,6 +106,10 @@ impl Utterance {
                 .memory
                 .take(audio.len())
                 .map_err(|refusal| refusal.to_string())?;
+            // FunASR's page says pcm of WAV files, and sends them whole.
+            if whole.file.is_empty() && self.wishes.is_pcm && !wav::is_file(audio) {
+                whole.file.push(&wav::header(self.wishes.rate));
+            }
             whole.file.push(audio);
         }
         let Some(stream) = &mut self.stream else {
