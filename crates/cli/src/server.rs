@@ -51,7 +51,10 @@ pub struct Ports {
 
 impl Ports {
     /// The fixed ports, if they are free, and free ones for the rest.
-    fn choose(options: PortOptions) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If a fixed one is taken, or none is free.
+    pub fn choose(options: PortOptions) -> Result<Self> {
         // All listeners live until all ports are known: no port is given out twice.
         let http = listener("--http-port", options.http_port)?;
         let grpc = listener("--grpc-port", options.grpc_port)?;
@@ -78,6 +81,11 @@ impl Ports {
         format!("127.0.0.1:{}", self.grpc)
     }
 
+    /// Host and port of the Prometheus metrics.
+    pub fn metrics_address(self) -> String {
+        format!("127.0.0.1:{}", self.metrics)
+    }
+
     /// Tells a person where to reach the server.
     pub fn announce(self) {
         let Self {
@@ -90,7 +98,8 @@ impl Ports {
         anstream::eprintln!("     {STRONG}metrics{STRONG:#}  http://127.0.0.1:{metrics}/metrics");
     }
 
-    fn arguments(self) -> [String; 6] {
+    /// What tells tritonserver to listen there, on 127.0.0.1 alone.
+    pub fn arguments(self) -> [String; 6] {
         [
             "--http-address=127.0.0.1".to_owned(),
             format!("--http-port={}", self.http),

@@ -20,6 +20,7 @@ use crate::dist::{self, Dist};
 use crate::layout::Layout;
 use crate::process::Running;
 use crate::repo::{self, Kind};
+use crate::server::{PortOptions, Ports};
 use crate::{console, files, process};
 
 const DOCKERFILE: &str = "deploy/docker/Dockerfile.debian";
@@ -76,27 +77,26 @@ fn check(layout: &Layout, work: &Path, context: &Path, buildah: &Buildah) -> Res
     let recordings = layout.project.join("demo/recordings");
     let server = buildah.container(&server, &[(&repository(layout, work)?, "/models")])?;
     let gateway = buildah.container(&gateway, &[(&recordings, "/recordings")])?;
-    let [http, grpc, metrics, front] = free_ports()?;
-    let ports = [("http", http), ("grpc", grpc), ("metrics", metrics)];
-    let ports = ports.map(|(name, port)| format!("--{name}-port={port}"));
-    let mut running = server.start(&server.image.command, &ports)?;
-    wait(&server, &mut running, (8000, http))?;
+    let ports = Ports::choose(PortOptions::default())?;
+    let mut running = server.start(&server.image.command, &ports.arguments())?;
+    wait(&server, &mut running, 8000, &ports.http_address())?;
     ensure!(
         owner(&running)? != 0,
         "the server runs as root, whatever its image says"
     );
 
     // The image's own command, with the addresses that there are here.
-    let command = with(&gateway.image.command, "--listen", &address(front));
-    let command = with(&command, "--triton", &address(grpc));
+    let front = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+    let command = with(&gateway.image.command, "--listen", &front.to_string());
+    let command = with(&command, "--triton", &ports.grpc_address());
     let mut in_front = gateway.start(&command, &[])?;
-    wait(&gateway, &mut in_front, (8080, front))?;
+    wait(&gateway, &mut in_front, 8080, &front.to_string())?;
     let text = gateway.run(&[
         "curl".into(),
         "--silent".into(),
         "--show-error".into(),
         "--fail".into(),
-        format!("http://{}/v1/audio/transcriptions", address(front)),
+        format!("http://{front}/v1/audio/transcriptions"),
         "--form".into(),
         "response_format=text".into(),
         "--form".into(),
@@ -148,14 +148,13 @@ fn repository(layout: &Layout, work: &Path) -> Result<PathBuf> {
     Ok(target)
 }
 
-/// Waits until the image's own health check, run within the container at another port, says yes.
-fn wait(container: &Container<'_>, running: &mut Running, port: (u16, u16)) -> Result<()> {
-    let (named, real) = port;
+/// Waits until the image's own health check, run within the container at another address than the port it names, says yes.
+fn wait(container: &Container<'_>, running: &mut Running, named: u16, address: &str) -> Result<()> {
     let check: Vec<_> = container
         .image
         .health
         .iter()
-        .map(|word| word.replace(&format!(":{named}/"), &format!(":{real}/")))
+        .map(|word| word.replace(&format!("127.0.0.1:{named}/"), &format!("{address}/")))
         .collect();
     ensure!(
         !check.is_empty(),
@@ -217,19 +216,4 @@ fn with(command: &[String], option: &str, value: &str) -> Vec<String> {
         value.clone_into(word);
     }
     command
-}
-
-fn address(port: u16) -> String {
-    format!("127.0.0.1:{port}")
-}
-
-fn free_ports() -> Result<[u16; 4]> {
-    // All are held until all are known.
-    let listeners = [(); 4].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-    let mut ports = [0; 4];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        let listener = listener.as_ref().ok().context("no free port")?;
-        *port = listener.local_addr()?.port();
-    }
-    Ok(ports)
 }
