@@ -6,6 +6,7 @@
 import itertools
 import subprocess
 from functools import cache
+from pathlib import Path
 
 from support.environment import scratch, variable
 
@@ -38,7 +39,7 @@ def adapted(repositories, flags):
 
 def _with_config(repository, name):
     target = scratch() / f"configs-{next(_numbers):03}"
-    for model in sorted(path for path in repository.iterdir() if path.is_dir()):
+    for model in sorted(path for path in Path(repository).iterdir() if path.is_dir()):
         place = target / model.name
         place.mkdir(parents=True)
         chosen = model / "configs" / name

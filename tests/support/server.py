@@ -8,7 +8,6 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 from support.environment import PROJECT, scratch, variable
 from support.older_servers import adapted, knows
@@ -46,7 +45,7 @@ class Server:
 
     def __init__(self, repositories, *flags, cwd=PROJECT, environment=None, before_start=None, machine=None):
         given = repositories if isinstance(repositories, (list, tuple)) else [repositories]
-        self.repositories, self.flags = adapted([Path(path) for path in given], flags)
+        self.repositories, self.flags = adapted(given, flags)
         self.cwd = cwd
         self.environment = environment
         self.before_start = before_start

@@ -82,7 +82,7 @@ Examples:
   cargo xtask test --only server --server 2.28.0 --onnxruntime 1.20.0 -- tests/test_texts.py
   cargo xtask test --only versions
 
-`versions`, `arm` and `old-glibc` run only where they are named.")]
+`versions` and `arm` run only where they are named.")]
     Test(test::Test),
     /// Serve any model repository in the foreground, on 127.0.0.1
     #[command(after_help = "\
