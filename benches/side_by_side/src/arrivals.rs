@@ -17,7 +17,9 @@ use super::message::Message;
 use super::report::{Section, Table, Target, Wanted, short};
 use super::speech::{self, request};
 use super::stats::{median, percentile, sorted};
+use super::tools::address_of;
 use crate::repo::Kind;
+use crate::server::Server;
 
 /// How long recordings are: lognormal, with this mean, at most so long.
 const MEAN_SECONDS: f64 = 5.0;
@@ -51,10 +53,23 @@ struct Outcome {
     throughput: f64,
     refused: f64,
     rows_per_call: f64,
+    /// Of what the encoder was given, the share that says nothing.
+    padding: f64,
+}
+
+/// A server: its models, and what it counts.
+#[derive(Clone, Copy)]
+struct Place {
+    models: SocketAddr,
+    metrics: SocketAddr,
 }
 
 /// Measures both.
-pub(super) fn run(address: SocketAddr, recordings: &[Vec<f32>], pace: Pace) -> Result<Section> {
+pub(super) fn run(server: &Server, recordings: &[Vec<f32>], pace: Pace) -> Result<Section> {
+    let place = Place {
+        models: address_of(server)?,
+        metrics: server.ports().metrics_address().parse()?,
+    };
     let mut section = Section::new(
         "Under load",
         format!(
@@ -66,7 +81,7 @@ pub(super) fn run(address: SocketAddr, recordings: &[Vec<f32>], pace: Pace) -> R
     );
     for (kind, model, encoder) in MODELS {
         compare(
-            address,
+            place,
             (kind, model, encoder),
             recordings,
             pace,
@@ -77,7 +92,7 @@ pub(super) fn run(address: SocketAddr, recordings: &[Vec<f32>], pace: Pace) -> R
 }
 
 fn compare(
-    address: SocketAddr,
+    place: Place,
     (kind, model, encoder): (Kind, &str, &str),
     recordings: &[Vec<f32>],
     pace: Pace,
@@ -93,7 +108,7 @@ fn compare(
         lengths.iter().map(message).collect::<Vec<Message>>()
     });
     pace.tell(&format!("{model}: capacity"));
-    let capacity = drive(address, &scripts(&messages[0]), pace.window)?.throughput;
+    let capacity = drive(place.models, &scripts(&messages[0]), pace.window)?.throughput;
     let mean = lengths.iter().sum::<f64>() / lengths.len() as f64;
     let mut table = Table::new(
         format!("`{model}`, 100 % are {} requests/s:", short(capacity)),
@@ -104,20 +119,21 @@ fn compare(
             "p50 / p99, ms",
             "refused",
             "rows per call of the encoder",
+            "padding",
         ],
     );
     for load in LOADS {
         let times = arrivals(load * capacity, pace.hold);
         let mut rounds: [Vec<Outcome>; 2] = Default::default();
         for round in 0..pace.rounds {
-            for (place, (name, form)) in FORMS.iter().enumerate() {
+            for (own, (name, form)) in FORMS.iter().enumerate() {
                 pace.tell(&format!(
                     "{model}: {:.0} %, {name}, round {}",
                     load * 100.0,
                     round + 1
                 ));
                 let encoder = format!("{form}{encoder}");
-                rounds[place].push(measure(address, &messages[place], &times, &encoder)?);
+                rounds[own].push(measure(place, &messages[own], &times, &encoder)?);
             }
         }
         for ((name, _), outcomes) in FORMS.iter().zip(&rounds) {
@@ -133,6 +149,7 @@ fn compare(
                     .join(" / "),
                 format!("{:.0} %", middle(&|outcome| outcome.refused) * 100.0),
                 short(middle(&|outcome| outcome.rows_per_call)),
+                format!("{:.1} %", middle(&|outcome| outcome.padding) * 100.0),
             ]);
         }
         let [ensemble, pipeline] = &rounds;
@@ -201,12 +218,13 @@ fn arrivals(per_second: f64, hold: Duration) -> Vec<Duration> {
 
 /// Sends each message when it is due, on a connection of its own.
 fn measure(
-    address: SocketAddr,
+    place: Place,
     messages: &[Message],
     times: &[Duration],
     encoder: &str,
 ) -> Result<Outcome> {
-    let before = executions(address, encoder)?;
+    let before = executions(place.models, encoder)?;
+    let frames_before = frames(place.metrics)?;
     let idle = Mutex::new(Vec::new());
     let answers = Mutex::new(Vec::new());
     let begin = Instant::now();
@@ -215,7 +233,7 @@ fn measure(
             thread::sleep((begin + *due).saturating_duration_since(Instant::now()));
             let (idle, answers) = (&idle, &answers);
             scope.spawn(move || {
-                let answer = ask(address, message, idle);
+                let answer = ask(place.models, message, idle);
                 lock(answers).push((*due, answer, begin.elapsed()));
             });
         }
@@ -233,13 +251,33 @@ fn measure(
             status => bail!("the server answered {status}"),
         }
     }
-    let after = executions(address, encoder)?;
+    let after = executions(place.models, encoder)?;
+    let frames_after = frames(place.metrics)?;
     Ok(Outcome {
         throughput: in_time as f64 / end.as_secs_f64(),
         refused: f64::from(refused) / times.len() as f64,
         rows_per_call: (after.0 - before.0) / (after.1 - before.1),
+        padding: (frames_after.1 - frames_before.1) / (frames_after.0 - frames_before.0),
         latencies: sorted(&latencies),
     })
+}
+
+/// Frames that encoders were given so far, and those of padding among them, whatever the model.
+fn frames(metrics: SocketAddr) -> Result<(f64, f64)> {
+    let text = Connection::open(metrics)?.text("/metrics")?;
+    Ok((
+        counted(&text, "funasr_encoder_frames_total"),
+        counted(&text, "funasr_encoder_padding_frames_total"),
+    ))
+}
+
+/// The sum of a metric over its labels, of Prometheus' text.
+fn counted(text: &str, name: &str) -> f64 {
+    let values = text.lines().filter_map(|line| {
+        let (own, value) = line.rsplit_once(' ')?;
+        (own.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
+    });
+    values.sum()
 }
 
 /// The status of the answer.
@@ -273,6 +311,13 @@ mod tests {
                 .all(|&each| (LEAST_SECONDS..=MOST_SECONDS).contains(&each))
         );
         assert!(lengths.iter().any(|&each| each > 15.0));
+    }
+
+    #[test]
+    fn a_metric_is_summed_over_its_models() {
+        let text = "# HELP a_total x\na_total{model=\"x\",version=\"1\"} 2\na_total{model=\"y\"} 3\na_total_more 7\n";
+        assert_eq!(counted(text, "a_total"), 5.0);
+        assert_eq!(counted(text, "b_total"), 0.0);
     }
 
     #[test]

@@ -327,7 +327,7 @@ impl<'a> Run<'a> {
                 Ok(section)
             }
             Part::Ensembles => ensembles::run(self.address()?, &self.recordings, self.pace),
-            Part::Arrivals => arrivals::run(self.address()?, &self.recordings, self.pace),
+            Part::Arrivals => arrivals::run(self.server()?, &self.recordings, self.pace),
             Part::Streaming => {
                 let speech = speech::of_seconds(&self.recordings, 12);
                 streaming::run(self.address()?, &speech, self.pace)
@@ -350,12 +350,17 @@ impl<'a> Run<'a> {
 
     /// Where the server with all models listens.
     fn address(&self) -> Result<SocketAddr> {
+        address_of(self.server()?)
+    }
+
+    /// The server with all models.
+    fn server(&self) -> Result<&Server> {
         if self.server.get().is_none() {
             let models = self.models()?;
             self.pace.tell("starting tritonserver with all models");
             let _ = self.server.set(self.tools.serve(&models.all, &[])?);
         }
-        address_of(self.server.get().ok_or_else(|| anyhow!("no server"))?)
+        self.server.get().ok_or_else(|| anyhow!("no server"))
     }
 }
 

@@ -76,6 +76,12 @@ impl Connection {
         Ok((status, &self.buffer[head..end]))
     }
 
+    /// Asks for a text.
+    pub(super) fn text(&mut self, path: &str) -> Result<String> {
+        let body = self.exchange(&plain("GET", path, None))?;
+        Ok(String::from_utf8_lossy(body).into_owned())
+    }
+
     /// Asks for JSON.
     pub(super) fn json(&mut self, method: &str, path: &str) -> Result<serde_json::Value> {
         Ok(serde_json::from_slice(
