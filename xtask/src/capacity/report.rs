@@ -15,8 +15,8 @@ const BENCH_SECONDS: f64 = 8.0;
 const LONG_SECONDS: f64 = 600.0;
 /// Of the streams that hold for long, how many to plan for.
 const PLANNED: [f64; 2] = [1.0, 0.8];
-/// Seconds of a stream's audio that are sent anew when its server fails.
-const REPLAYED: f64 = 10.0;
+/// Seconds of a stream's audio that are sent anew when its server fails: the gateway's default.
+const REPLAYED: f64 = 30.0;
 const SECONDS_A_DAY: f64 = 86_400.0;
 
 /// The document with `text` in its place.
