@@ -233,6 +233,15 @@ def test_languages_and_appearances(page, front):
     page.shows("选择文件")
     page.click("#ui-language")
     page.shows("Choose files")
+    # While somebody speaks, too.
+    page.click("#speak")
+    page.wait(lambda: page.one("#speak").get_attribute("data-state") == "on", "listening")
+    page.click("#ui-language")
+    assert page.text("#speak-hint") == "正在聆听"
+    page.click("#ui-language")
+    assert page.text("#speak-hint") == "Listening"
+    page.click("#speak")
+    page.wait(lambda: page.one("#speak").get_attribute("data-state") == "off", "the end")
 
 
 def test_a_phone_shows_all_without_scrolling_sideways(page, front):

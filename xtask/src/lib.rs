@@ -242,7 +242,15 @@ fn bench(layout: &Layout, arguments: &[OsString]) -> Result<()> {
     let mut command = cargo();
     command
         .current_dir(&layout.project)
-        .args(["run", "--release", "--package", "side-by-side", "--"])
+        .args([
+            "run",
+            "--release",
+            "--package",
+            "side-by-side",
+            "--bin",
+            "side-by-side",
+            "--",
+        ])
         .args(arguments);
     let status = process::run(&mut command)?;
     if !status.success() {

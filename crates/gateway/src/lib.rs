@@ -23,6 +23,7 @@ mod traces;
 mod trail;
 mod triton;
 mod wav;
+mod whole;
 
 pub use keys::KeysError;
 pub use options::Options;

@@ -2,17 +2,16 @@
 
 use prometheus::IntGauge;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use super::results;
 use super::wishes::{Mode, Wishes};
-use crate::limits::Memory;
 use crate::live::{self, Event, LiveError, Setup, Stream};
 use crate::metrics::Counted;
-use crate::recordings::{self, Recording};
+use crate::recordings;
 use crate::shared::Shared;
-use crate::triton::{FileBytes, Model};
+use crate::triton::Model;
 use crate::wav;
+use crate::whole::Whole;
 
 /// Audio, and what has become of it.
 pub(super) struct Utterance {
@@ -24,13 +23,6 @@ pub(super) struct Utterance {
     odd: Option<u8>,
     whole: Option<Whole>,
     _counted: Counted,
-}
-
-/// The audio for a model of recordings.
-struct Whole {
-    model: Model,
-    file: FileBytes,
-    memory: Memory,
 }
 
 impl Utterance {
@@ -69,11 +61,7 @@ impl Utterance {
             .metrics
             .streams
             .with_label_values(&[wishes.mode.name()]);
-        let whole = recording.map(|model| Whole {
-            model,
-            file: FileBytes::new(),
-            memory: shared.limits.memory(),
-        });
+        let whole = recording.map(|model| Whole::begin(shared, model));
         Ok(Self {
             wishes: wishes.clone(),
             stream,
@@ -95,22 +83,12 @@ impl Utterance {
         told: &mut Vec<Value>,
     ) -> Result<(), String> {
         shared.metrics.audio_bytes.inc_by(audio.len() as u64);
-        if let Some(whole) = &mut self.whole {
-            if whole.file.len() + audio.len() > shared.options.max_file_bytes() {
-                return Err(format!(
-                    "the audio is larger than {} MB, which is this gateway's limit",
-                    shared.options.max_file_mb
-                ));
+        match &mut self.whole {
+            Some(whole) if self.wishes.is_pcm => {
+                whole.push_samples(shared, self.wishes.rate, audio)?;
             }
-            whole
-                .memory
-                .take(audio.len())
-                .map_err(|refusal| refusal.to_string())?;
-            // FunASR's page says pcm of WAV files, and sends them whole.
-            if whole.file.is_empty() && self.wishes.is_pcm && !wav::is_file(audio) {
-                whole.file.push(&wav::header(self.wishes.rate));
-            }
-            whole.file.push(audio);
+            Some(whole) => whole.push(shared, audio)?,
+            None => {}
         }
         let Some(stream) = &mut self.stream else {
             return Ok(());
@@ -155,21 +133,9 @@ impl Utterance {
             ended.map_err(|error| explained(&error))?;
         }
         if let Some(whole) = self.whole.take() {
-            let recording = Recording {
-                file: whole.file,
-                language: self.wishes.language,
-                itn: self.wishes.itn(),
-                hotwords: self.wishes.hotwords.clone(),
-            };
-            let _place = shared
-                .limits
-                .within_a_stream()
-                .map_err(|refusal| refusal.to_string())?;
-            let transcribed = recordings::transcribe(&shared.pool, &whole.model, recording);
-            let heard = timeout(shared.options.timeout(), transcribed).await;
-            let heard =
-                heard.map_err(|_| format!("no transcript within {} s", shared.options.timeout))?;
-            let heard = heard.map_err(|error| error.to_string())?;
+            let (language, itn) = (self.wishes.language, self.wishes.itn());
+            let hotwords = self.wishes.hotwords.clone();
+            let heard = whole.transcribe(shared, language, itn, hotwords).await?;
             let mode = if self.wishes.mode == Mode::Offline {
                 "offline"
             } else {

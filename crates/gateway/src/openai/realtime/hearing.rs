@@ -1,14 +1,10 @@
 //! Audio since the last commit, on its way to a model: to one for streams, which is heard as it comes, or to one for recordings, when it has ended.
 
-use tokio::time::timeout;
-
 use super::settings::{Format, Settings};
-use crate::limits::Memory;
 use crate::live::{self, Event, Setup, Stream};
-use crate::recordings::{self, Recording};
+use crate::recordings;
 use crate::shared::Shared;
-use crate::triton::{FileBytes, Model};
-use crate::wav;
+use crate::whole::Whole;
 
 /// Audio, and who hears it.
 pub(super) struct Hearing {
@@ -19,11 +15,7 @@ pub(super) struct Hearing {
 
 enum By {
     Stream(Box<Stream>),
-    Recording {
-        model: Box<Model>,
-        file: FileBytes,
-        memory: Memory,
-    },
+    Recording(Box<Whole>),
 }
 
 impl Hearing {
@@ -61,13 +53,7 @@ impl Hearing {
                 let model = named
                     .or_else(|| recordings::choose(&models, "", default, false))
                     .ok_or("no Triton server that is ready has a model for this")?;
-                let mut file = FileBytes::new();
-                file.push(&wav::header(rate));
-                By::Recording {
-                    model: Box::new(model),
-                    file,
-                    memory: shared.limits.memory(),
-                }
+                By::Recording(Box::new(Whole::begin(shared, model)))
             }
         };
         Ok(Self {
@@ -102,19 +88,9 @@ impl Hearing {
                 let heard = stream.hear(samples, events).await;
                 heard.map_err(|error| error.to_string())
             }
-            By::Recording { file, memory, .. } => {
-                let bytes = 2 * samples.len();
-                if file.len() + bytes > shared.options.max_file_bytes() {
-                    return Err(format!(
-                        "the audio is larger than {} MB, which is this gateway's limit",
-                        shared.options.max_file_mb
-                    ));
-                }
-                memory.take(bytes).map_err(|refusal| refusal.to_string())?;
-                samples
-                    .iter()
-                    .for_each(|sample| file.push(&sample.to_le_bytes()));
-                Ok(())
+            By::Recording(whole) => {
+                let bytes: Vec<u8> = samples.iter().flat_map(|own| own.to_le_bytes()).collect();
+                whole.push_samples(shared, self.settings.format.rate(), &bytes)
             }
         }
     }
@@ -134,22 +110,12 @@ impl Hearing {
                 ended.map_err(|error| error.to_string())?;
                 Ok(None)
             }
-            By::Recording { model, file, .. } => {
-                let recording = Recording {
-                    file,
-                    language: self.settings.language,
-                    itn: None,
-                    hotwords: self.settings.prompt,
-                };
-                let _place = shared
-                    .limits
-                    .within_a_stream()
-                    .map_err(|refusal| refusal.to_string())?;
-                let transcribed = recordings::transcribe(&shared.pool, &model, recording);
-                let heard = timeout(shared.options.timeout(), transcribed).await;
-                let heard = heard
-                    .map_err(|_| format!("no transcript within {} s", shared.options.timeout))?;
-                Ok(Some(heard.map_err(|error| error.to_string())?.text))
+            By::Recording(whole) => {
+                let Settings {
+                    language, prompt, ..
+                } = self.settings;
+                let heard = whole.transcribe(shared, language, None, prompt).await?;
+                Ok(Some(heard.text))
             }
         }
     }
