@@ -158,7 +158,8 @@ def test_the_rules_ask_for_metrics_there_are(deployment):
     rules = TEXT.split("<!-- prometheus rules -->")[1].split("```")[1]
     with urllib.request.urlopen(f"http://127.0.0.1:{deployment.ports['8002']}/metrics") as answer:
         metrics = answer.read().decode()
-    named = set(re.findall(r"\b(?:nv|funasr)_\w+", rules))
+    # The gateway's are looked for in front of it, by tests/gateway.
+    named = {name for name in re.findall(r"\b(?:nv|funasr)_\w+", rules) if not name.startswith("funasr_gateway_")}
     assert len(named) >= 4
     for name in named:
         assert re.search(rf"^{name}\{{", metrics, re.MULTILINE), name

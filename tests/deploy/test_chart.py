@@ -18,7 +18,7 @@ WAYS = {
     "plain": {"models__existingClaim": "models"},
     "everything": {
         "models__image__reference": "registry.example/models:1",
-        "autoscaling__enabled": True,
+        "autoscaling": {"enabled": True, "streams": {"enabled": True}, "queue": {"enabled": True}},
         "triton__gpu": {"enabled": True, "count": 2, "runtimeClassName": "nvidia"},
         "metrics__serviceMonitor__enabled": True,
         "gateway__keys__secret": "keys",
@@ -115,9 +115,9 @@ def test_the_gateway_knows_each_server_that_there_may_be():
     objects = rendered(**WAYS["everything"])
     scaler = objects["HorizontalPodAutoscaler", "asr-triton"]["spec"]
     assert servers(objects) == [name.format(each) for each in range(scaler["maxReplicas"])]
-    # These names are those of the pods, and the autoscaler alone says how many there are.
+    # These names are those of the pods, and there are as many at first as the autoscaler may have least: the API makes one of no number.
     stateful = objects["StatefulSet", "asr-triton"]["spec"]
-    assert stateful["serviceName"] == "asr-servers" and "replicas" not in stateful
+    assert stateful["serviceName"] == "asr-servers" and stateful["replicas"] == scaler["minReplicas"]
     assert objects["Service", "asr-servers"]["spec"]["clusterIP"] == "None"
     assert "publishNotReadyAddresses" not in objects["Service", "asr-servers"]["spec"]
 
@@ -162,6 +162,11 @@ def test_gpus_models_and_time_to_go():
     assert plain["volumes"][0]["persistentVolumeClaim"] == {"claimName": "models", "readOnly": True}
     assert plain["containers"][0]["volumeMounts"][0] == {"name": "models", "mountPath": "/models", "readOnly": True}
     assert "--model-config-name=pipeline" in plain["containers"][0]["args"]
+    # An empty volume is waited for.
+    claimed = rendered(**WAYS["without a gateway"])["StatefulSet", "asr-triton"]["spec"]["template"]["spec"]
+    (waiting,) = claimed["initContainers"]
+    assert "/models/*/config.pbtxt" in waiting["command"][-1] and waiting["image"] == claimed["containers"][0]["image"]
+    assert "initContainers" not in plain
     copied = rendered(**WAYS["copied models"])["StatefulSet", "asr-triton"]["spec"]["template"]["spec"]
     assert copied["initContainers"][0]["image"] == "models:1"
     assert "--model-config-name=pipeline" not in copied["containers"][0]["args"] and "--log-verbose=1" in copied["containers"][0]["args"]
@@ -178,7 +183,9 @@ def test_it_scales_by_streams_and_waiting():
     [
         ("triton.replicas=2", "the models come from one place"),
         ("models.existingClaim=a,models.init.image=b", "set: models.existingClaim, models.init.image"),
-        ("models.existingClaim=a,autoscaling.enabled=true,autoscaling.streams.enabled=false,autoscaling.queue.enabled=false", "autoscaling needs a metric"),
+        ("models.existingClaim=a,autoscaling.enabled=true", "autoscaling needs a metric"),
+        ("models.existingClaim=a,gateway.enabled=false", "nobody could reach the servers"),
+        ("models.existingClaim=a,gateway.options.metrics-listen=0.0.0.0:9", "/gateway/options"),
         ("models.existingClaim=a,trition.replicas=3", "additional properties 'trition' not allowed"),
         ("models.existingClaim=a,gateway.options.drain=3", "/gateway/options"),
         ("models.existingClaim=a,triton.replicas=0", "minimum: got 0, want 1"),

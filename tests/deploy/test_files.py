@@ -116,7 +116,7 @@ def test_prometheus_takes_its_files():
 
 def test_the_adapter_has_the_metrics_that_the_autoscaler_asks_for(tmp_path):
     rules = yaml.safe_load((DEPLOY / "helm/prometheus-adapter.yaml").read_text())["rules"]["custom"]
-    scaler = rendered(models__existingClaim="models", autoscaling__enabled=True)["HorizontalPodAutoscaler", "asr-triton"]
+    scaler = rendered(models__existingClaim="models", autoscaling={"enabled": True, "streams": {"enabled": True}, "queue": {"enabled": True}})["HorizontalPodAutoscaler", "asr-triton"]
     wanted = {each["pods"]["metric"]["name"] for each in scaler["spec"]["metrics"]}
     assert {rule["name"]["as"] for rule in rules} == wanted
     # The queries, as the adapter fills them in, are Prometheus' language.
@@ -143,6 +143,9 @@ def test_the_runtime_of_kserve_is_a_pod(version):
     (container,) = spec["containers"]
     # Names and ports that KServe counts on.
     assert container["name"] == "kserve-container" and "--model-repository=/mnt/models" in container["args"]
+    # It answers nothing while it loads, so liveness has to wait.
+    startup = container["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 900
     assert "--http-port=8080" in container["args"] and container["readinessProbe"]["httpGet"]["port"] == 8080
     service = yaml.safe_load((DEPLOY / "kserve/inferenceservice.yaml").read_text())
     model = service["spec"]["predictor"]["model"]

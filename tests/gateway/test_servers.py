@@ -86,6 +86,16 @@ def test_without_a_server_it_says_so():
             client.models.list()
 
 
+def test_a_server_that_lets_nobody_look_is_told_of(models):
+    """docs/operations.md restricts APIs; the gateway needs the list of models."""
+    with serving(models, *FLAGS, "--grpc-restricted-protocol=model-repository:key=secret") as client:
+        with gateway(client, ready=False) as running:
+            running.wait_until(lambda: "This protocol is restricted" in running.log())
+            time.sleep(2.5)
+            assert running.log().count("This protocol is restricted") == 1
+            assert running.get("/health/ready")[0] == 503
+
+
 def test_what_is_under_way_comes_to_its_end(behind):
     with gateway(behind) as running:
         slow = Slow(running).begin()

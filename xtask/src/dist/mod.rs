@@ -74,6 +74,7 @@ pub(crate) fn dist(layout: &Layout, options: &Dist) -> Result<()> {
     if options.twice {
         again(layout, &files, &architectures, options.native)?;
     }
+    clear(&out)?;
     for (name, bytes) in &files {
         let path = out.join(name);
         fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
@@ -81,6 +82,22 @@ pub(crate) fn dist(layout: &Layout, options: &Dist) -> Result<()> {
             "Wrote",
             format!("{} ({} kB)", path.display(), bytes.len() / 1000),
         );
+    }
+    Ok(())
+}
+
+/// Takes away what an earlier run has left, which the sums would not know: images are built of all that lies there.
+fn clear(out: &Path) -> Result<()> {
+    let entries = fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_ours = ["triton-funasr", "triton_funasr"]
+            .iter()
+            .any(|own| name.starts_with(own));
+        if is_ours && path.is_file() {
+            remove(&path)?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! One server: whether it is ready, which models it has, and how much of ours it is working on.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -97,6 +98,7 @@ impl Server {
         let mut known = Known::default();
         let mut name = Name::default();
         let mut late = 0;
+        let mut told = String::new();
         loop {
             let look = known.look(&self.client);
             let (look, resolved) = tokio::join!(look, timeout(PATIENCE, resolves(&self.address)));
@@ -105,10 +107,22 @@ impl Server {
             match look {
                 _ if name.is_lost(resolved.unwrap_or(false)) => self.is_now(None),
                 Ok(models) => self.is_now(models),
-                Err(_) if !is_late || late >= LATE_LOOKS => self.is_now(None),
+                Err(status) if !is_late || late >= LATE_LOOKS => {
+                    self.is_now(None);
+                    self.tell(&status, &mut told);
+                }
                 Err(_) => {}
             }
             sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Says, once, why a server that answers cannot be looked at: it restricts its APIs, say.
+    fn tell(&self, status: &Status, told: &mut String) {
+        let was_answered = status.source().is_none();
+        if was_answered && told != status.message() {
+            log::warn(format_args!("{} says: {}", self.address, status.message()));
+            status.message().clone_into(told);
         }
     }
 

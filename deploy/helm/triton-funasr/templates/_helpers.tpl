@@ -32,6 +32,16 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- if .Values.autoscaling.enabled }}{{ .Values.autoscaling.maxReplicas }}{{ else }}{{ .Values.triton.replicas }}{{ end -}}
 {{- end -}}
 
+{{/* How many servers to begin with. Where they are scaled, as many as there are: a manifest without a number means one to the API, and with another all that are too many go. */}}
+{{- define "funasr.replicas" -}}
+{{- if .Values.autoscaling.enabled -}}
+{{- $own := lookup "apps/v1" "StatefulSet" .Release.Namespace (printf "%s-triton" (include "funasr.name" .)) -}}
+{{- if $own -}}{{ $own.spec.replicas }}{{- else -}}{{ .Values.autoscaling.minReplicas }}{{- end -}}
+{{- else -}}
+{{ .Values.triton.replicas }}
+{{- end -}}
+{{- end -}}
+
 {{/* The volume of the models; which one, is said once. */}}
 {{- define "funasr.models" -}}
 {{- $models := .Values.models -}}
