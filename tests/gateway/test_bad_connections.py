@@ -1,7 +1,10 @@
 """Clients and servers that fall silent, drip, do not read, come late; keys and certificates that change meanwhile."""
 
+import http.client
 import json
+import os
 import shutil
+import signal
 import socket
 import ssl
 import threading
@@ -11,9 +14,11 @@ import pytest
 
 from gateway.proxy import proxy
 from gateway.repositories import fresh_directory, keys_file
-from gateway.running import gateway
-from gateway.test_funasr import connected, pcm
+from gateway.running import error_of, gateway, post
+from gateway.test_funasr import connected, pcm, say, told
 from gateway.test_safety import ALICE, BOB, TLS, ask, bearer
+from gateway.test_servers import FLAGS
+from support.client import serving
 from support.recordings import recordings
 from support.server import free_ports
 
@@ -137,6 +142,49 @@ def test_a_client_that_sends_faster_than_the_models_hear_waits(behind):
         # What was not heard yet is in the system's buffers.
         assert 0 < heard <= sent < heard + 20_000_000
         assert largest - before < 30
+
+
+def test_pings_are_answered_while_a_server_takes_its_time(models, behind):
+    """Clients' libraries close a connection on which no ping is answered for a while."""
+    audio = pcm(recordings()[0].samples)
+    for mode in ("online", "offline"):
+        with serving(models, *FLAGS) as own, gateway(own) as running:
+            with connected(running) as socket:
+                expected = "".join(each["text"] for each in say(socket, audio, mode=mode))
+            asleep = threading.Timer(3.5, os.kill, (own.server.process.pid, signal.SIGCONT))
+            with connected(running, ping_interval=0.3, ping_timeout=1) as socket:
+                socket.send(json.dumps({"mode": mode, "is_speaking": True}))
+                os.kill(own.server.process.pid, signal.SIGSTOP)
+                asleep.start()
+                for start in range(0, len(audio), 9600):
+                    socket.send(audio[start : start + 9600])
+                socket.send(json.dumps({"is_speaking": False, "is_end": True}))
+                began = time.monotonic()
+                assert "".join(each["text"] for each in told(socket, lambda each: each.get("is_end"))) == expected != ""
+                assert time.monotonic() - began > 2.5
+            asleep.join()
+
+
+def test_a_client_that_closes_is_answered(front):
+    with connected(front) as socket:
+        socket.send(json.dumps({"mode": "online", "is_speaking": True}))
+    assert socket.protocol.close_rcvd is not None and socket.protocol.close_rcvd.code == socket.protocol.close_sent.code
+
+
+def test_a_form_without_boundaries_is_refused_soon(front):
+    head = {"Content-Type": "multipart/form-data; boundary=nowhere"}
+    connection = http.client.HTTPConnection("127.0.0.1", front.port, timeout=30)
+    began = time.monotonic()
+    connection.request("POST", "/v1/audio/transcriptions", bytes(20_000_000), head)
+    answer = connection.getresponse()
+    assert answer.status == 400 and "in no field" in json.loads(answer.read())["error"]["message"]
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("fields, code", [({"language": "fr"}, "language"), ({"response_format": "xml"}, "response_format")])
+def test_what_is_wrong_is_told_to_who_is_still_sending(front, fields, code):
+    """Forms have their fields first. A connection that is closed then takes the answer with it."""
+    assert error_of(post(front, bytes(60_000_000), **fields))["param"] == code
 
 
 def test_a_server_that_falls_silent_gets_no_more(behind):

@@ -419,6 +419,22 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(page, behind, spoken):
         assert ALICE not in running.log()
 
 
+def test_a_browser_that_keeps_nothing_will_do(page, front):
+    forbidden = "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('no', 'SecurityError'); } })"
+    script = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": forbidden})["identifier"]
+    try:
+        page.open(front.url)
+        page.click("#speak")
+        page.wait(lambda: page.one("#speak").get_attribute("data-state") == "on", "listening")
+        page.click("#speak")
+        page.wait(lambda: page.one("#speak").get_attribute("data-state") == "off", "the end")
+        page.drop(PROJECT / "demo/recordings/00_zh.wav")
+        page.wait(lambda: is_done(page), "a text")
+        assert not page.all(".notice")
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", {"identifier": script})
+
+
 def test_samples_of_other_rates_lose_what_is_too_high(page, front):
     """A tone keeps its level, and one that 16 kHz cannot hold is gone."""
     page.open(front.url)

@@ -253,6 +253,22 @@ def test_clients_of_the_beta(front):
         assert "".join(event.delta for event in events if event.type.endswith(".delta")) and events[-1].transcript
 
 
+def test_browsers_say_by_a_protocol_that_they_are_of_the_beta(front):
+    for protocols, kind in (["openai-beta.realtime-v1"], "conversation.item.created"), ([], "conversation.item.added"):
+        url = f"ws://{front.address}/v1/realtime?intent=transcription"
+        with client_library.connect(url, subprotocols=["realtime", *protocols]) as socket:
+            audio = base64.b64encode(at_rate(recordings()[0].samples, RATE)[0]).decode()
+            turns = {"turn_detection": None}
+            session = turns if protocols else {"type": "transcription", "audio": {"input": turns}}
+            name = "transcription_session.update" if protocols else "session.update"
+            for event in ({"type": name, "session": session}, {"type": "input_audio_buffer.append", "audio": audio}, {"type": "input_audio_buffer.commit"}):
+                socket.send(json.dumps(event))
+            kinds = []
+            while not (kinds and kinds[-1].endswith(".completed")):
+                kinds.append(json.loads(socket.recv(timeout=60))["type"])
+            assert kind in kinds, kinds
+
+
 def test_a_turn_that_fails_is_told_once(behind):
     with gateway(behind, options=["--max-file-mb", 1]) as running:
         client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none")

@@ -36,6 +36,9 @@ def test_finals_are_those_of_the_cuts_sent_alone(two_pass, model, recogniser, pr
         assert all(message["start_ms"] <= start <= end <= message["end_ms"] for start, end in spans(message["sentences"]))
     assert not problems(documents)
     assert [document["ended"] for document in documents] == [False] * (len(documents) - 1) + [True]
+    # Somebody speaks at least where a text is under way, and not behind the end.
+    assert all(document["speaking"] for document in documents if document["messages"] and not document["messages"][-1]["is_final"])
+    assert {document["speaking"] for document in documents[:-1]} == {True, False} and not documents[-1]["speaking"]
     assert [document["audio_ms"] for document in documents][-1] == len(samples) * 1000 // RATE
     texts = "".join(message["text"] for message in last)
     assert "".join(document["transcript"] for document in documents).replace(" ", "") == texts.replace(" ", "")
@@ -155,6 +158,7 @@ def test_silence_says_nothing_and_noise_is_cut(two_pass):
     for samples in (silence(0), silence(0.01), silence(5)):
         documents = play(two_pass, samples)
         assert messages(documents) == [] and documents[-1]["ended"]
+        assert not any(document["speaking"] for document in documents)
     noise = np.random.default_rng(7).normal(0, 0.1, 40 * RATE).astype(np.float32)
     last = finals(play(two_pass, noise))
     assert len(last) > 2 and all(end - start <= 12_100 for start, end in spans(last))

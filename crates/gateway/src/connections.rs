@@ -90,6 +90,8 @@ impl Door {
                 .with_interval(KEEP_ALIVE);
             // Without them it is a connection all the same.
             let _ = SockRef::from(&stream).set_tcp_keepalive(&alive);
+            // A client that takes nothing of an answer any more has left the gateway waiting, too.
+            let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(idle));
             let _ = stream.set_nodelay(true);
             match tls {
                 None => talk(stream, peer, router, idle, stopping).await,

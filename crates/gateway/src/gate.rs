@@ -34,7 +34,7 @@ pub(crate) struct Caller(pub(crate) Arc<str>);
 pub(crate) struct Api(pub(crate) &'static str);
 
 /// How long the rest of a refused request is read. A client that is still sending when its connection closes may never see the answer.
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// Lets those in who have a key, and says who they are.
 pub(crate) async fn authenticate(

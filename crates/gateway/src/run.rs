@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::{HeaderValue, Method, header};
 use socket2::{Domain, Socket, Type};
 use tokio::sync::{Semaphore, watch};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::connections::Door;
 use crate::keys::{Keys, KeysError};
@@ -286,7 +286,8 @@ fn cors(origins: &[String]) -> Result<Option<CorsLayer>, StartError> {
     let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        // OpenAI's client for browsers sends a dozen of its own.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([header::RETRY_AFTER, REQUEST_ID]);
     Ok(Some(layer))
 }

@@ -1,5 +1,10 @@
 //! A WebSocket as sessions see it: let in if there is room, messages with time limits, signs of life, and an orderly end.
 
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Error;
 use axum::extract::WebSocketUpgrade;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +20,10 @@ use crate::trail::Trail;
 
 /// The largest message: two minutes of samples. What it becomes on its way is held several times over, so clients' share of memory hangs on it.
 const LARGEST: usize = 4 << 20;
+/// So much of what comes while a session is at work is read ahead, for the sake of the pings behind it: half a minute of samples.
+const AHEAD: usize = 1 << 20;
+/// How long a client may take to close, too.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Each connection has a buffer of this size for as long as it lives. A larger message gets its own as it comes.
 const READ_BUFFER: usize = 16 << 10;
 
@@ -62,14 +71,33 @@ pub(crate) struct Socket {
     shared: Shared,
     /// It was silent, and was asked whether it is there.
     asked: bool,
+    /// What came while the session was at work.
+    ahead: VecDeque<Data>,
+    ahead_bytes: usize,
+    /// The client has closed, or its connection broke.
+    is_over: bool,
     /// It counts as a connection, for which a stopping gateway waits.
     _counted: Counted,
 }
 
-/// What happens next.
-pub(crate) enum Next {
+/// What a client says.
+pub(crate) enum Data {
     Text(Utf8Bytes),
     Binary(Bytes),
+}
+
+impl Data {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// What happens next.
+pub(crate) enum Next {
+    Data(Data),
     /// The client closed, its connection broke, or it gives no sign of life; with what code to close, if there is anybody.
     Gone(Option<u16>),
     /// The gateway is to stop.
@@ -81,6 +109,9 @@ impl Socket {
         Self {
             socket,
             asked: false,
+            ahead: VecDeque::new(),
+            ahead_bytes: 0,
+            is_over: false,
             _counted: Counted::one(&shared.metrics.connections),
             shared: Shared::clone(shared),
         }
@@ -90,22 +121,25 @@ impl Socket {
     pub(crate) async fn next(&mut self, may_stop: bool) -> Next {
         let mut stopping = self.shared.stopping.clone();
         loop {
+            if may_stop && *stopping.borrow() {
+                return Next::Stopping;
+            }
+            if let Some(data) = self.ahead.pop_front() {
+                self.ahead_bytes -= data.len();
+                return Next::Data(data);
+            }
+            if self.is_over {
+                // The answer to a client that closes is written with the next look.
+                let _ = timeout(FAREWELL, self.socket.recv()).await;
+                return Next::Gone(None);
+            }
             let came = timeout(self.shared.options.idle_timeout(), self.socket.recv());
             let came = tokio::select! {
                 came = came => came,
                 _ = stopping.wait_for(|stop| *stop), if may_stop => return Next::Stopping,
             };
             match came {
-                Ok(Some(Ok(message))) => {
-                    self.asked = false;
-                    match message {
-                        Message::Text(text) => return Next::Text(text),
-                        Message::Binary(bytes) => return Next::Binary(bytes),
-                        Message::Close(_) => return Next::Gone(None),
-                        Message::Ping(_) | Message::Pong(_) => {}
-                    }
-                }
-                Ok(_) => return Next::Gone(None),
+                Ok(came) => self.take(came),
                 // A client that is quiet may be there; one that does not answer is not.
                 Err(_) if self.asked => return Next::Gone(Some(close_code::AWAY)),
                 Err(_) => {
@@ -116,6 +150,34 @@ impl Socket {
                 }
             }
         }
+    }
+
+    /// Waits for work, and meanwhile answers the client's pings: many close a connection on which none is answered for 20 s.
+    pub(crate) async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            let has_room = self.ahead_bytes < AHEAD && !self.is_over;
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                came = self.socket.recv(), if has_room => self.take(came),
+            }
+        }
+    }
+
+    fn take(&mut self, came: Option<Result<Message, Error>>) {
+        self.asked = false;
+        let data = match came {
+            Some(Ok(Message::Text(text))) => Data::Text(text),
+            Some(Ok(Message::Binary(bytes))) => Data::Binary(bytes),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return,
+            Some(Ok(Message::Close(_)) | Err(_)) | None => {
+                self.is_over = true;
+                return;
+            }
+        };
+        self.ahead_bytes += data.len();
+        self.ahead.push_back(data);
     }
 
     /// Nothing if the client has gone, or does not read.
@@ -137,7 +199,10 @@ impl Socket {
             code,
             reason: Utf8Bytes::default(),
         };
-        // A client that has gone needs no farewell.
-        let _ = self.send(Message::Close(Some(frame))).await;
+        // A client that has gone needs no farewell. What another one is still sending is read: it would not see the last answers else.
+        if self.send(Message::Close(Some(frame))).await.is_some() {
+            let rest = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+            let _ = timeout(FAREWELL, rest).await;
+        }
     }
 }

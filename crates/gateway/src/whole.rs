@@ -4,7 +4,7 @@ use tokio::time::timeout;
 use transcripts::Heard;
 
 use crate::language::Language;
-use crate::limits::Memory;
+use crate::limits::{Memory, Refusal};
 use crate::recordings::{self, Recording};
 use crate::shared::Shared;
 use crate::triton::{FileBytes, Model};
@@ -33,13 +33,14 @@ impl Whole {
     /// If there is no room for it, for the client.
     pub(crate) fn push(&mut self, shared: &Shared, bytes: &[u8]) -> Result<(), String> {
         if self.file.len() + bytes.len() > shared.options.max_file_bytes() {
+            shared.metrics.refused.with_label_values(&["size"]).inc();
             return Err(format!(
                 "the audio is larger than {} MB, which is this gateway's limit",
                 shared.options.max_file_mb
             ));
         }
         let room = self.memory.take(bytes.len());
-        room.map_err(|refusal| refusal.to_string())?;
+        room.map_err(|refusal| refused(shared, refusal))?;
         self.file.push(bytes);
         Ok(())
     }
@@ -78,10 +79,16 @@ impl Whole {
             hotwords,
         };
         let place = shared.limits.within_a_stream();
-        let _place = place.map_err(|refusal| refusal.to_string())?;
+        let _place = place.map_err(|refusal| refused(shared, refusal))?;
         let transcribed = recordings::transcribe(&shared.pool, &self.model, recording);
         let heard = timeout(shared.options.timeout(), transcribed).await;
         let heard = heard.map_err(|_| format!("no transcript within {} s", shared.options.timeout));
         heard?.map_err(|error| error.to_string())
     }
+}
+
+fn refused(shared: &Shared, refusal: Refusal) -> String {
+    let reason = refusal.reason();
+    shared.metrics.refused.with_label_values(&[reason]).inc();
+    refusal.to_string()
 }

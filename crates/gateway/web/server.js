@@ -13,15 +13,27 @@ export class ServerError extends Error {
   }
 }
 
+let unkept = "";
+
 /** The key of this tab. */
 export function key() {
-  return sessionStorage.getItem(KEPT) ?? "";
+  try {
+    return sessionStorage.getItem(KEPT) ?? "";
+  } catch {
+    // A browser may keep nothing for a page.
+    return unkept;
+  }
 }
 
 /** Keeps a key until the tab is closed. */
 export function useKey(value) {
-  if (value) sessionStorage.setItem(KEPT, value);
-  else sessionStorage.removeItem(KEPT);
+  unkept = value;
+  try {
+    if (value) sessionStorage.setItem(KEPT, value);
+    else sessionStorage.removeItem(KEPT);
+  } catch {
+    // Then it is asked for anew the next time.
+  }
 }
 
 function address(path) {

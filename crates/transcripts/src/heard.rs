@@ -107,6 +107,8 @@ pub struct Problem {
 pub struct TwoPass {
     /// Texts of segments, each in the place of what was told of its segment before.
     pub messages: Vec<Message>,
+    /// A segment goes on, of which nothing may have been told yet.
+    pub speaking: bool,
 }
 
 /// A text of a segment of a stream.

@@ -34,6 +34,8 @@ pub(super) struct Progress {
     pub(super) audio_ms: u64,
     /// It ended.
     pub(super) ended: bool,
+    /// A segment goes on, though nothing of it may have been understood yet.
+    pub(super) speaking: bool,
 }
 
 /// What came of a segment that ended.
@@ -177,6 +179,7 @@ impl Told {
                 "problems": problems,
                 "audio_ms": progress.audio_ms,
                 "ended": progress.ended,
+                "speaking": progress.speaking,
             });
             response.output_strings(RESULT_JSON, &one, &[document.to_string()])?;
         }

@@ -105,6 +105,7 @@ impl Turn {
         let progress = Progress {
             audio_ms: stream.segmenter.audio_ms(),
             ended,
+            speaking: stream.first_pass.is_some(),
         };
         promise.compute_ends();
         let response = guard(|| {

@@ -8,7 +8,7 @@ use super::results;
 use super::utterance::Utterance;
 use super::wishes::Wishes;
 use crate::shared::Shared;
-use crate::socket::{Next, Socket};
+use crate::socket::{Data, Next, Socket};
 
 /// Serves a client until it goes, fails, or the gateway stops.
 pub(super) async fn serve(socket: Socket, shared: &Shared) {
@@ -44,8 +44,8 @@ impl Session<'_> {
             // In the middle of an utterance the client may come to its end.
             let may_stop = self.utterance.is_none();
             match self.socket.next(may_stop).await {
-                Next::Text(text) => self.told(&text).await?,
-                Next::Binary(audio) => self.heard(&audio).await?,
+                Next::Data(Data::Text(text)) => self.told(&text).await?,
+                Next::Data(Data::Binary(audio)) => self.heard(&audio).await?,
                 Next::Gone(code) => return code,
                 Next::Stopping => return Some(close_code::RESTART),
             }
@@ -68,7 +68,8 @@ impl Session<'_> {
         let outcome = match (self.failed.take(), self.utterance.take()) {
             (Some(error), _) => Err((error, true)),
             (None, Some(utterance)) => {
-                let ended = utterance.end(self.shared, &mut told).await;
+                let ending = utterance.end(self.shared, &mut told);
+                let ended = self.socket.during(ending).await;
                 ended.map_err(|error| (error, false))
             }
             // Nothing was said.
@@ -103,7 +104,8 @@ impl Session<'_> {
         }
         let utterance = self.utterance.as_mut()?;
         let mut told = Vec::new();
-        let heard = utterance.hear(self.shared, audio, &mut told).await;
+        let hearing = utterance.hear(self.shared, audio, &mut told);
+        let heard = self.socket.during(hearing).await;
         // What was heard before something went wrong stays true.
         self.tell(told).await?;
         match heard {

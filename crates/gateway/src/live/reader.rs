@@ -36,6 +36,8 @@ pub(super) struct Reader {
     /// The number of the next segment to be opened.
     next_segment: u64,
     open: Option<Partial>,
+    /// `two_pass` has a segment open, though it may have told nothing of it yet.
+    speaking: bool,
     /// Where what a plain model says goes on behind what was told.
     seam: Seam,
     /// Where the last segment ended, in milliseconds from the stream's beginning.
@@ -55,6 +57,7 @@ impl Reader {
             first_segment: 0,
             next_segment: 0,
             open: None,
+            speaking: false,
             seam: Seam::default(),
             last_end_ms: 0,
             last_letter: None,
@@ -93,6 +96,7 @@ impl Reader {
                 model: self.model.clone(),
                 output: "document of two passes in RESULT_JSON".to_owned(),
             })?;
+            self.speaking = document.speaking;
             for message in document.messages {
                 self.message(message, events);
             }
@@ -200,7 +204,8 @@ impl Reader {
         let from = noticed.saturating_sub(NOTICED_MS).max(self.last_end_ms);
         let place = (from * self.rate).div_ceil(1000).checked_sub(self.base)?;
         let is_within = (1..=self.answered).contains(&place);
-        (self.two_pass && self.open.is_none() && is_within).then_some(place)
+        let is_open = self.open.is_some() || self.speaking;
+        (self.two_pass && !is_open && is_within).then_some(place)
     }
 
     /// Where `two_pass` may go on if the open segment's beginning cannot be heard again: behind the text so far, which becomes its last.
@@ -215,6 +220,7 @@ impl Reader {
         self.close(events);
         self.base += place;
         self.answered = 0;
+        self.speaking = false;
         self.first_segment = self.next_segment;
     }
 
@@ -336,6 +342,12 @@ mod tests {
             reader.take("{}", CHUNK, false, &mut events).unwrap();
         }
         assert_eq!(reader.settled(), Some(11 * 9600 - 3 * 16_000));
+        // Somebody speaks, and nothing of it was understood.
+        let said = r#"{"speaking": true}"#;
+        reader.take(said, CHUNK, false, &mut events).unwrap();
+        assert_eq!(reader.settled(), None);
+        reader.take("{}", CHUNK, false, &mut events).unwrap();
+        assert!(reader.settled().is_some());
     }
 
     #[test]

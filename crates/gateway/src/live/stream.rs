@@ -22,6 +22,8 @@ const SILENCE_MS: usize = 320;
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Which part of the kept audio a sequence of two passes may be old before it is begun anew.
 const RENEWAL: usize = 4;
+/// So much is kept whatever the rate, in milliseconds: more than a chunk, and than what a new sequence begins back of.
+const LEAST_KEPT_MS: usize = 5_000;
 /// And how old at least, in milliseconds.
 const LEAST_RENEWAL_MS: usize = 10_000;
 
@@ -98,6 +100,7 @@ impl Stream {
         let seconds = usize::try_from(shared.options.replay_seconds).unwrap_or(usize::MAX);
         // What is more than 16 000 a second is not worth its memory: less is kept of it.
         let bound = samples_of(1000, setup.rate.min(16_000)).saturating_mul(seconds);
+        let bound = bound.max(samples_of(LEAST_KEPT_MS, setup.rate));
         Ok(Self {
             size,
             rest: Vec::new(),

@@ -9,6 +9,8 @@ use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::format::Format;
+use super::unread::Unread;
+use crate::gate::LINGER;
 use crate::language::Language;
 use crate::limits::Memory;
 use crate::options::Options;
@@ -18,7 +20,7 @@ use crate::triton::FileBytes;
 const LONGEST_VALUE: usize = 64 << 10;
 
 /// What a form has beside its file.
-const AROUND_A_FILE: usize = 1 << 20;
+pub(super) const AROUND_A_FILE: usize = 1 << 20;
 
 /// The largest form.
 pub(super) fn largest(options: &Options) -> usize {
@@ -68,12 +70,16 @@ impl Form {
         mut form: Multipart,
         bounds: Bounds,
         memory: &mut Memory,
+        unread: &Unread,
     ) -> Result<Self, ApiError> {
-        let mut fields = Fields::default();
-        while let Some(field) = patient(bounds, form.next_field()).await? {
-            fields.read(field, bounds, memory).await?;
+        let outcome = Fields::all(&mut form, bounds, memory, unread).await;
+        if outcome.is_err() {
+            // A client that is still sending when its connection closes may never see the answer.
+            unread.of_no_interest();
+            let rest = async { while let Ok(Some(_)) = form.next_field().await {} };
+            let _ = timeout(LINGER, rest).await;
         }
-        fields.checked()
+        outcome?.checked()
     }
 }
 
@@ -94,11 +100,25 @@ async fn patient<T>(
 }
 
 impl Fields {
+    async fn all(
+        form: &mut Multipart,
+        bounds: Bounds,
+        memory: &mut Memory,
+        unread: &Unread,
+    ) -> Result<Self, ApiError> {
+        let mut fields = Self::default();
+        while let Some(field) = patient(bounds, form.next_field()).await? {
+            fields.read(field, bounds, memory, unread).await?;
+        }
+        Ok(fields)
+    }
+
     async fn read(
         &mut self,
         mut field: Field<'_>,
         bounds: Bounds,
         memory: &mut Memory,
+        unread: &Unread,
     ) -> Result<(), ApiError> {
         let name = field.name().unwrap_or_default().to_owned();
         if name == "file" {
@@ -108,6 +128,7 @@ impl Fields {
                     return Err(ApiError::too_large(bounds.file_megabytes));
                 }
                 memory.take(chunk.len())?;
+                unread.took(chunk.len());
                 file.push(&chunk);
             }
             self.file = Some(file);
@@ -119,6 +140,7 @@ impl Fields {
                 let message = format!("a field of the form is longer than {LONGEST_VALUE} bytes");
                 return Err(ApiError::form(StatusCode::BAD_REQUEST, message));
             }
+            unread.took(chunk.len());
             value.extend_from_slice(&chunk);
         }
         self.set(&name, &String::from_utf8_lossy(&value))

@@ -7,6 +7,7 @@ mod format;
 mod models;
 mod realtime;
 mod transcription;
+mod unread;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

@@ -10,6 +10,7 @@ use super::error::ApiError;
 use super::events;
 use super::form::{self, Bounds, Form};
 use super::format::{Told, answer};
+use super::unread::Unread;
 use crate::gate::{self, Caller};
 use crate::limits::Memory;
 use crate::recordings::{self, Recording};
@@ -55,7 +56,17 @@ async fn transcribe(
     let mut memory = shared.limits.memory();
     let form = match read(shared, request, &mut memory).await {
         Ok(form) => form,
-        Err(error) => return error.into_response(),
+        Err(error) => {
+            let reason = match error.status {
+                StatusCode::PAYLOAD_TOO_LARGE => Some("size"),
+                StatusCode::TOO_MANY_REQUESTS => Some("memory"),
+                _ => None,
+            };
+            if let Some(reason) = reason {
+                shared.metrics.refused.with_label_values(&[reason]).inc();
+            }
+            return error.into_response();
+        }
     };
     shared.metrics.audio_bytes.inc_by(form.file.len() as u64);
     let model = match model(shared, &form) {
@@ -86,6 +97,7 @@ fn declared(shared: &Common, request: &Request) -> Result<(), ApiError> {
 }
 
 async fn read(shared: &Shared, request: Request, memory: &mut Memory) -> Result<Form, ApiError> {
+    let (request, unread) = Unread::of(request);
     let multipart = Multipart::from_request(request, &()).await;
     let multipart = multipart.map_err(|_| {
         let message =
@@ -98,7 +110,7 @@ async fn read(shared: &Shared, request: Request, memory: &mut Memory) -> Result<
         file_bytes: options.max_file_bytes(),
         idle: options.idle_timeout(),
     };
-    Form::read(multipart, bounds, memory).await
+    Form::read(multipart, bounds, memory, &unread).await
 }
 
 fn model(shared: &Common, form: &Form) -> Result<Model, ApiError> {

@@ -55,12 +55,16 @@ fn begin(
         let message = "sessions here are for transcription: /v1/realtime?intent=transcription";
         return ApiError::invalid("intent", message).into_response();
     }
-    let beta = headers
-        .get("openai-beta")
-        .and_then(|value| value.to_str().ok());
-    let dialect = match beta {
-        Some(value) if value.contains("realtime=v1") => Dialect::Beta,
-        _ => Dialect::Current,
+    let says = |header: &str, word: &str| {
+        let value = headers.get(header).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| value.contains(word))
+    };
+    // A browser can name protocols alone.
+    let is_beta = says("openai-beta", "realtime=v1")
+        || says("sec-websocket-protocol", "openai-beta.realtime-v1");
+    let dialect = match is_beta {
+        true => Dialect::Beta,
+        false => Dialect::Current,
     };
     let own = Shared::clone(shared);
     socket::accept(upgrade, shared, caller, PROTOCOL, async move |socket| {

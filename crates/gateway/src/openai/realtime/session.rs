@@ -14,7 +14,7 @@ use super::settings::{Dialect, Settings};
 use crate::live::{self, Event};
 use crate::metrics::Counted;
 use crate::shared::Shared;
-use crate::socket::{Next, Socket};
+use crate::socket::{Data, Next, Socket};
 
 /// After a failure a client's audio is passed over for so long, where nothing of the client's says that it may go on.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -95,8 +95,8 @@ impl Session<'_> {
             // Where turns have no end of the client's, what was heard so far is the last.
             let may_stop = self.hearing.is_none() || self.settings.detects_turns;
             match socket.next(may_stop).await {
-                Next::Text(message) => self.told(message).await,
-                Next::Binary(_) => self.refuse(
+                Next::Data(Data::Text(message)) => socket.during(self.told(message)).await,
+                Next::Data(Data::Binary(_)) => self.refuse(
                     "messages are JSON; audio comes in input_audio_buffer.append, in Base64",
                     "invalid_event",
                     None,
@@ -104,7 +104,7 @@ impl Session<'_> {
                 ),
                 Next::Gone(code) => return code,
                 Next::Stopping => {
-                    self.finish().await;
+                    socket.during(self.finish()).await;
                     self.tell(socket).await?;
                     return Some(close_code::RESTART);
                 }

@@ -1,0 +1,73 @@
+//! A form's body is read piece by piece, but its reader holds what is between two boundaries, and looks through all of it again with each piece. A
+//! body without any is refused before that is much.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::body::Body;
+use axum::extract::Request;
+use futures_util::TryStreamExt;
+
+use super::form::AROUND_A_FILE;
+
+/// Bytes of a form that came and are in no field yet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unread(Arc<AtomicUsize>);
+
+/// Nothing is counted any more.
+const OF_NO_INTEREST: usize = usize::MAX / 2;
+
+impl Unread {
+    /// A request whose body fails when too much of it is in no field.
+    pub(super) fn of(request: Request) -> (Request, Self) {
+        let unread = Self::default();
+        let own = unread.clone();
+        let counted =
+            |body: Body| {
+                let pieces = body.into_data_stream().map_err(io::Error::other);
+                Body::from_stream(pieces.and_then(move |piece| {
+                    std::future::ready(own.came(piece.len()).map(|()| piece))
+                }))
+            };
+        (request.map(counted), unread)
+    }
+
+    fn came(&self, bytes: usize) -> io::Result<()> {
+        let before = self.0.fetch_add(bytes, Ordering::Relaxed);
+        match before.saturating_add(bytes) {
+            AROUND_A_FILE.. if before < OF_NO_INTEREST => Err(io::Error::other(
+                "a megabyte of it is in no field: the boundary is not that of the header Content-Type",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// So much of it is in a field.
+    pub(super) fn took(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// The rest is read to be thrown away.
+    pub(super) fn of_no_interest(&self) {
+        self.0.store(OF_NO_INTEREST, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_no_field_is_bounded() {
+        let unread = Unread::default();
+        for _ in 0..100 {
+            unread.came(AROUND_A_FILE - 1).unwrap();
+            unread.took(AROUND_A_FILE - 1);
+        }
+        unread.came(AROUND_A_FILE - 1).unwrap();
+        unread.came(1).unwrap_err();
+        unread.of_no_interest();
+        unread.came(AROUND_A_FILE).unwrap();
+    }
+}
