@@ -35,7 +35,7 @@ def pcm(samples):
 def connected(running, path="/", **options):
     """A connection as FunASR's clients make it."""
     url = f"ws://{running.address}{path}"
-    with client_library.connect(url, subprotocols=["binary"], ping_interval=None, max_size=None, **options) as socket:
+    with client_library.connect(url, subprotocols=["binary"], **{"ping_interval": None, "max_size": None, **options}) as socket:
         yield socket
 
 

@@ -22,6 +22,9 @@ const LONGEST_VALUE: usize = 64 << 10;
 /// What a form has beside its file.
 pub(super) const AROUND_A_FILE: usize = 1 << 20;
 
+/// What there is too much of then is in no field.
+const NO_BOUNDARY: &str = "the form cannot be read: a megabyte of it is in no field; its boundary is the one that the header Content-Type names";
+
 /// The largest form.
 pub(super) fn largest(options: &Options) -> usize {
     options.max_file_bytes().saturating_add(AROUND_A_FILE)
@@ -73,6 +76,10 @@ impl Form {
         unread: &Unread,
     ) -> Result<Self, ApiError> {
         let outcome = Fields::all(&mut form, bounds, memory, unread).await;
+        let outcome = outcome.map_err(|error| match unread.is_too_much() {
+            true => ApiError::form(StatusCode::BAD_REQUEST, NO_BOUNDARY),
+            false => error,
+        });
         if outcome.is_err() {
             // A client that is still sending when its connection closes may never see the answer.
             unread.of_no_interest();

@@ -34,13 +34,16 @@ impl Unread {
     }
 
     fn came(&self, bytes: usize) -> io::Result<()> {
-        let before = self.0.fetch_add(bytes, Ordering::Relaxed);
-        match before.saturating_add(bytes) {
-            AROUND_A_FILE.. if before < OF_NO_INTEREST => Err(io::Error::other(
-                "a megabyte of it is in no field: the boundary is not that of the header Content-Type",
-            )),
-            _ => Ok(()),
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        match self.is_too_much() {
+            true => Err(io::Error::other("too much is in no field")),
+            false => Ok(()),
         }
+    }
+
+    /// So much that its boundary must be wrong.
+    pub(super) fn is_too_much(&self) -> bool {
+        (AROUND_A_FILE..OF_NO_INTEREST).contains(&self.0.load(Ordering::Relaxed))
     }
 
     /// So much of it is in a field.
