@@ -22,10 +22,10 @@ const SILENCE_MS: usize = 320;
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Which part of the kept audio a sequence of two passes may be old before it is begun anew.
 const RENEWAL: usize = 4;
-/// So much is kept whatever the rate, in milliseconds: more than a chunk, and than what a new sequence begins back of.
-const LEAST_KEPT_MS: usize = 5_000;
 /// And how old at least, in milliseconds.
 const LEAST_RENEWAL_MS: usize = 10_000;
+/// So much is kept whatever the rate, in milliseconds: more than a chunk, and than what a new sequence begins back of.
+const LEAST_KEPT_MS: usize = 5_000;
 
 /// What is to be heard, and how.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
 use axum::extract::Request;
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 
 use super::form::AROUND_A_FILE;
@@ -23,21 +24,22 @@ impl Unread {
     pub(super) fn of(request: Request) -> (Request, Self) {
         let unread = Self::default();
         let own = unread.clone();
-        let counted =
-            |body: Body| {
-                let pieces = body.into_data_stream().map_err(io::Error::other);
-                Body::from_stream(pieces.and_then(move |piece| {
-                    std::future::ready(own.came(piece.len()).map(|()| piece))
-                }))
-            };
+        let counted = |body: Body| {
+            let pieces = body.into_data_stream().map_err(io::Error::other);
+            Body::from_stream(pieces.and_then(move |piece| std::future::ready(own.came(piece))))
+        };
         (request.map(counted), unread)
     }
 
-    fn came(&self, bytes: usize) -> io::Result<()> {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+    /// What the form's reader gets of a piece.
+    fn came(&self, piece: Bytes) -> io::Result<Bytes> {
+        let before = self.0.fetch_add(piece.len(), Ordering::Relaxed);
+        if before >= OF_NO_INTEREST {
+            return Ok(Bytes::new());
+        }
         match self.is_too_much() {
             true => Err(io::Error::other("too much is in no field")),
-            false => Ok(()),
+            false => Ok(piece),
         }
     }
 
@@ -51,7 +53,7 @@ impl Unread {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// The rest is read to be thrown away.
+    /// The rest is read to be thrown away, and the form's reader gets nothing of it.
     pub(super) fn of_no_interest(&self) {
         self.0.store(OF_NO_INTEREST, Ordering::Relaxed);
     }
@@ -64,13 +66,14 @@ mod tests {
     #[test]
     fn what_is_in_no_field_is_bounded() {
         let unread = Unread::default();
+        let piece = |bytes| Bytes::from(vec![0; bytes]);
         for _ in 0..100 {
-            unread.came(AROUND_A_FILE - 1).unwrap();
-            unread.took(AROUND_A_FILE - 1);
+            let came = unread.came(piece(AROUND_A_FILE - 1)).unwrap();
+            unread.took(came.len());
         }
-        unread.came(AROUND_A_FILE - 1).unwrap();
-        unread.came(1).unwrap_err();
+        unread.came(piece(AROUND_A_FILE - 1)).unwrap();
+        unread.came(piece(1)).unwrap_err();
         unread.of_no_interest();
-        unread.came(AROUND_A_FILE).unwrap();
+        assert_eq!(unread.came(piece(AROUND_A_FILE)).unwrap().len(), 0);
     }
 }
