@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::format::Format;
-use super::unread::Unread;
+use super::unread::{AROUND_A_FILE, Unread};
 use crate::gate::LINGER;
 use crate::language::Language;
 use crate::limits::Memory;
@@ -18,9 +18,6 @@ use crate::triton::FileBytes;
 
 /// The longest value of a field that is no file.
 const LONGEST_VALUE: usize = 64 << 10;
-
-/// What a form has beside its file.
-pub(super) const AROUND_A_FILE: usize = 1 << 20;
 
 /// What there is too much of then is in no field.
 const NO_BOUNDARY: &str = "the form cannot be read: a megabyte of it is in no field; its boundary is the one that the header Content-Type names";

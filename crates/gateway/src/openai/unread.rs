@@ -10,7 +10,8 @@ use axum::extract::Request;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
-use super::form::AROUND_A_FILE;
+/// What a form has beside its file.
+pub(super) const AROUND_A_FILE: usize = 1 << 20;
 
 /// Bytes of a form that came and are in no field yet.
 #[derive(Debug, Clone, Default)]
