@@ -189,10 +189,16 @@ impl Container<'_> {
 
 /// The process at the end of a line of only children: buildah starts itself in the chroot, and that the program.
 pub(super) fn innermost(pid: u32) -> Result<u32> {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    let children = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    match children.split_whitespace().next() {
-        None => Ok(pid),
-        Some(child) => innermost(child.parse()?),
+    // buildah is Go: any of its threads may be the one that started the next.
+    let threads = format!("/proc/{pid}/task");
+    let threads = fs::read_dir(&threads).with_context(|| format!("cannot read {threads}"))?;
+    for thread in threads {
+        let children = thread?.path().join("children");
+        // A thread may end in between.
+        let children = fs::read_to_string(children).unwrap_or_default();
+        if let Some(child) = children.split_whitespace().next() {
+            return innermost(child.parse()?);
+        }
     }
+    Ok(pid)
 }
