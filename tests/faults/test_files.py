@@ -12,6 +12,9 @@ from faults.repositories import copy_of_all
 from pipelines.variants import PIPELINE, SOON
 from support.client import InferenceServerException, serving
 
+# Models go under traffic, which the server itself may not stand on a busy machine (docs/triton-notes.md).
+pytestmark = pytest.mark.alone
+
 CALLED = ("sensevoice_encoder", "paraformer_encoder", "online_encoder", "online_decoder")
 # Model, its file, and one that goes on meanwhile.
 FILES = {
