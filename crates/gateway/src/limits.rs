@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use prometheus::IntGauge;
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::options::Options;
@@ -71,17 +71,20 @@ pub(crate) struct Limits {
     streams: Arc<Semaphore>,
     memory: Arc<Semaphore>,
     held: IntGauge,
+    refused: IntCounterVec,
     callers: Arc<Callers>,
 }
 
 impl Limits {
-    pub(crate) fn new(options: &Options, held: IntGauge) -> Self {
+    /// `held` counts the bytes of files that are held, `refused` refusals by their reasons.
+    pub(crate) fn new(options: &Options, held: IntGauge, refused: IntCounterVec) -> Self {
         let semaphore = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         Self {
             requests: semaphore(options.max_requests as usize),
             streams: semaphore(options.max_streams as usize),
             memory: semaphore(options.max_held_bytes() / PAGE),
             held,
+            refused,
             callers: Arc::new(Callers {
                 share: options.key_requests,
                 rate: options.key_rate,
@@ -92,18 +95,18 @@ impl Limits {
 
     /// Room for a transcription.
     pub(crate) fn request(&self, caller: &str) -> Result<Admission, Refusal> {
-        self.admit(&self.requests, caller)
+        self.counted(self.admit(&self.requests, caller))
     }
 
     /// Room for a transcription of what came by a WebSocket, which its caller's limits know already.
     pub(crate) fn within_a_stream(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let of_all = Arc::clone(&self.requests).try_acquire_owned();
-        of_all.map_err(|_| Refusal::Busy)
+        self.counted(of_all.map_err(|_| Refusal::Busy))
     }
 
     /// Room for a stream.
     pub(crate) fn stream(&self, caller: &str) -> Result<Admission, Refusal> {
-        self.admit(&self.streams, caller)
+        self.counted(self.admit(&self.streams, caller))
     }
 
     fn admit(&self, all: &Arc<Semaphore>, caller: &str) -> Result<Admission, Refusal> {
@@ -117,6 +120,13 @@ impl Limits {
         })
     }
 
+    fn counted<T>(&self, outcome: Result<T, Refusal>) -> Result<T, Refusal> {
+        outcome.inspect_err(|refusal| {
+            let reason = refusal.reason();
+            self.refused.with_label_values(&[reason]).inc();
+        })
+    }
+
     /// No memory so far; more is taken as it comes.
     pub(crate) fn memory(&self) -> Memory {
         Memory {
@@ -124,6 +134,7 @@ impl Limits {
             taken: None,
             bytes: 0,
             held: self.held.clone(),
+            refused: self.refused.with_label_values(&[Refusal::Full.reason()]),
         }
     }
 }
@@ -142,6 +153,7 @@ pub(crate) struct Memory {
     taken: Option<OwnedSemaphorePermit>,
     bytes: usize,
     held: IntGauge,
+    refused: IntCounter,
 }
 
 impl Memory {
@@ -151,7 +163,10 @@ impl Memory {
         let wanted = self.bytes.saturating_add(bytes).div_ceil(PAGE) - had;
         let pages = u32::try_from(wanted).map_err(|_| Refusal::Full)?;
         let more = Arc::clone(&self.all).try_acquire_many_owned(pages);
-        let more = more.map_err(|_| Refusal::Full)?;
+        let more = more.map_err(|_| {
+            self.refused.inc();
+            Refusal::Full
+        })?;
         match &mut self.taken {
             Some(taken) => taken.merge(more),
             None => self.taken = Some(more),
@@ -243,12 +258,15 @@ impl Drop for OfCaller {
 mod tests {
     use std::time::Duration;
 
+    use prometheus::Opts;
+
     use super::*;
 
     fn limits(edit: impl FnOnce(&mut Options)) -> Limits {
         let mut options = Options::default();
         edit(&mut options);
-        Limits::new(&options, IntGauge::new("held", "held").unwrap())
+        let refused = IntCounterVec::new(Opts::new("refused", "refused"), &["reason"]).unwrap();
+        Limits::new(&options, IntGauge::new("held", "held").unwrap(), refused)
     }
 
     #[test]

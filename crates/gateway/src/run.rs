@@ -157,7 +157,11 @@ impl Gateway {
         let traces = Traces::start(endpoint, tokio::runtime::Handle::current())?;
         let shared: Shared = Arc::new(Common {
             traces,
-            limits: Limits::new(&options, metrics.held_bytes.clone()),
+            limits: Limits::new(
+                &options,
+                metrics.held_bytes.clone(),
+                metrics.refused.clone(),
+            ),
             pool,
             keys: self.keys,
             metrics,

@@ -40,11 +40,7 @@ where
 {
     let admission = match shared.limits.stream(&caller.0) {
         Ok(admission) => admission,
-        Err(refusal) => {
-            let reason = refusal.reason();
-            shared.metrics.refused.with_label_values(&[reason]).inc();
-            return ApiError::from(refusal).into_response();
-        }
+        Err(refusal) => return ApiError::from(refusal).into_response(),
     };
     if shared.is_stopping() || shared.pool.models().is_empty() {
         return ApiError::no_server("no Triton server is ready").into_response();

@@ -4,7 +4,7 @@ use tokio::time::timeout;
 use transcripts::Heard;
 
 use crate::language::Language;
-use crate::limits::{Memory, Refusal};
+use crate::limits::Memory;
 use crate::recordings::{self, Recording};
 use crate::shared::Shared;
 use crate::triton::{FileBytes, Model};
@@ -40,7 +40,7 @@ impl Whole {
             ));
         }
         let room = self.memory.take(bytes.len());
-        room.map_err(|refusal| refused(shared, refusal))?;
+        room.map_err(|refusal| refusal.to_string())?;
         self.file.push(bytes);
         Ok(())
     }
@@ -79,16 +79,10 @@ impl Whole {
             hotwords,
         };
         let place = shared.limits.within_a_stream();
-        let _place = place.map_err(|refusal| refused(shared, refusal))?;
+        let _place = place.map_err(|refusal| refusal.to_string())?;
         let transcribed = recordings::transcribe(&shared.pool, &self.model, recording);
         let heard = timeout(shared.options.timeout(), transcribed).await;
         let heard = heard.map_err(|_| format!("no transcript within {} s", shared.options.timeout));
         heard?.map_err(|error| error.to_string())
     }
-}
-
-fn refused(shared: &Shared, refusal: Refusal) -> String {
-    let reason = refusal.reason();
-    shared.metrics.refused.with_label_values(&[reason]).inc();
-    refusal.to_string()
 }

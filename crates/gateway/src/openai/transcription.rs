@@ -44,26 +44,14 @@ async fn transcribe(
     }
     let admission = match shared.limits.request(&caller.0) {
         Ok(admission) => admission,
-        Err(refusal) => {
-            shared
-                .metrics
-                .refused
-                .with_label_values(&[refusal.reason()])
-                .inc();
-            return gate::refuse(request, refusal.into()).await;
-        }
+        Err(refusal) => return gate::refuse(request, refusal.into()).await,
     };
     let mut memory = shared.limits.memory();
     let form = match read(shared, request, &mut memory).await {
         Ok(form) => form,
         Err(error) => {
-            let reason = match error.status {
-                StatusCode::PAYLOAD_TOO_LARGE => Some("size"),
-                StatusCode::TOO_MANY_REQUESTS => Some("memory"),
-                _ => None,
-            };
-            if let Some(reason) = reason {
-                shared.metrics.refused.with_label_values(&[reason]).inc();
+            if error.status == StatusCode::PAYLOAD_TOO_LARGE {
+                shared.metrics.refused.with_label_values(&["size"]).inc();
             }
             return error.into_response();
         }
