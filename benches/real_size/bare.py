@@ -1,7 +1,7 @@
 """The encoder with nothing around it: ONNX Runtime, features that are there already, some callers at a time.
 
 Speaks JSON, a line each: it says once that it is ready, then answers `{"at_a_time": N}` with
-`{"seconds": …, "milliseconds": [a call's each]}`.
+`{"seconds": …, "milliseconds": [a call's each], "bytes": of all outputs}`.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def main():
     files = sorted(options.features.glob("*.f32"), key=lambda path: int(path.stem))
     calls = [feeds(np.fromfile(path, np.float32).reshape(1, -1, options.width), session) for path in files]
     turn(session, calls[:8], 2)
-    print(json.dumps({"onnxruntime": onnxruntime.__version__}), flush=True)
+    print(json.dumps({"version": onnxruntime.__version__}), flush=True)
     for line in sys.stdin:
         print(json.dumps(turn(session, calls, json.loads(line)["at_a_time"])), flush=True)
 
@@ -44,7 +44,7 @@ def turn(session, calls, at_a_time):
     """Makes each call once, the next one as soon as a caller is free."""
     left = iter(calls)
     lock = threading.Lock()
-    took = []
+    took, sizes = [], []
 
     def caller():
         while True:
@@ -53,8 +53,9 @@ def turn(session, calls, at_a_time):
             if call is None:
                 return
             began = time.perf_counter()
-            session.run(None, call)
+            outputs = session.run(None, call)
             took.append((time.perf_counter() - began) * 1000)
+            sizes.append(sum(output.nbytes for output in outputs))
 
     threads = [threading.Thread(target=caller) for _ in range(at_a_time)]
     began = time.perf_counter()
@@ -65,7 +66,7 @@ def turn(session, calls, at_a_time):
     seconds = time.perf_counter() - began
     if len(took) != len(calls):
         sys.exit("a call failed; the reason is above")
-    return {"seconds": seconds, "milliseconds": took}
+    return {"seconds": seconds, "milliseconds": took, "bytes": sum(sizes)}
 
 
 if __name__ == "__main__":

@@ -72,6 +72,11 @@ impl Asked {
         }
     }
 
+    /// Whether an answer that was computed from what is no number is told as an error ([`Decoded::heard`]).
+    pub(crate) fn tells_of_nan(self) -> bool {
+        self == Self::Best
+    }
+
     /// Asks for them.
     pub(crate) fn ask(self, call: Call) -> Call {
         let names = self.names().iter();

@@ -69,6 +69,12 @@ pub fn real_size_packages(layout: &Layout, python: &str) -> Result<PathBuf> {
     install(layout, requirements, name, python, &["--no-deps"])
 }
 
+/// What is measured beside models of the published sizes: a directory for `PYTHONPATH`.
+pub fn sherpa_packages(layout: &Layout) -> Result<PathBuf> {
+    let (requirements, name) = ("benches/real_size/sherpa.txt", "sherpa-python");
+    install(layout, requirements, name, PYTHON, &[])
+}
+
 /// What `dist` compiles with.
 pub fn dist_packages(layout: &Layout) -> Result<PathBuf> {
     prerequisites::check_download()?;

@@ -51,17 +51,20 @@ enum Tool {
 
 /// The package with the project's FFI, and those of its tests that drive it through the fake host.
 const PACKAGE: [&str; 2] = ["--package", "triton-backend"];
-const FAKE_HOST: [&str; 10] = [
+const FAKE_HOST: [&str; 13] = [
     "arrays",
     "calls",
     "cancellation",
+    "carried",
     "gpu_memory",
     "halves",
     "instances",
     "memory",
+    "metrics",
     "ownership",
     "phases",
     "promises",
+    "server",
 ];
 
 /// How valgrind says that it found something.

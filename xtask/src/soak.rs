@@ -64,9 +64,10 @@ pub(crate) fn soak(layout: &Layout, options: &Soak) -> Result<()> {
     let backends = backends::build(layout, &wheels)?;
     let packages = python::packages(layout)?;
     let work = layout.work_directory("soak")?;
-    let out = options.out.clone().unwrap_or_else(|| work.clone());
+    let out = options.out.clone().unwrap_or(work);
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    let repository = repository(layout, &work, options.streams)?;
+    // With the figures, so that soaks with places of their own can run side by side.
+    let repository = repository(layout, &out, options.streams)?;
     console::step("Starting", "tritonserver on all of the demo's models");
     let (form, extra) = match options.pipeline {
         true => ("pipeline", vec!["--model-config-name=pipeline".into()]),
@@ -122,8 +123,8 @@ pub(crate) fn soak(layout: &Layout, options: &Soak) -> Result<()> {
 }
 
 /// The demo's models in one repository, with room for so many streams.
-fn repository(layout: &Layout, work: &Path, streams: u64) -> Result<PathBuf> {
-    let target = work.join("repository");
+fn repository(layout: &Layout, out: &Path, streams: u64) -> Result<PathBuf> {
+    let target = out.join("repository");
     demo::assemble_common(layout, &Kind::ALL, &target)?;
     for model in fs::read_dir(&target)? {
         let model = model?.path();

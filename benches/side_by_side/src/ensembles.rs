@@ -47,6 +47,14 @@ const RECOGNISERS: [Recogniser; 2] = [
 ];
 
 impl Recogniser {
+    /// What a form calls: a pipeline has an encoder of its own.
+    fn encoder(&self, form: &str) -> String {
+        match form {
+            "pipeline_" => format!("{form}{}", self.encoder),
+            _ => self.encoder.to_owned(),
+        }
+    }
+
     fn scripts(
         &self,
         form: &str,
@@ -239,12 +247,13 @@ fn shares(
         for (name, form) in FORMS {
             let scripts = recogniser.scripts(form, recordings, 1);
             let top = format!("{form}{}", recogniser.model);
+            let encoder = recogniser.encoder(form);
             let mut connection = Connection::open(address)?;
             let mut look = || -> Result<[(f64, f64); 2]> {
                 std::thread::sleep(SETTLING);
                 Ok([
                     spent(&mut connection, &top)?,
-                    spent(&mut connection, recogniser.encoder)?,
+                    spent(&mut connection, &encoder)?,
                 ])
             };
             let before = look()?;

@@ -15,6 +15,7 @@ mod load;
 mod machine;
 mod message;
 mod models;
+mod partner;
 mod real_size;
 mod report;
 mod resources;
@@ -177,7 +178,7 @@ impl<'a> Pace<'a> {
         let pace = Self::new(quick, bar);
         Self {
             rounds: pace.pick(3, 2),
-            concurrencies: pace.pick(&[1, 4, 8, 16][..], &[1, 4, 16][..]),
+            concurrencies: &[1, 4, 16],
             ..pace
         }
     }

@@ -126,7 +126,7 @@ impl Models {
     }
 }
 
-fn names_in(directory: &Path) -> Result<Vec<String>> {
+pub(super) fn names_in(directory: &Path) -> Result<Vec<String>> {
     let mut names = fs::read_dir(directory)
         .with_context(|| format!("cannot read {}", directory.display()))?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -210,7 +210,7 @@ fn add_python(native: &Path, scripts: &Path, repository: &Path) -> Result<()> {
     Ok(())
 }
 
-fn add_python_step(
+pub(super) fn add_python_step(
     native: &Path,
     scripts: &Path,
     repository: &Path,

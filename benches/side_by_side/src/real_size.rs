@@ -1,30 +1,32 @@
-//! `cargo xtask bench --real-size`: models of the published sizes, served, beside ONNX Runtime with nothing around it.
+//! `cargo xtask bench --real-size`: models of the published sizes, served in each form, beside ONNX Runtime with nothing around it and
+//! sherpa-onnx.
 //!
 //! There the encoder is nearly all of the work, and what counts is how much of the machine the server leaves it.
 
+mod figures;
+mod forms;
+mod repository;
+
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use xtask::real_size::{self, RealSize};
 
 use super::Pace;
-use super::bare::{Bare, Turn};
 use super::cases::RATE;
-use super::ensembles::executions;
 use super::load::Connection;
 use super::message::Message;
-use super::models::renamed;
-use super::report::{self, Section, Table, Target, Wanted, short};
-use super::speech::{self, request, transcript};
-use super::stats::{median, percentile, sorted, with_range};
-use super::tools::{Tools, address_of};
+use super::partner::Turn;
+use super::report::{self, Section};
+use super::speech;
+use super::stats::sorted;
+use super::tools::Tools;
 use crate::layout::Layout;
-use crate::repo::{self, Kind};
+use crate::repo::Kind;
 use crate::{console, machine};
 
 /// Recordings last from one second to twenty, most of them few.
@@ -32,8 +34,6 @@ const LEAST_SECONDS: f64 = 1.0;
 const MOST_SECONDS: f64 = 20.0;
 /// With this their mean is 5 s.
 const SCALE: f64 = 4.2;
-/// What a served form must reach of the best that ONNX Runtime does by itself.
-const SHARE: f64 = 0.95;
 const DOCUMENT: &str = "docs/benchmarks/real_size.md";
 
 /// What is served, by the names of the repository that `triton-funasr repo` makes.
@@ -55,16 +55,11 @@ const MODELS: [Model; 2] = [
         top: "infer_pipeline",
     },
 ];
-const ENCODER: &str = "encoder";
-/// Before the name of what the pipeline is made of, which lies beside the ensemble.
-const PIPELINE: &str = "pipeline_";
-/// Who is asked.
-const FORMS: [&str; 3] = ["ONNX Runtime alone", "ensemble", "pipeline"];
 
 /// Makes the models if need be, measures, prints, and writes a document.
 pub(super) fn bench(layout: &Layout, quick: bool, command: &str) -> Result<()> {
     let exports = real_size::real_size(layout, &RealSize::of(&MODELS.map(|model| model.kind)))?;
-    let tools = Tools::without_python_steps(layout)?;
+    let tools = Tools::prepare(layout)?;
     let head = machine::head(&tools, command);
     let bar = console::spinner_of("Measuring");
     let pace = Pace::of_real_size(quick, &bar);
@@ -73,14 +68,20 @@ pub(super) fn bench(layout: &Layout, quick: bool, command: &str) -> Result<()> {
         "Real sizes",
         format!(
             "Models of the published sizes with random weights. {} recordings of {LEAST_SECONDS} to {MOST_SECONDS} s, {:.1} s on average, each \
-             sent once, the next one when an answer has come. ONNX Runtime alone gets the features ready-made and has the server's number \
-             of threads. Forms take turns; figures are medians over turns.",
+             sent once, the next one when an answer has come. All take turns; figures are medians over turns.\n\n\
+             ONNX Runtime alone gets the features ready-made, has the server's number of threads, and a call for each recording. The \
+             ensemble and the pipeline are as `triton-funasr repo` makes them, with ids in place of scores; \"scores\" is with `--keep-logits`. The \
+             Python steps are better than those this project takes the place of ([how to read this](../benchmarks.md)). sherpa-onnx runs the \
+             same exported file on as many threads as there are processors, in a process of its own, with nothing between it and the \
+             callers, while all others are asked over HTTP: each caller by itself, or a worker that takes up to {} that wait.",
             recordings.len(),
             seconds(&recordings) / recordings.len() as f64,
+            forms::TOGETHER,
         ),
     );
     for model in &MODELS {
-        measure(&tools, &exports, model, &recordings, pace, &mut section)?;
+        let measured = forms::measure(&tools, &exports, model, &recordings, pace)?;
+        figures::add(&measured, &mut section);
     }
     bar.finish_and_clear();
     section.print();
@@ -91,157 +92,6 @@ pub(super) fn bench(layout: &Layout, quick: bool, command: &str) -> Result<()> {
     }
     report::write(&document, &head, &[section])?;
     console::step("Wrote", document.display());
-    Ok(())
-}
-
-fn measure(
-    tools: &Tools,
-    exports: &Path,
-    model: &Model,
-    recordings: &[Vec<f32>],
-    pace: Pace,
-    section: &mut Section,
-) -> Result<()> {
-    pace.tell(&format!("{}: the repository", model.export));
-    let repository = repository(tools, exports, model)?;
-    pace.tell(&format!("{}: loading", model.export));
-    let file = repository.join(ENCODER).join("1/model.onnx");
-    let front_end = repository.join("feature_extractor");
-    let mut bare = Bare::start(tools, &file, &front_end, recordings)?;
-    let server = tools.serve(&repository, &[])?;
-    let address = address_of(&server)?;
-    let messages = ["", PIPELINE].map(|form| {
-        let name = format!("{form}{}", model.top);
-        let messages = recordings
-            .iter()
-            .map(|each| request(model.kind, &name, each));
-        messages.collect::<Vec<Message>>()
-    });
-    check(address, &messages)?;
-    let mut table = Table::new(
-        format!("`{}`, ONNX Runtime {} alone:", model.top, bare.version),
-        &[
-            "at a time",
-            "form",
-            "audio s/s",
-            "of the best alone",
-            "p50 / p99, ms",
-            "rows per call of the encoder",
-        ],
-    );
-    let mut rows = Vec::new();
-    for &at_a_time in pace.concurrencies {
-        let mut turns: [Vec<Turn>; 3] = Default::default();
-        let calls = |form| executions(address, &format!("{form}{ENCODER}"));
-        let before = [calls("")?, calls(PIPELINE)?];
-        for round in 0..pace.rounds {
-            pace.tell(&format!(
-                "{}: {at_a_time} at a time, round {}",
-                model.export,
-                round + 1
-            ));
-            turns[0].push(bare.turn(at_a_time)?);
-            for (form, messages) in messages.iter().enumerate() {
-                turns[form + 1].push(turn(address, messages, at_a_time)?);
-            }
-        }
-        let after = [calls("")?, calls(PIPELINE)?];
-        let filled = |form: usize| {
-            let [(rows, calls), (rows_before, calls_before)] = [after[form], before[form]];
-            short((rows - rows_before) / (calls - calls_before))
-        };
-        let filled = ["1.00".to_owned(), filled(0), filled(1)];
-        rows.push((at_a_time, turns, filled));
-    }
-    let audio = seconds(recordings);
-    let speeds = |turns: &[Turn]| -> Vec<f64> {
-        let each = turns.iter().map(|turn| audio / turn.took.as_secs_f64());
-        each.collect()
-    };
-    let best = |form: usize| {
-        let each = rows
-            .iter()
-            .map(|(_, turns, _)| median(&speeds(&turns[form])));
-        each.fold(0.0, f64::max)
-    };
-    for (at_a_time, turns, filled) in &rows {
-        for ((name, turns), filled) in FORMS.iter().zip(turns).zip(filled) {
-            let latency = |share| {
-                let each = turns.iter().map(|turn| percentile(&turn.latencies, share));
-                short(median(&each.collect::<Vec<_>>()))
-            };
-            table.rows.push(vec![
-                at_a_time.to_string(),
-                (*name).to_owned(),
-                with_range(&speeds(turns)),
-                short(median(&speeds(turns)) / best(0)),
-                [0.5, 0.99].map(latency).join(" / "),
-                filled.clone(),
-            ]);
-        }
-    }
-    section.tables.push(table);
-    for form in [1, 2] {
-        section.targets.push(Target {
-            what: format!(
-                "`{}`, {}: its best throughput / the best of ONNX Runtime alone",
-                model.top, FORMS[form]
-            ),
-            wanted: Wanted::AtLeast(SHARE),
-            measured: best(form) / best(0),
-            why: "",
-        });
-    }
-    Ok(())
-}
-
-/// The ensemble as `triton-funasr repo` makes it, and the pipeline beside it, each with an encoder of its own.
-fn repository(tools: &Tools, exports: &Path, model: &Model) -> Result<PathBuf> {
-    let target = tools.directory.join("real-size").join(model.export);
-    crate::files::remove(&target)?;
-    if let Some(parent) = target.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    repo::assemble(
-        model.kind,
-        &repo::Options {
-            from: exports.join(model.export),
-            common: repo::Common::new(target.clone()),
-        },
-    )?;
-    for name in [ENCODER, model.top] {
-        let (from, to) = (target.join(name), target.join(format!("{PIPELINE}{name}")));
-        fs::create_dir_all(to.join("1"))?;
-        let config = fs::read_to_string(from.join("configs/pipeline.pbtxt"))?;
-        let (own, other) = (format!("\"{ENCODER}\""), format!("\"{PIPELINE}{ENCODER}\""));
-        let config = config.replace(
-            &format!("string_value: {own}"),
-            &format!("string_value: {other}"),
-        );
-        let config = renamed(&config, &format!("{PIPELINE}{name}"));
-        fs::write(to.join("config.pbtxt"), config)?;
-        // Hundreds of megabytes: the same file.
-        for file in fs::read_dir(from.join("1"))? {
-            let file = file?;
-            fs::hard_link(file.path(), to.join("1").join(file.file_name()))?;
-        }
-    }
-    Ok(target)
-}
-
-/// Both forms say the same, before they are timed.
-fn check(address: SocketAddr, messages: &[Vec<Message>; 2]) -> Result<()> {
-    let mut connection = Connection::open(address)?;
-    let [ensemble, pipeline] = messages;
-    for (number, (ensemble, pipeline)) in ensemble.iter().zip(pipeline).take(4).enumerate() {
-        let ensemble = transcript(&mut connection, ensemble)?;
-        let pipeline = transcript(&mut connection, pipeline)?;
-        if ensemble != pipeline {
-            bail!(
-                "recording {number} is \"{ensemble}\" from the ensemble and \"{pipeline}\" from the pipeline"
-            );
-        }
-    }
     Ok(())
 }
 
@@ -263,6 +113,7 @@ pub(super) fn turn(address: SocketAddr, messages: &[Message], at_a_time: usize) 
     Ok(Turn {
         took: began.elapsed(),
         latencies: sorted(&latencies),
+        bytes: None,
     })
 }
 

@@ -88,16 +88,22 @@ impl BackendContext {
         self.config.get("cmdline")?.get(key)?.as_str()
     }
 
-    /// How many bytes of page-locked memory may be held for tensors in GPU memory.
-    pub(crate) fn pinned_memory_limit(&self) -> Result<usize, Error> {
-        const KEY: &str = "pinned-memory-pool-byte-size";
-        match self.setting(KEY) {
-            None => Ok(cuda::DEFAULT_LIMIT),
-            Some(text) => text.parse().map_err(|_| {
-                let message = format!("'{text}' is not a number of bytes; 0 turns the pool off");
-                Error::parameter(KEY, message)
-            }),
+    /// Sets how many bytes may be held for tensors in GPU memory, as far as the server was told.
+    pub(crate) fn limit_memory(&self) -> Result<(), Error> {
+        for (key, kind) in [
+            ("pinned-memory-pool-byte-size", cuda::Kind::PageLocked),
+            ("gpu-cache-byte-size", cuda::Kind::Gpu),
+        ] {
+            kind.set_limit(match self.setting(key) {
+                None => kind.default_limit(),
+                Some(text) => text.parse().map_err(|_| {
+                    let message =
+                        format!("'{text}' is not a number of bytes; 0 turns the pool off");
+                    Error::parameter(key, message)
+                })?,
+            });
         }
+        Ok(())
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::context::{BackendContext, InstanceContext, Kept, ModelContext};
 use crate::error::{Error, check};
-use crate::factory::ResponseFactory;
 use crate::instances::Instances;
+use crate::linger::Linger;
 use crate::metrics::Families;
 use crate::{Backend, Batch, Instance, Model, Watch, cuda, guard, instances, sys};
 
@@ -19,6 +19,7 @@ const API: (u32, u32) = (1, 10);
 
 struct BackendState<B> {
     backend: B,
+    linger: Arc<Linger>,
     /// Dropped last: when the models are gone.
     families: Arc<Families>,
 }
@@ -28,6 +29,7 @@ struct ModelState<M> {
     _kept: Kept,
     model: Arc<M>,
     instances: Arc<Instances>,
+    linger: Arc<Linger>,
 }
 
 struct InstanceState<I> {
@@ -35,6 +37,7 @@ struct InstanceState<I> {
     instances: Arc<Instances>,
     watch: Option<Arc<dyn Watch>>,
     batches: bool,
+    linger: Arc<Linger>,
 }
 
 /// The state of an instance of `B`.
@@ -58,9 +61,10 @@ pub unsafe fn initialize<B: Backend>(backend: *mut sys::TRITONBACKEND_Backend) -
             check_api_version()?;
             check_functions()?;
             let context = BackendContext::new(backend)?;
-            cuda::set_limit(context.pinned_memory_limit()?);
+            context.limit_memory()?;
             let state = Box::new(BackendState {
                 backend: B::new(&context)?,
+                linger: Arc::new(Linger::new()?),
                 families: Families::of_this_library(),
             });
             check(sys::TRITONBACKEND_BackendSetState(
@@ -155,7 +159,11 @@ pub unsafe fn model_initialize<B: Backend>(model: *mut sys::TRITONBACKEND_Model)
         unsafe {
             check(sys::TRITONBACKEND_ModelBackend(model, &mut backend))?;
             let state = state(|state| sys::TRITONBACKEND_BackendState(backend, state))?;
-            let BackendState { backend, families } = &*state.cast::<BackendState<B>>();
+            let BackendState {
+                backend,
+                linger,
+                families,
+            } = &*state.cast::<BackendState<B>>();
             check(sys::TRITONBACKEND_ModelAutoCompleteConfig(
                 model,
                 &mut auto_complete,
@@ -170,6 +178,7 @@ pub unsafe fn model_initialize<B: Backend>(model: *mut sys::TRITONBACKEND_Model)
                 _kept: context.take_kept(),
                 model: made,
                 instances: Arc::default(),
+                linger: Arc::clone(linger),
             });
             check(sys::TRITONBACKEND_ModelSetState(
                 model,
@@ -238,6 +247,7 @@ pub unsafe fn instance_initialize<B: Backend>(
                 instances: Arc::clone(&of_model.instances),
                 watch: of_model.model.watch(),
                 batches,
+                linger: Arc::clone(&of_model.linger),
             });
             check(sys::TRITONBACKEND_ModelInstanceSetState(
                 instance,
@@ -304,9 +314,8 @@ pub unsafe fn execute<B: Backend>(
                 count,
                 state.batches,
             );
-            // When an unloaded model's last request is released, the server stops this thread, and may crash if it still
-            // executes (docs/triton-notes.md). A factory keeps the model until it does not.
-            let _model = batch.requests().first().map(ResponseFactory::new);
+            let first = batch.requests().first();
+            let _until_we_are_back = first.and_then(|request| state.linger.keep_model(request));
             state.instance.execute(batch);
         }
         Ok(())

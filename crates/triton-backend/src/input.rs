@@ -311,7 +311,7 @@ impl<'r> Input<'r> {
             let Some(device) = self.buffer(index)?.gpu else {
                 continue;
             };
-            let Some(memory) = cuda::pinned(byte_size, device) else {
+            let Some(memory) = cuda::Kind::PageLocked.take(byte_size, device) else {
                 return Ok(None);
             };
             // SAFETY: at least `byte_size` bytes, and nobody else's yet.

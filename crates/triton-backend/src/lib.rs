@@ -19,6 +19,7 @@ mod factory;
 mod guard;
 mod input;
 mod instances;
+mod linger;
 pub mod log;
 mod memory;
 mod metrics;
@@ -46,7 +47,7 @@ pub use ndarray;
 
 pub use backend::{Backend, Instance, Model};
 pub use batch::Batch;
-pub use call::{Call, CallHandle, Caller, Reply, ReplyOutput};
+pub use call::{Call, CallHandle, Caller, Carried, Reply, ReplyOutput};
 pub use config::{
     Accelerator, Control, ControlInput, DynamicBatching, EnsembleScheduling, EnsembleStep,
     ExecutionAccelerators, GraphOptimization, InstanceGroup, ModelConfig, Optimization, Reshape,

@@ -28,14 +28,14 @@ struct Staged {
 /// Memory of ours, aligned for any element type, that stays where it is when its owner moves.
 enum Data {
     /// Page-locked, for a GPU.
-    Pinned(cuda::Pinned),
+    Pinned(cuda::Piece),
     Ordinary(Vec<u64>),
 }
 
 impl Data {
     fn new(size: usize, gpu: Option<i32>, name: &str) -> Result<Self, Error> {
         if let Some(device) = gpu
-            && let Some(memory) = cuda::pinned(size, device)
+            && let Some(memory) = cuda::Kind::PageLocked.take(size, device)
         {
             return Ok(Self::Pinned(memory));
         }

@@ -324,7 +324,7 @@ mod with_it {
             assert_eq!(cudart.streams(), 1);
             // One for the input, one for the output.
             assert_eq!(cudart.allocations() - before, 2);
-            assert_eq!(cudart.pinned(), 2 * 16384);
+            assert_eq!(cudart.pinned(), 2 * 12288);
         });
     }
 

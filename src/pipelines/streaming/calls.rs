@@ -1,9 +1,9 @@
 //! The calls of encoder and decoder: many streams in, each stream's part out.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use asr_decode::{Frames, paraformer};
-use triton_backend::{Call, Error, Reply, ReplyOutput};
+use triton_backend::{Call, Carried, Error, Reply, ReplyOutput};
 
 use super::models::Models;
 use super::stream::{Queued, StreamRequest, Tokens, Windows};
@@ -37,11 +37,9 @@ impl Models {
     }
 
     /// The tokens of these streams in one call; all have equally many, in windows of one length.
-    pub(super) fn decoder_call(&self, queued: &[Queued<Tokens>]) -> Call {
+    pub(super) fn decoder_call(&self, queued: &[Queued<Tokens>]) -> Result<Call, Error> {
         let rows = queued.len();
-        let tokens = queued.first().map_or(0, |item| item.needs.count);
-        let embeddings = queued.first().map_or(0, |item| item.needs.embeddings.len());
-        let hidden = embeddings.checked_div(tokens).unwrap_or(0);
+        let (tokens, hidden) = token_sizes(queued);
         let frames = queued
             .first()
             .map_or(0, |item| item.needs.enc.len())
@@ -54,17 +52,8 @@ impl Models {
                 .copied()
                 .collect()
         };
-        let cache = |index: usize| {
-            let size = hidden * self.caches.frames;
-            let mut cache = Vec::with_capacity(rows * size);
-            for (row, item) in queued.iter().enumerate() {
-                if let Some(own) = item.work.stream.caches.get(index) {
-                    cache.extend_from_slice(own);
-                }
-                cache.resize((row + 1) * size, 0.0);
-            }
-            cache
-        };
+        let caches = |item: &Queued<Tokens>| item.work.stream.caches.clone();
+        let caches: Vec<_> = queued.iter().map(caches).collect();
         let sizes = DecoderSizes {
             rows,
             frames,
@@ -75,18 +64,18 @@ impl Models {
             &sizes,
             gather(|tokens| &tokens.enc),
             gather(|tokens| &tokens.embeddings),
-            cache,
+            &caches,
         )
     }
 
-    /// Tokens, as the decoder takes them; `cache` makes the cache of each number, of all rows.
+    /// Tokens, as the decoder takes them, with the caches of each row, which are zeros where it has none.
     pub(super) fn decoder_message(
         &self,
         sizes: &DecoderSizes,
         enc: Vec<f32>,
         embeddings: Vec<f32>,
-        cache: impl Fn(usize) -> Vec<f32>,
-    ) -> Call {
+        caches: &[Option<Arc<Carried<f32>>>],
+    ) -> Result<Call, Error> {
         let &DecoderSizes {
             rows,
             frames,
@@ -107,14 +96,22 @@ impl Models {
                 vec![length(tokens); rows],
             );
         let call = self.asked.ask(call);
-        (0..self.caches.count).fold(call, |call, index| {
-            call.input(
-                format!("in_cache_{index}"),
-                &[dim(rows), dim(hidden), dim(self.caches.frames)],
-                cache(index),
-            )
-            .output(format!("out_cache_{index}"))
-        })
+        let shape = [dim(rows), dim(hidden), dim(self.caches.frames)];
+        let zeros = Arc::new(Carried::zeros(self.caches.size(hidden))?);
+        let outputs = self.caches.outputs.iter().enumerate();
+        Ok(outputs.fold(call, |call, (index, output)| {
+            let part = |own: &Option<Arc<Carried<f32>>>| match own {
+                Some(own) => (Arc::clone(own), index),
+                None => (Arc::clone(&zeros), 0),
+            };
+            let parts = caches.iter().map(part);
+            let call = call.input_carried(format!("in_cache_{index}"), &shape, parts);
+            match self.asked.tells_of_nan() {
+                true => call.output_carried(output),
+                // Somebody has to look at the caches.
+                false => call.output(output),
+            }
+        }))
     }
 }
 
@@ -127,6 +124,13 @@ pub(super) struct DecoderSizes {
     pub(super) tokens: usize,
     /// Values of a frame, and of a token.
     pub(super) hidden: usize,
+}
+
+/// How many tokens each of these streams has, and how many values a token.
+fn token_sizes(queued: &[Queued<Tokens>]) -> (usize, usize) {
+    let tokens = queued.first().map_or(0, |item| item.needs.count);
+    let values = queued.first().map_or(0, |item| item.needs.embeddings.len());
+    (tokens, values.checked_div(tokens).unwrap_or(0))
 }
 
 /// The encoder's answer.
@@ -192,9 +196,8 @@ pub(super) struct Decoded {
     /// `[rows, tokens]`
     answered: decoded::Decoded,
     tokens: usize,
-    /// `[rows, hidden, frames]` each.
-    caches: Vec<Vec<f32>>,
-    rows: usize,
+    /// Those of each row.
+    caches: Vec<Carried<f32>>,
 }
 
 impl Decoded {
@@ -204,58 +207,66 @@ impl Decoded {
         queued: &[Queued<Tokens>],
     ) -> Result<Self, Error> {
         let rows = queued.len();
-        let tokens = queued.first().map_or(0, |item| item.needs.count);
+        let (tokens, hidden) = token_sizes(queued);
         let (asked, decoder) = (models.asked, &models.decoder.name);
         let answered = decoded::Decoded::read(reply, asked, decoder, (rows, tokens))?;
-        let cache = |index: usize| {
-            let output = reply.output(&format!("out_cache_{index}"))?;
-            let values: Cow<'_, [f32]> = output.read()?;
-            if values.is_empty() || !values.len().is_multiple_of(rows) {
-                return Err(unexpected(&output, output.shape, &format!("{rows} rows")));
-            }
-            Ok(values.into_owned())
-        };
-        let caches = (0..models.caches.count)
-            .map(cache)
-            .collect::<Result<_, Error>>()?;
         Ok(Self {
             answered,
             tokens,
-            caches,
-            rows,
+            caches: reply.carry(&models.caches.outputs, rows, models.caches.size(hidden))?,
         })
     }
 
-    /// Gives a stream its row: the text of its tokens, and the caches for its next ones.
+    /// The rows, in order.
+    pub(super) fn into_rows(self) -> impl Iterator<Item = DecodedRow> {
+        let Self {
+            answered,
+            tokens,
+            caches,
+        } = self;
+        let answered = Arc::new(answered);
+        caches
+            .into_iter()
+            .enumerate()
+            .map(move |(row, caches)| DecodedRow {
+                answered: Arc::clone(&answered),
+                first: row * tokens,
+                caches,
+            })
+    }
+}
+
+/// A stream's part of the decoder's answer.
+pub(super) struct DecodedRow {
+    answered: Arc<decoded::Decoded>,
+    /// Its first token.
+    first: usize,
+    caches: Carried<f32>,
+}
+
+impl DecodedRow {
+    /// Gives a stream the text of its tokens, and the caches for its next ones.
     pub(super) fn give(
-        &self,
-        row: usize,
+        self,
         fires: &[Frames],
         models: &Models,
         work: &mut StreamRequest,
     ) -> Result<(), Error> {
-        let first = row * self.tokens;
         let decoder = &models.decoder.name;
-        let heard = self.answered.heard(first, fires, models.clock, decoder)?;
-        let parts = self.caches.iter().map(|cache| {
-            let size = cache.len() / self.rows;
-            &cache[row * size..][..size]
-        });
-        for (index, part) in parts.clone().enumerate() {
-            check_finite(
-                &models.decoder.name,
-                format_args!("out_cache_{index}"),
-                part,
-            )?;
+        let heard = self
+            .answered
+            .heard(self.first, fires, models.clock, decoder);
+        let heard = heard.inspect_err(|_| {
+            // Nobody looked at caches that are on a GPU. If there was no number in them, it has shown now, and would for ever.
+            work.stream.caches.take_if(|caches| caches.is_on_gpu());
+        })?;
+        for (name, part) in models.caches.outputs.iter().zip(self.caches.on_host()) {
+            check_finite(decoder, name, part)?;
         }
         let joiner = &mut work.stream.joiner;
         paraformer::append(heard, &models.tokens.vocabulary, joiner, &mut work.delta)
             .map_err(|error| Error::internal(error.to_string()))?;
-        work.stream.caches.resize(self.caches.len(), Vec::new());
-        for (own, part) in work.stream.caches.iter_mut().zip(parts) {
-            own.clear();
-            own.extend_from_slice(part);
-        }
+        work.stream.caches = Some(Arc::new(self.caches));
         Ok(())
     }
 }

@@ -81,18 +81,27 @@ pub(super) struct Models {
     pub(super) clock: StreamClock,
 }
 
-/// The decoder's caches: `count` tensors `[hidden, frames]`.
+/// The decoder's caches: tensors `[hidden, frames]`.
 pub(super) struct CacheShape {
-    pub(super) count: usize,
     pub(super) frames: usize,
+    /// The outputs that they come from, one each.
+    pub(super) outputs: Vec<String>,
 }
 
 impl CacheShape {
+    /// The values of a cache.
+    pub(super) fn size(&self, hidden: usize) -> usize {
+        hidden * self.frames
+    }
+
     /// From parameters, or the decoder's sizes in the model's config.yaml, or those of the published model.
     pub(super) fn load(context: &ModelContext) -> Result<Self, Error> {
         let kernel = config_value::<usize>(context, "decoder_conf", "kernel_size")?;
+        let count = DECODER_CACHES.read(context)?;
         Ok(Self {
-            count: DECODER_CACHES.read(context)?,
+            outputs: (0..count)
+                .map(|index| format!("out_cache_{index}"))
+                .collect(),
             frames: DECODER_CACHE_FRAMES
                 .find(context)?
                 .or(kernel.map(|kernel| kernel.saturating_sub(1)))

@@ -223,7 +223,7 @@ impl StreamingPipeline {
         }
         while let Some(group) = self.next(&self.decoding, decoder) {
             let Some(queued) = group else { continue };
-            let call = guard(|| Ok(self.models.decoder_call(&queued.items)));
+            let call = guard(|| self.models.decoder_call(&queued.items));
             self.send(call, move |pipeline, reply| pipeline.decoded(queued, reply));
         }
     }
@@ -304,8 +304,8 @@ impl StreamingPipeline {
         let decoded = guard(|| calls::Decoded::read(&self.models, &reply?, &queued.items));
         if let Some((queued, decoded)) = self.settle(&self.decoding, queued, decoded) {
             let mut workspace = Workspace::new();
-            for (row, Queued { mut work, needs }) in queued.into_iter().enumerate() {
-                match guard(|| decoded.give(row, &needs.fires, &self.models, &mut work)) {
+            for (Queued { mut work, needs }, row) in queued.into_iter().zip(decoded.into_rows()) {
+                match guard(|| row.give(&needs.fires, &self.models, &mut work)) {
                     Ok(()) => self.go_on(work, &mut workspace),
                     Err(error) => self.fail(*work, error),
                 }

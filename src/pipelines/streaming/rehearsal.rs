@@ -7,7 +7,6 @@ use triton_backend::Error;
 use super::calls::DecoderSizes;
 use super::pipeline::StreamingPipeline;
 use crate::pipelines::warmup::{Rehearsal, Shape, Warm, noise};
-use crate::tensors::memory::zeros;
 
 /// Tokens that a row of the decoder's calls has: speech has two or three in the 600 ms of a window.
 const TOKENS: std::ops::RangeInclusive<usize> = 1..=4;
@@ -47,8 +46,7 @@ impl Warm for StreamingPipeline {
             stage.call(&models.decoder.name, || {
                 let enc = noise(rows * frames * hidden)?;
                 let embeddings = noise(rows * tokens * hidden)?;
-                let cache = zeros(rows * hidden * models.caches.frames, "a warm-up")?;
-                Ok(models.decoder_message(&sizes, enc, embeddings, |_| cache.clone()))
+                models.decoder_message(&sizes, enc, embeddings, &vec![None; rows])
             })?;
         }
         Ok(())

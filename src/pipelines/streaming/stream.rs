@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use asr_decode::cif::Cif;
 use asr_decode::words::Joiner;
 use asr_decode::{Frames, Transcript};
-use triton_backend::{Error, Promise};
+use triton_backend::{Carried, Error, Promise};
 use wav_frontend::stream::StreamState;
 use wav_frontend::windows::EncoderWindows;
 use wav_frontend::{FrontendError, Workspace};
@@ -31,7 +32,7 @@ pub(super) struct Stream {
     pub(super) joiner: Joiner,
     pub(super) text: StreamText,
     /// The decoder's caches, `[hidden, cache_frames]` each; none before its first call.
-    pub(super) caches: Vec<Vec<f32>>,
+    pub(super) caches: Option<Arc<Carried<f32>>>,
     /// The encoder's output for the last window, `[frames, hidden]`: what the tail's token is decoded with.
     last_enc: Vec<f32>,
 }
@@ -161,7 +162,7 @@ impl Stream {
             cif: None,
             joiner: models.tokens.vocabulary.joiner(models.tokens.join),
             text: StreamText::default(),
-            caches: Vec::new(),
+            caches: None,
             last_enc: Vec::new(),
         })
     }

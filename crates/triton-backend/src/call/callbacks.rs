@@ -1,6 +1,6 @@
 //! What the server calls while a call is under way, and what these callbacks own.
 
-use std::ffi::c_void;
+use std::ffi::{CString, c_void};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +22,8 @@ pub(super) type Done = Box<dyn FnOnce(Result<Reply, Error>) + Send>;
 pub(super) struct Pending {
     pub(super) model: String,
     pub(super) allocator: Arc<Allocator>,
+    /// The outputs that may stay in GPU memory. The allocator's functions read the list as long as there is this or the parcel.
+    pub(super) carried: Arc<Vec<CString>>,
     pub(super) reply: Option<Result<Reply, Error>>,
     pub(super) done: Option<Done>,
 }
@@ -30,6 +32,7 @@ pub(super) struct Pending {
 pub(super) struct Parcel {
     pub(super) inputs: Vec<CallInput>,
     pub(super) _allocator: Arc<Allocator>,
+    pub(super) _carried: Arc<Vec<CString>>,
     pub(super) shared: Arc<Mutex<Option<RawRequest>>>,
 }
 impl Pending {

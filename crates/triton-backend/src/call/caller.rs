@@ -44,7 +44,7 @@ impl Caller {
     /// this one; it should not block. A panic in it is logged.
     pub fn call(
         &self,
-        call: Call,
+        mut call: Call,
         done: impl FnOnce(Result<Reply, Error>) + Send + 'static,
     ) -> CallHandle {
         let shared = Arc::new(Mutex::new(None));
@@ -62,6 +62,7 @@ impl Caller {
         let pending = Box::new(Pending {
             model: model.clone(),
             allocator: Arc::clone(&self.allocator),
+            carried: Arc::new(std::mem::take(&mut call.carried)),
             reply: None,
             done: Some(Box::new(done)),
         });
@@ -90,12 +91,18 @@ impl Caller {
             outputs,
             sequence,
             timeout_us,
+            ..
         } = call;
         let request = NewRequest::new(self.server, &model)?;
         let raw = request.0.as_ptr();
+        // SAFETY: the caller's promise.
+        let list = Arc::clone(unsafe { &(*pending).carried });
+        // It stays where it is until both callbacks have run: a callee may ask after its answer, and answer after the release.
+        let carried = Arc::as_ptr(&list);
         let parcel = Box::new(Parcel {
             inputs,
             _allocator: Arc::clone(&self.allocator),
+            _carried: list,
             shared: Arc::clone(&shared),
         });
         // SAFETY: a live request; names and shapes are copied by the server; the inputs' bytes live in the parcel until
@@ -128,7 +135,7 @@ impl Caller {
                 check(sys::TRITONSERVER_InferenceRequestSetResponseCallback(
                     raw,
                     self.allocator.raw(),
-                    ptr::null_mut(),
+                    carried.cast_mut().cast(),
                     completed,
                     pending.cast(),
                 ))

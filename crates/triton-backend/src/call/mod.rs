@@ -3,9 +3,11 @@
 mod allocator;
 mod callbacks;
 mod caller;
+mod carried;
 mod reply;
 mod request;
 
 pub use caller::{CallHandle, Caller};
+pub use carried::Carried;
 pub use reply::{Reply, ReplyOutput};
 pub use request::Call;

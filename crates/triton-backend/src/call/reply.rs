@@ -32,10 +32,10 @@ pub struct ReplyOutput<'r> {
     pub data_type: DataType,
     /// Its shape, batch dimension included.
     pub shape: &'r [i64],
-    base: *const c_void,
+    pub(super) base: *const c_void,
     byte_size: usize,
     /// The GPU whose memory it is in.
-    gpu: Option<i32>,
+    pub(super) gpu: Option<i32>,
 }
 
 impl Reply {
@@ -128,6 +128,31 @@ impl Drop for Reply {
 }
 
 impl<'r> ReplyOutput<'r> {
+    /// The number of elements, as the shape and the bytes say.
+    pub(super) fn count<T: Element>(&self) -> Result<usize, Error> {
+        let Self {
+            name,
+            data_type,
+            shape,
+            byte_size,
+            ..
+        } = self;
+        if *data_type != T::DATA_TYPE {
+            let message = format!(
+                "output '{name}' of the called model is {data_type}, expected {}",
+                T::DATA_TYPE
+            );
+            return Err(Error::internal(message));
+        }
+        element_count(shape)
+            .filter(|count| count.checked_mul(size_of::<T>()) == Some(*byte_size))
+            .ok_or_else(|| {
+                Error::internal(format!(
+                    "output '{name}' of the called model has {byte_size} bytes, but shape {shape:?}"
+                ))
+            })
+    }
+
     /// The elements of a string output.
     ///
     /// # Errors
@@ -167,27 +192,10 @@ impl<'r> ReplyOutput<'r> {
     /// If the output is not of type `T`, its bytes are not what its shape says, GPU memory cannot be copied, or there is no
     /// memory for a copy.
     pub fn read<T: Element>(&self) -> Result<Cow<'r, [T]>, Error> {
+        let count = self.count::<T>()?;
         let Self {
-            name,
-            data_type,
-            shape,
-            byte_size,
-            ..
+            name, byte_size, ..
         } = self;
-        if *data_type != T::DATA_TYPE {
-            let message = format!(
-                "output '{name}' of the called model is {data_type}, expected {}",
-                T::DATA_TYPE
-            );
-            return Err(Error::internal(message));
-        }
-        let count = element_count(shape)
-            .filter(|count| count.checked_mul(size_of::<T>()) == Some(*byte_size))
-            .ok_or_else(|| {
-                Error::internal(format!(
-                    "output '{name}' of the called model has {byte_size} bytes, but shape {shape:?}"
-                ))
-            })?;
         if count == 0 {
             return Ok(Cow::Borrowed(&[]));
         }

@@ -1,7 +1,10 @@
 //! A call before it is sent: what the callee is asked, and the server's request for it.
 
+use std::ffi::{CString, c_void};
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
+use super::carried::{Carried, Part};
 use crate::element::{Element, as_bytes};
 use crate::error::{Error, c_string, check};
 use crate::{DataType, Sequence, sys};
@@ -12,6 +15,8 @@ pub struct Call {
     pub(super) model: String,
     pub(super) inputs: Vec<CallInput>,
     pub(super) outputs: Vec<String>,
+    /// Those of the outputs that may stay in GPU memory.
+    pub(super) carried: Vec<CString>,
     pub(super) sequence: Option<Sequence>,
     pub(super) timeout_us: Option<u64>,
 }
@@ -21,17 +26,37 @@ pub(super) struct CallInput {
     name: String,
     data_type: DataType,
     shape: Vec<i64>,
-    data: Box<dyn Data>,
+    /// One behind the other, they are the tensor.
+    data: Vec<Box<dyn Data>>,
 }
 
 /// Values of any element type, as the server takes them.
-trait Data: std::fmt::Debug + Send {
-    fn bytes(&self) -> &[u8];
+pub(super) trait Data: std::fmt::Debug + Send {
+    /// Where they are, which stays the same.
+    fn chunk(&self) -> Chunk;
+}
+
+/// Some bytes of a tensor.
+pub(super) struct Chunk {
+    pub(super) start: *const c_void,
+    pub(super) size: usize,
+    /// The GPU whose memory they are in.
+    pub(super) gpu: Option<i32>,
+}
+
+impl Chunk {
+    pub(super) fn on_host(bytes: &[u8]) -> Self {
+        Self {
+            start: bytes.as_ptr().cast(),
+            size: bytes.len(),
+            gpu: None,
+        }
+    }
 }
 
 impl<T: Element + std::fmt::Debug> Data for Vec<T> {
-    fn bytes(&self) -> &[u8] {
-        as_bytes(self)
+    fn chunk(&self) -> Chunk {
+        Chunk::on_host(as_bytes(self))
     }
 }
 
@@ -42,6 +67,7 @@ impl Call {
             model: model.into(),
             inputs: Vec::new(),
             outputs: Vec::new(),
+            carried: Vec::new(),
             sequence: None,
             timeout_us: None,
         }
@@ -59,7 +85,7 @@ impl Call {
             name: name.into(),
             data_type: T::DATA_TYPE,
             shape: shape.to_vec(),
-            data: Box::new(values.into()),
+            data: vec![Box::new(values.into())],
         });
         self
     }
@@ -77,7 +103,25 @@ impl Call {
             name: name.into(),
             data_type,
             shape: shape.to_vec(),
-            data: Box::new(bytes),
+            data: vec![Box::new(bytes)],
+        });
+        self
+    }
+
+    /// Adds an input whose rows come from earlier answers: of each its part of that number. They are not copied, wherever they are.
+    #[must_use]
+    pub fn input_carried<T: Element + std::fmt::Debug>(
+        mut self,
+        name: impl Into<String>,
+        shape: &[i64],
+        parts: impl IntoIterator<Item = (Arc<Carried<T>>, usize)>,
+    ) -> Self {
+        let part = |(of, index)| -> Box<dyn Data> { Box::new(Part { of, index }) };
+        self.inputs.push(CallInput {
+            name: name.into(),
+            data_type: T::DATA_TYPE,
+            shape: shape.to_vec(),
+            data: parts.into_iter().map(part).collect(),
         });
         self
     }
@@ -106,6 +150,15 @@ impl Call {
     pub fn output(mut self, name: impl Into<String>) -> Self {
         self.outputs.push(name.into());
         self
+    }
+
+    /// Asks for the output called `name`, for [`Reply::carry`](crate::Reply::carry) alone: a callee that has it in GPU memory may leave it
+    /// there.
+    #[must_use]
+    pub fn output_carried(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.carried.push(c_string(&name));
+        self.output(name)
     }
 
     /// Makes the call a request of a sequence.
@@ -172,7 +225,6 @@ impl CallInput {
         request: *mut sys::TRITONSERVER_InferenceRequest,
     ) -> Result<(), Error> {
         let name = c_string(&self.name);
-        let bytes = self.data.bytes();
         // SAFETY: the caller's promise; name and shape are copied by the server.
         unsafe {
             check(sys::TRITONSERVER_InferenceRequestAddInput(
@@ -182,15 +234,19 @@ impl CallInput {
                 self.shape.as_ptr(),
                 self.shape.len() as u64,
             ))?;
-            check(sys::TRITONSERVER_InferenceRequestAppendInputData(
-                request,
-                name.as_ptr(),
-                bytes.as_ptr().cast(),
-                bytes.len(),
-                sys::MEMORY_CPU,
-                0,
-            ))
+            for data in &self.data {
+                let Chunk { start, size, gpu } = data.chunk();
+                check(sys::TRITONSERVER_InferenceRequestAppendInputData(
+                    request,
+                    name.as_ptr(),
+                    start,
+                    size,
+                    gpu.map_or(sys::MEMORY_CPU, |_| sys::MEMORY_GPU),
+                    gpu.map_or(0, i64::from),
+                ))?;
+            }
         }
+        Ok(())
     }
 }
 

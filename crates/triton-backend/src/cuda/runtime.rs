@@ -59,6 +59,8 @@ runtime! {
     memcpy_async = "cudaMemcpyAsync": fn(*mut c_void, *const c_void, usize, c_int, RawStream) -> c_int;
     host_alloc = "cudaHostAlloc": fn(*mut *mut c_void, usize, c_uint) -> c_int;
     free_host = "cudaFreeHost": fn(*mut c_void) -> c_int;
+    malloc = "cudaMalloc": fn(*mut *mut c_void, usize) -> c_int;
+    free = "cudaFree": fn(*mut c_void) -> c_int;
     get_last_error = "cudaGetLastError": fn() -> c_int;
     error_string = "cudaGetErrorString": fn(c_int) -> *const c_char;
 }

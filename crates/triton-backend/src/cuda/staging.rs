@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::pinned::Pinned;
+use super::pool::Piece;
 
 /// What was copied from GPU memory on behalf of a request, there to be read until the request ends.
 #[derive(Default)]
@@ -11,7 +11,7 @@ pub(crate) struct Staging(Mutex<Vec<Copied>>);
 struct Copied {
     /// The address of the server's input.
     input: usize,
-    memory: Pinned,
+    memory: Piece,
 }
 
 impl Staging {
@@ -25,7 +25,7 @@ impl Staging {
     }
 
     /// Keeps the copy of an input, and says where it begins.
-    pub(crate) fn keep(&self, input: usize, memory: Pinned) -> *const u8 {
+    pub(crate) fn keep(&self, input: usize, memory: Piece) -> *const u8 {
         let start = memory.start().cast_const();
         let mut copies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         copies.push(Copied { input, memory });

@@ -54,8 +54,8 @@ static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
 static pthread_once_t started = PTHREAD_ONCE_INIT;
 static struct copy *first, **end = &first;
 static struct fault faults[MOST_FAULTS];
-static struct block pinned[MOST_BLOCKS];
-static size_t pinned_now;
+static struct block pinned[MOST_BLOCKS], on_gpu[MOST_BLOCKS];
+static size_t pinned_now, on_gpu_now;
 static int streams, allocations, copies[DEVICES], legacy, delay_ms = 20;
 static __thread int device, last_error;
 
@@ -273,22 +273,36 @@ int cudaMemcpy(void *to, const void *from, size_t size, int kind)
     return leave(INVALID_VALUE);
 }
 
+static int allocate(struct block *blocks, size_t *now, void **memory, size_t size, int protection)
+{
+    for (int i = 0; i < MOST_BLOCKS; i++)
+        if (!blocks[i].base) {
+            blocks[i].base = *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            blocks[i].size = size;
+            memset(*memory, 0xCC, size);
+            mprotect(*memory, size, protection);
+            *now += size;
+            return OK;
+        }
+    return OUT_OF_MEMORY;
+}
+
 int cudaHostAlloc(void **memory, size_t size, unsigned flags)
 {
     int status = enter("cudaHostAlloc");
     (void)flags;
-    for (int i = 0; status == OK; i++) {
-        if (i == MOST_BLOCKS) {
-            status = OUT_OF_MEMORY;
-        } else if (!pinned[i].base) {
-            pinned[i].base = *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-            pinned[i].size = size;
-            memset(*memory, 0xCC, size);
-            allocations++;
-            pinned_now += size;
-            break;
-        }
-    }
+    if (status == OK)
+        status = allocate(pinned, &pinned_now, memory, size, PROT_READ | PROT_WRITE);
+    if (status == OK)
+        allocations++;
+    return leave(status);
+}
+
+int cudaMalloc(void **memory, size_t size)
+{
+    int status = enter("cudaMalloc");
+    if (status == OK)
+        status = allocate(on_gpu, &on_gpu_now, memory, size, PROT_NONE);
     return leave(status);
 }
 
@@ -297,22 +311,33 @@ static int overlap(const struct block *block, const void *memory)
     return (uintptr_t)memory - (uintptr_t)block->base < block->size;
 }
 
-int cudaFreeHost(void *memory)
+static int release(struct block *blocks, size_t *now, void *memory)
 {
-    int status = enter("cudaFreeHost"), found = 0;
     for (int i = 0; i < MOST_BLOCKS; i++)
-        if (pinned[i].base == memory) {
+        if (blocks[i].base == memory) {
             for (struct copy *copy = first; copy; copy = copy->next)
-                if (overlap(&pinned[i], copy->to) || overlap(&pinned[i], copy->from)) {
-                    fprintf(stderr, "page-locked memory is freed under a copy\n");
+                if (overlap(&blocks[i], copy->to) || overlap(&blocks[i], copy->from)) {
+                    fprintf(stderr, "memory is freed under a copy\n");
                     abort();
                 }
-            munmap(memory, pinned[i].size);
-            pinned_now -= pinned[i].size;
-            pinned[i].base = NULL;
-            found = 1;
+            munmap(memory, blocks[i].size);
+            *now -= blocks[i].size;
+            blocks[i].base = NULL;
+            return OK;
         }
-    return leave(found ? status : INVALID_VALUE);
+    return INVALID_VALUE;
+}
+
+int cudaFreeHost(void *memory)
+{
+    int status = enter("cudaFreeHost"), found = release(pinned, &pinned_now, memory);
+    return leave(found == OK ? status : found);
+}
+
+int cudaFree(void *memory)
+{
+    int status = enter("cudaFree"), found = release(on_gpu, &on_gpu_now, memory);
+    return leave(found == OK ? status : found);
 }
 
 int cudaGetLastError(void)
@@ -376,4 +401,10 @@ int standin_allocations(void)
 int standin_pinned(void)
 {
     return (int)pinned_now;
+}
+
+/* Bytes of GPU memory that cudaMalloc gave. */
+int standin_on_gpu(void)
+{
+    return (int)on_gpu_now;
 }

@@ -1,5 +1,6 @@
 //! The stand-in for the CUDA runtime (cudart.c), and tests in a process that finds it.
 #![allow(
+    dead_code,
     clippy::undocumented_unsafe_blocks,
     clippy::unwrap_used,
     unreachable_pub
@@ -103,6 +104,11 @@ impl Cudart {
     /// Bytes of page-locked memory.
     pub fn pinned(&self) -> usize {
         self.number("standin_pinned")
+    }
+
+    /// Bytes of GPU memory.
+    pub fn on_gpu(&self) -> usize {
+        self.number("standin_on_gpu")
     }
 
     /// The device that is current in this thread.

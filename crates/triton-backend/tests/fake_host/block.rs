@@ -83,6 +83,34 @@ impl Block {
     }
 }
 
+/// Writes to GPU memory, as its kernels do.
+pub(super) unsafe fn write_on_gpu(to: *mut u8, bytes: &[u8]) {
+    let open = libc::PROT_READ | libc::PROT_WRITE;
+    unsafe {
+        protect_pages(to, bytes.len(), open);
+        ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        protect_pages(to, bytes.len(), libc::PROT_NONE);
+    }
+}
+
+/// Reads GPU memory, as its kernels do.
+pub(super) unsafe fn read_on_gpu(from: *const u8, size: usize) -> Vec<u8> {
+    unsafe {
+        protect_pages(from, size, libc::PROT_READ);
+        let bytes = std::slice::from_raw_parts(from, size).to_vec();
+        protect_pages(from, size, libc::PROT_NONE);
+        bytes
+    }
+}
+
+unsafe fn protect_pages(start: *const u8, size: usize, protection: i32) {
+    const PAGE: usize = 4096;
+    let before = start.addr() % PAGE;
+    let page = start.wrapping_sub(before).cast_mut().cast();
+    let changed = unsafe { libc::mprotect(page, before + size, protection) };
+    assert_eq!(changed, 0);
+}
+
 impl Gpu {
     fn new(size: usize) -> Self {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;

@@ -10,7 +10,8 @@ use std::time::Duration;
 use triton_backend::sys;
 
 use super::api::{ErrorPtr, error, message};
-use super::{CALLS, LIVE_CALL_OBJECTS, LIVE_ERRORS, PLACES, SERVING, STOPPING, bytes_of};
+use super::block::{read_on_gpu, write_on_gpu};
+use super::{CALLS, GIVEN, LIVE_CALL_OBJECTS, LIVE_ERRORS, PLACES, SERVING, STOPPING, bytes_of};
 
 struct Allocator {
     alloc: sys::AllocFn,
@@ -32,9 +33,27 @@ struct CallRequest {
     id: String,
     flags: u32,
     /// The input's bytes, which stay the backend's until the release callback.
-    input: Option<(usize, usize)>,
+    input: Vec<Part>,
     release: Option<(sys::RequestReleaseFn, usize)>,
     complete: Option<(usize, sys::ResponseCompleteFn, usize)>,
+    /// What the allocator's functions are given.
+    allocator_userp: usize,
+}
+
+struct Part {
+    start: usize,
+    size: usize,
+    memory: (i32, i64),
+}
+
+impl Part {
+    unsafe fn bytes(&self) -> Vec<u8> {
+        let start = ptr::with_exposed_provenance::<u8>(self.start);
+        match self.memory.0 {
+            2 => read_on_gpu(start, self.size),
+            _ => std::slice::from_raw_parts(start, self.size).to_vec(),
+        }
+    }
 }
 
 struct CallResponse {
@@ -44,6 +63,7 @@ struct CallResponse {
     buffer: *mut c_void,
     buffer_userp: *mut c_void,
     byte_size: usize,
+    memory: (i32, i64),
 }
 
 fn born() {
@@ -231,10 +251,15 @@ unsafe extern "C" fn TRITONSERVER_InferenceRequestAppendInputData(
     _name: *const c_char,
     base: *const c_void,
     byte_size: usize,
-    _memory_type: c_int,
-    _memory_type_id: i64,
+    memory_type: c_int,
+    memory_type_id: i64,
 ) -> ErrorPtr {
-    (*request).input = Some((base.expose_provenance(), byte_size));
+    let request = &mut *request;
+    request.input.push(Part {
+        start: base.expose_provenance(),
+        size: byte_size,
+        memory: (memory_type, memory_type_id),
+    });
     ptr::null_mut()
 }
 
@@ -261,10 +286,11 @@ unsafe extern "C" fn TRITONSERVER_InferenceRequestSetReleaseCallback(
 unsafe extern "C" fn TRITONSERVER_InferenceRequestSetResponseCallback(
     request: *mut CallRequest,
     allocator: *mut Allocator,
-    _allocator_userp: *mut c_void,
+    allocator_userp: *mut c_void,
     complete: sys::ResponseCompleteFn,
     userp: *mut c_void,
 ) -> ErrorPtr {
+    (*request).allocator_userp = allocator_userp.expose_provenance();
     (*request).complete = Some((
         allocator.expose_provenance(),
         complete,
@@ -299,19 +325,26 @@ unsafe fn serve(request: *mut CallRequest) {
     let (allocator, complete, userp) = (*request).complete.unwrap();
     let userp = ptr::with_exposed_provenance_mut(userp);
     let allocator: *const Allocator = ptr::with_exposed_provenance(allocator);
-    let (base, size) = (*request).input.unwrap();
-    let bytes = std::slice::from_raw_parts(ptr::with_exposed_provenance::<u8>(base), size);
+    let parts = &(*request).input;
+    let places = parts.iter().map(|part| part.memory);
+    GIVEN.lock().unwrap().extend(places);
+    let bytes: Vec<u8> = parts.iter().flat_map(|part| part.bytes()).collect();
     let doubled: Vec<f32> = bytes
         .chunks_exact(4)
         .map(|chunk| 2.0 * f32::from_le_bytes(chunk.try_into().unwrap()))
         .collect();
-    if model == "asking" {
-        ask_for_places(allocator);
+    let allocator_userp = ptr::with_exposed_provenance_mut((*request).allocator_userp);
+    if model == "asking" || model == "on_gpu" {
+        ask_for_places(allocator, allocator_userp);
     }
-    let answer = |flags| complete(respond(allocator, &doubled).cast(), flags, userp);
+    // Every callee would rather leave its outputs on a GPU.
+    let respond = || respond(allocator, allocator_userp, &doubled);
+    let answer = |flags| complete(respond().cast(), flags, userp);
     if model == "late_release" {
         answer(1);
         std::thread::sleep(Duration::from_millis(20));
+        // It may still ask: the request is there.
+        ask_for_places(allocator, allocator_userp);
     }
     let (release, release_userp) = (*request).release.unwrap();
     release(
@@ -335,20 +368,20 @@ unsafe fn serve(request: *mut CallRequest) {
 
 /// Asks where outputs will be put, as a backend does before it makes them, and leaves errors to themselves like the official
 /// ONNX Runtime backend: they are seen when the host counts those that still exist.
-unsafe fn ask_for_places(allocator: *const Allocator) {
+unsafe fn ask_for_places(allocator: *const Allocator, allocator_userp: *mut c_void) {
     let mut size = 12;
     for (name, byte_size) in [
         (c"y".as_ptr(), &raw mut size),
         (ptr::null(), ptr::null_mut()),
     ] {
-        let (mut memory_type, mut memory_type_id) = (2, 3);
+        let (mut memory_type, mut memory_type_id) = (2, 1);
         let Some(query) = (*allocator).query else {
             let _leaked = error(4, "Output properties are not available");
             continue;
         };
         let refused = query(
             allocator.cast_mut().cast(),
-            ptr::null_mut(),
+            allocator_userp,
             name,
             byte_size,
             &mut memory_type,
@@ -359,26 +392,32 @@ unsafe fn ask_for_places(allocator: *const Allocator) {
     }
 }
 
-unsafe fn respond(allocator: *const Allocator, values: &[f32]) -> *mut CallResponse {
+unsafe fn respond(
+    allocator: *const Allocator,
+    allocator_userp: *mut c_void,
+    values: &[f32],
+) -> *mut CallResponse {
     let bytes = bytes_of(values);
     let (mut buffer, mut buffer_userp) = (ptr::null_mut(), ptr::null_mut());
-    let (mut memory_type, mut memory_type_id) = (2, 3);
+    let (mut memory_type, mut memory_type_id) = (2, 1);
     let refused = ((*allocator).alloc)(
         ptr::null_mut(),
         c"y".as_ptr(),
         bytes.len(),
         2,
-        3,
-        ptr::null_mut(),
+        1,
+        allocator_userp,
         &mut buffer,
         &mut buffer_userp,
         &mut memory_type,
         &mut memory_type_id,
     );
     assert!(refused.is_null());
-    assert_eq!((memory_type, memory_type_id), (0, 0));
     assert_eq!(buffer.is_null(), bytes.is_empty());
-    ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.cast(), bytes.len());
+    match memory_type {
+        2 => write_on_gpu(buffer.cast(), &bytes),
+        _ => ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.cast(), bytes.len()),
+    }
     born();
     Box::into_raw(Box::new(CallResponse {
         allocator,
@@ -387,6 +426,7 @@ unsafe fn respond(allocator: *const Allocator, values: &[f32]) -> *mut CallRespo
         buffer,
         buffer_userp,
         byte_size: bytes.len(),
+        memory: (memory_type, memory_type_id),
     }))
 }
 
@@ -407,13 +447,13 @@ unsafe fn outgrow(allocator: *const Allocator) -> *mut CallResponse {
         &mut memory_type_id,
     );
     assert!(!refused.is_null() && buffer.is_null());
-    let response = respond(allocator, &[]);
+    let response = respond(allocator, ptr::null_mut(), &[]);
     (*response).error = refused.cast();
     response
 }
 
 unsafe fn fail(allocator: *const Allocator) -> *mut CallResponse {
-    let response = respond(allocator, &[]);
+    let response = respond(allocator, ptr::null_mut(), &[]);
     (*response).error = error(1, "out of luck");
     response
 }
@@ -427,15 +467,19 @@ unsafe extern "C" fn TRITONSERVER_InferenceResponseDelete(response: *mut CallRes
         eprintln!("a response outlived its allocator");
         std::process::abort();
     }
-    let freed = ((*response.allocator).release)(
-        ptr::null_mut(),
-        response.buffer,
-        response.buffer_userp,
-        response.byte_size,
-        0,
-        0,
-    );
-    assert!(freed.is_null());
+    // As the server: what has no memory has none to be given back.
+    if !response.buffer.is_null() {
+        let (memory_type, memory_type_id) = response.memory;
+        let freed = ((*response.allocator).release)(
+            ptr::null_mut(),
+            response.buffer,
+            response.buffer_userp,
+            response.byte_size,
+            memory_type,
+            memory_type_id,
+        );
+        assert!(freed.is_null());
+    }
     if !response.error.is_null() {
         LIVE_ERRORS.fetch_sub(1, Ordering::SeqCst);
         drop(Box::from_raw(response.error));
@@ -478,7 +522,6 @@ unsafe extern "C" fn TRITONSERVER_InferenceResponseOutput(
     *rank = 1;
     *base = response.buffer;
     *byte_size = response.byte_size;
-    *memory_type = 0;
-    *memory_type_id = 0;
+    (*memory_type, *memory_type_id) = response.memory;
     ptr::null_mut()
 }

@@ -44,6 +44,8 @@ pub static KEPT: Mutex<Option<triton_backend::Reply>> = Mutex::new(None);
 pub static CALLS: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
 /// Where a callee was told that its outputs will be: memory type and id.
 pub static PLACES: Mutex<Vec<(i32, i64)>> = Mutex::new(Vec::new());
+/// Where the parts of a call's input were, as the callee was told: memory type and id.
+pub static GIVEN: Mutex<Vec<(i32, i64)>> = Mutex::new(Vec::new());
 /// States set: name and bytes.
 pub static STATES: Mutex<Vec<(String, Vec<u8>)>> = Mutex::new(Vec::new());
 /// What was logged.
@@ -285,6 +287,7 @@ impl<B: Backend> Host<B> {
         LOG.lock().unwrap().clear();
         CALLS.lock().unwrap().clear();
         PLACES.lock().unwrap().clear();
+        GIVEN.lock().unwrap().clear();
         STATES.lock().unwrap().clear();
         BATCHES.lock().unwrap().clear();
         BATCH_PHASES.lock().unwrap().clear();

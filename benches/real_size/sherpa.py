@@ -1,0 +1,156 @@
+"""sherpa-onnx with the same files and recordings, in this process: what its servers do, without what carries requests to them.
+
+Speaks as bare.py does. `{"at_a_time": N, "rows": R}`: each of N callers has its recording decoded by itself if R is 1, else a worker
+decodes what waits, R recordings at most, in one call.
+"""
+
+import argparse
+import json
+import queue
+import re
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import sherpa_onnx
+
+SAMPLE_RATE = 16000
+# Field 14 of ONNX's ModelProto, of which a file may have more behind its end: entries with a key and a value.
+METADATA = 14 << 3 | 2
+LANGUAGES = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=READERS)
+    parser.add_argument("export", type=Path, help="the directory that the files were exported to")
+    parser.add_argument("recordings", type=Path, help="a directory of NUMBER.f32, samples between -1 and 1")
+    parser.add_argument("--work", type=Path, required=True, help="where the files go that sherpa-onnx reads")
+    parser.add_argument("--threads", type=int, required=True)
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    recogniser = READERS[options.kind](options)
+    files = sorted(options.recordings.glob("*.f32"), key=lambda path: int(path.stem))
+    recordings = [np.fromfile(path, np.float32) for path in files]
+    turn(recogniser, recordings[:8], 2, 2)
+    print(json.dumps({"version": sherpa_onnx.version}), flush=True)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        print(json.dumps(turn(recogniser, recordings, asked["at_a_time"], asked["rows"])), flush=True)
+
+
+def sensevoice(options):
+    """FunASR's file as it is, with the description that sherpa-onnx reads of it."""
+    # The published piece model's order is made up here, so any names will do: they are looked up and joined all the same.
+    size = 25055
+    described = {f"lang_{name}": at for name, at in LANGUAGES.items()}
+    described |= {"model_type": "sense_voice_ctc", "normalize_samples": 0, "with_itn": 14, "without_itn": 15}
+    model = describe(options, size, described)
+    tokens = write_tokens(options.work, [f"\u2581w{at}" for at in range(size)])
+    return sherpa_onnx.OfflineRecognizer.from_sense_voice(model=model, tokens=tokens, num_threads=options.threads)
+
+
+def paraformer(options):
+    names = json.loads((options.export / "tokens.json").read_text())
+    model = describe(options, len(names), {"model_type": "paraformer"})
+    tokens = write_tokens(options.work, names)
+    return sherpa_onnx.OfflineRecognizer.from_paraformer(paraformer=model, tokens=tokens, num_threads=options.threads)
+
+
+READERS = {"sensevoice": sensevoice, "paraformer": paraformer}
+
+
+def describe(options, size, more):
+    """A copy of the model with a description behind it."""
+    vectors = re.findall(r"\[([^\]]*)\]", (options.export / "am.mvn").read_text())
+    shift, scale = (vector.split() for vector in vectors if len(vector.split()) > 1)
+    described = {
+        "vocab_size": size,
+        "lfr_window_size": 7,
+        "lfr_window_shift": 6,
+        "neg_mean": ",".join(shift),
+        "inv_stddev": ",".join(scale),
+        **more,
+    }
+    model = options.work / "model.onnx"
+    shutil.copy(options.export / "model.onnx", model)
+    with model.open("ab") as file:
+        for key, value in described.items():
+            file.write(field(METADATA, field(1 << 3 | 2, key.encode()) + field(2 << 3 | 2, str(value).encode())))
+    return str(model)
+
+
+def field(tag, content):
+    """A field of a protocol buffer."""
+    return bytes([tag]) + varint(len(content)) + content
+
+
+def varint(number):
+    encoded = b""
+    while number > 0x7F:
+        encoded += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return encoded + bytes([number])
+
+
+def write_tokens(directory, names):
+    path = directory / "tokens.txt"
+    path.write_text("".join(f"{name} {at}\n" for at, name in enumerate(names)))
+    return str(path)
+
+
+def turn(recogniser, recordings, at_a_time, rows):
+    """Decodes each recording once, the next one as soon as a caller is free."""
+    left = iter(recordings)
+    lock = threading.Lock()
+    waiting = queue.Queue()
+    took, heard = [], []
+
+    def caller():
+        while True:
+            with lock:
+                samples = next(left, None)
+            if samples is None:
+                return
+            began = time.perf_counter()
+            stream = recogniser.create_stream()
+            stream.accept_waveform(SAMPLE_RATE, samples)
+            if rows == 1:
+                recogniser.decode_stream(stream)
+            else:
+                done = threading.Event()
+                waiting.put((stream, done))
+                done.wait()
+            heard.append(stream.result.text)
+            took.append((time.perf_counter() - began) * 1000)
+
+    def worker():
+        while (item := waiting.get()) is not None:
+            items = [item]
+            while len(items) < rows and not waiting.empty():
+                items.append(waiting.get())
+            recogniser.decode_streams([stream for stream, _ in items])
+            for _, done in items:
+                done.set()
+
+    callers = [threading.Thread(target=caller) for _ in range(at_a_time)]
+    # Only callers put items there, and it ends behind the last of them.
+    decoder = threading.Thread(target=worker)
+    began = time.perf_counter()
+    for thread in [decoder, *callers]:
+        thread.start()
+    for thread in callers:
+        thread.join()
+    seconds = time.perf_counter() - began
+    waiting.put(None)
+    decoder.join()
+    if len(took) != len(recordings) or not any(heard):
+        sys.exit("a recording was not decoded, or no text came of any; the reason is above")
+    return {"seconds": seconds, "milliseconds": took}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+//! Who is asked, and how it went.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use super::repository::{self, SCORES_PIPELINE};
+use super::{Model, seconds, turn};
+use crate::Pace;
+use crate::bare;
+use crate::ensembles::executions;
+use crate::load::Connection;
+use crate::message::Message;
+use crate::partner::{Partner, Turn};
+use crate::python;
+use crate::speech::{request, transcript};
+use crate::tools::{Tools, address_of};
+
+/// So many recordings sherpa-onnx decodes in one call, where they wait.
+pub(super) const TOGETHER: usize = 4;
+
+/// A way to have recordings transcribed.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Form {
+    /// ONNX Runtime with nothing around it.
+    Alone,
+    /// A model of the server, by the beginning of its name.
+    Served(&'static str),
+    /// So many recordings a call.
+    Sherpa(usize),
+}
+
+pub(super) const FORMS: [(Form, &str); 7] = [
+    (Form::Alone, "ONNX Runtime alone"),
+    (Form::Served(""), "ensemble"),
+    (Form::Served(repository::PIPELINE), "pipeline"),
+    (Form::Served(SCORES_PIPELINE), "pipeline, scores"),
+    (Form::Served(repository::PYTHON), "ensemble of Python steps"),
+    (Form::Sherpa(1), "sherpa-onnx, a call each"),
+    (Form::Sherpa(TOGETHER), "sherpa-onnx, up to 4 a call"),
+];
+
+/// What came of a model.
+pub(super) struct Measured {
+    /// The model's name.
+    pub(super) top: &'static str,
+    /// Of ONNX Runtime alone and of sherpa-onnx.
+    pub(super) versions: [String; 2],
+    /// Seconds of audio of a turn.
+    pub(super) audio: f64,
+    pub(super) rows: Vec<Row>,
+    /// Bytes that the encoder hands over for a second of audio: ids, and scores.
+    pub(super) handed_over: [f64; 2],
+}
+
+/// What came of a form, so many at a time.
+pub(super) struct Row {
+    pub(super) form: Form,
+    pub(super) name: &'static str,
+    pub(super) at_a_time: usize,
+    pub(super) turns: Vec<Turn>,
+    /// Rows of a call of the encoder, where they are counted.
+    pub(super) filled: Option<f64>,
+}
+
+/// Measures a model in all forms.
+pub(super) fn measure(
+    tools: &Tools,
+    exports: &Path,
+    model: &Model,
+    recordings: &[Vec<f32>],
+    pace: Pace<'_>,
+) -> Result<Measured> {
+    pace.tell(&format!("{}: the repository", model.export));
+    let repository = repository::assemble(tools, exports, model)?;
+    pace.tell(&format!("{}: loading", model.export));
+    let features = tools.directory.join("features");
+    let width = bare::write_features(&repository.join("feature_extractor"), recordings, &features)?;
+    let packages = python::packages(&tools.layout)?;
+    let alone = |name: &str| {
+        let file = repository.join(name).join("1/model.onnx");
+        let (features, width) = (features.display().to_string(), width.to_string());
+        let arguments = [
+            file.display().to_string(),
+            features,
+            "--width".to_owned(),
+            width,
+        ];
+        Partner::start(
+            &tools.layout,
+            "ONNX Runtime by itself",
+            &packages,
+            "bare.py",
+            arguments,
+        )
+    };
+    let mut onnx_runtime = alone(repository::ENCODER)?;
+    let mut sherpa = sherpa(tools, exports, model, recordings)?;
+    let server = tools.serve(&repository, &[])?;
+    let address = address_of(&server)?;
+    let messages = |prefix: &str| -> Vec<Message> {
+        let name = format!("{prefix}{}", model.top);
+        let requests = recordings.iter();
+        requests
+            .map(|each| request(model.kind, &name, each))
+            .collect()
+    };
+    check(address, model, messages)?;
+    let mut rows = Vec::new();
+    for &at_a_time in pace.concurrencies {
+        let first = rows.len();
+        rows.extend(FORMS.map(|(form, name)| Row {
+            form,
+            name,
+            at_a_time,
+            turns: Vec::new(),
+            filled: None,
+        }));
+        let before = counts(address)?;
+        for round in 0..pace.rounds {
+            let round = round + 1;
+            for row in &mut rows[first..] {
+                pace.tell(&format!(
+                    "{}: {at_a_time} at a time, round {round}, {}",
+                    model.export, row.name
+                ));
+                row.turns.push(match row.form {
+                    Form::Alone => onnx_runtime.turn(&json!({ "at_a_time": at_a_time }))?,
+                    Form::Sherpa(rows) => {
+                        sherpa.turn(&json!({ "at_a_time": at_a_time, "rows": rows }))?
+                    }
+                    Form::Served(prefix) => turn(address, &messages(prefix), at_a_time)?,
+                });
+            }
+        }
+        let after = counts(address)?;
+        for (row, (before, after)) in rows[first..].iter_mut().zip(before.iter().zip(&after)) {
+            row.filled = before
+                .zip(*after)
+                .map(|((rows, calls), (rows_after, calls_after))| {
+                    (rows_after - rows) / (calls_after - calls)
+                });
+        }
+    }
+    drop(server);
+    let audio = seconds(recordings);
+    let ids = rows.iter().find_map(|row| row.turns.first()?.bytes);
+    let scores = alone(&format!("{SCORES_PIPELINE}{}", repository::ENCODER))?
+        .turn(&json!({ "at_a_time": 1 }))?
+        .bytes;
+    Ok(Measured {
+        top: model.top,
+        versions: [onnx_runtime.version.clone(), sherpa.version.clone()],
+        audio,
+        rows,
+        handed_over: [ids, scores].map(|bytes| bytes.unwrap_or(f64::NAN) / audio),
+    })
+}
+
+/// sherpa-onnx with the file as it was exported.
+fn sherpa(
+    tools: &Tools,
+    exports: &Path,
+    model: &Model,
+    recordings: &[Vec<f32>],
+) -> Result<Partner> {
+    let audio = tools.directory.join("recordings");
+    bare::write(recordings, &audio)?;
+    let packages = python::sherpa_packages(&tools.layout)?;
+    let text = |path: &Path| path.display().to_string();
+    let work = tools.directory.join("sherpa").join(model.export);
+    let arguments = [
+        model.export.to_owned(),
+        text(&exports.join(model.export)),
+        text(&audio),
+        "--work".to_owned(),
+        text(&work),
+        "--threads".to_owned(),
+        available_parallelism()?.to_string(),
+    ];
+    Partner::start(
+        &tools.layout,
+        "sherpa-onnx",
+        &packages,
+        "sherpa.py",
+        arguments,
+    )
+}
+
+/// Rows and calls of each form's encoder so far.
+fn counts(address: SocketAddr) -> Result<Vec<Option<(f64, f64)>>> {
+    let encoder = |form: &Form| match form {
+        Form::Served(prefix) => {
+            executions(address, &format!("{prefix}{}", repository::ENCODER)).map(Some)
+        }
+        _ => Ok(None),
+    };
+    FORMS.iter().map(|(form, _)| encoder(form)).collect()
+}
+
+/// The native forms say the same, before they are timed.
+fn check(
+    address: SocketAddr,
+    model: &Model,
+    messages: impl Fn(&str) -> Vec<Message>,
+) -> Result<()> {
+    let mut connection = Connection::open(address)?;
+    let mut texts = |prefix: &str| -> Result<Vec<String>> {
+        let messages = messages(prefix);
+        let first = messages.iter().take(4);
+        first
+            .map(|each| transcript(&mut connection, each))
+            .collect()
+    };
+    let ensemble = texts("")?;
+    for prefix in [repository::PIPELINE, SCORES_PIPELINE] {
+        let other = texts(prefix)?;
+        if ensemble != other {
+            bail!(
+                "{}: the ensemble says {ensemble:?}, {prefix} {other:?}",
+                model.export
+            );
+        }
+    }
+    if texts(repository::PYTHON)?.iter().all(String::is_empty) {
+        bail!("{}: the Python steps say nothing", model.export);
+    }
+    Ok(())
+}
