@@ -40,7 +40,7 @@ impl Partner {
     pub(super) fn start<A: AsRef<OsStr>>(
         layout: &Layout,
         name: &'static str,
-        packages: &Path,
+        packages: &[&Path],
         script: &str,
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<Self> {
@@ -48,7 +48,7 @@ impl Partner {
         command
             .arg(layout.project.join("benches/real_size").join(script))
             .args(arguments)
-            .env("PYTHONPATH", packages)
+            .env("PYTHONPATH", std::env::join_paths(packages)?)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());

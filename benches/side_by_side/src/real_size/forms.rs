@@ -92,7 +92,7 @@ pub(super) fn measure(
         Partner::start(
             &tools.layout,
             "ONNX Runtime by itself",
-            &packages,
+            &[&packages],
             "bare.py",
             arguments,
         )
@@ -170,6 +170,7 @@ fn sherpa(
     let audio = tools.directory.join("recordings");
     bare::write(recordings, &audio)?;
     let packages = python::sherpa_packages(&tools.layout)?;
+    let numpy = python::packages(&tools.layout)?;
     let text = |path: &Path| path.display().to_string();
     let work = tools.directory.join("sherpa").join(model.export);
     let arguments = [
@@ -184,7 +185,7 @@ fn sherpa(
     Partner::start(
         &tools.layout,
         "sherpa-onnx",
-        &packages,
+        &[&packages, &numpy],
         "sherpa.py",
         arguments,
     )
