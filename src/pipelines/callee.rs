@@ -32,6 +32,8 @@ pub(crate) struct Traits {
     pub(crate) instances: Option<usize>,
     /// The most rows of a call. None also where it has no batch dimension.
     pub(crate) most_rows: Option<usize>,
+    /// It has an instance on a GPU.
+    pub(crate) on_gpu: bool,
 }
 
 impl Callee {
@@ -95,8 +97,10 @@ impl Traits {
             let count = counts.fold(0, usize::saturating_add);
             count.clamp(1, MOST_INSTANCES)
         });
+        let is_gpu = |group: &serde_json::Value| group["kind"] == "KIND_GPU";
         Self {
             instances,
+            on_gpu: groups.is_some_and(|groups| groups.iter().any(is_gpu)),
             most_rows: whole(&config["max_batch_size"]).filter(|&rows| rows > 0),
         }
     }
@@ -111,6 +115,7 @@ mod tests {
         let Traits {
             instances,
             most_rows,
+            ..
         } = Traits::of(&config);
         (instances, most_rows)
     }
@@ -127,6 +132,19 @@ mod tests {
             Some(64)
         );
         assert_eq!(of(r#"{"instance_group": [{"count": -1}]}"#).0, Some(1));
+    }
+
+    #[test]
+    fn a_model_with_an_instance_on_a_gpu_is_on_one() {
+        for (groups, on_gpu) in [
+            ("[]", false),
+            (r#"[{"kind": "KIND_CPU"}]"#, false),
+            (r#"[{"kind": "KIND_CPU"}, {"kind": "KIND_GPU"}]"#, true),
+        ] {
+            let config = format!(r#"{{"instance_group": {groups}}}"#);
+            let config = serde_json::from_str(&config).unwrap();
+            assert_eq!(Traits::of(&config).on_gpu, on_gpu, "{groups}");
+        }
     }
 
     #[test]

@@ -175,6 +175,9 @@ fn cargo_runs(layout: &Layout, arguments: &[&str], variable: Option<(&str, &str)
     Ok(())
 }
 
+/// Which tests take longest is told, for those who want it faster.
+const LONGEST: &str = "--durations=12";
+
 /// Runs pytest on `tests/`: first those that bear company, several at a time, then those that measure. With arguments of the
 /// caller's, one pytest does what these say.
 fn server(layout: &Layout, options: &Test) -> Result<()> {
@@ -193,12 +196,13 @@ fn server(layout: &Layout, options: &Test) -> Result<()> {
         "tests",
         "-m",
         "not alone",
+        LONGEST,
         "--numprocesses",
         &processes,
         "--dist",
         "loadfile",
     ]);
-    let alone = pytest(&["tests", "-m", "alone"]);
+    let alone = pytest(&["tests", "-m", "alone", LONGEST]);
     // What the servers said of a failure is gone when the next environment is made.
     together.and(alone)?;
     on_versions::oldest(layout)

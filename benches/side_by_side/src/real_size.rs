@@ -68,7 +68,8 @@ pub(super) fn bench(layout: &Layout, quick: bool, command: &str) -> Result<()> {
         "Real sizes",
         format!(
             "Models of the published sizes with random weights. {} recordings of {LEAST_SECONDS} to {MOST_SECONDS} s, {:.1} s on average, each \
-             sent once, the next one when an answer has come. All take turns; figures are medians over turns.\n\n\
+             sent once, the next one when an answer has come. All take turns; figures are medians over turns, \
+             ratios those of the same round.\n\n\
              ONNX Runtime alone gets the features ready-made, has the server's number of threads, and a call for each recording. The \
              ensemble and the pipeline are as `triton-funasr repo` makes them, with ids in place of scores; \"scores\" is with `--keep-logits`. The \
              Python steps are better than those this project takes the place of ([how to read this](../benchmarks.md)). sherpa-onnx runs the \

@@ -72,13 +72,13 @@ const ENCODER_OUTPUTS: Parameter<Form> = Parameter::new(
 )
 .default("scores");
 
-/// The parameter `max_padding_percent` of a model that has this default.
-const fn max_padding_percent(default: f64) -> Parameter<f64> {
+/// The parameter `max_padding_percent`, and what there is without it.
+const fn max_padding_percent(otherwise: &'static str) -> Parameter<f64> {
     Parameter::new(
         "max_padding_percent",
         "rows of different lengths share a call as long as at most so much of it is padding",
     )
-    .default(default)
+    .otherwise(otherwise)
 }
 
 /// What tells one offline model from another.
@@ -89,6 +89,8 @@ pub(crate) trait Recogniser: Send + Sync + Sized + 'static {
     type Decoder: Decoder;
     /// The padding that is allowed.
     const MAX_PADDING_PERCENT: Parameter<f64>;
+    /// Without the parameter: where the encoder runs on a GPU, and where on a processor.
+    const PADDING_PERCENT: [f64; 2];
 
     /// Reads what each of the `rows` rows of a request has beside its audio, and checks it: the encoder sees nothing that
     /// a client can get wrong.
@@ -197,6 +199,8 @@ pub(crate) struct OfflinePipeline<R: Recogniser> {
     outputs: Arc<Outputs>,
     door: Door,
     limits: Limits,
+    /// As the parameter has it.
+    padding_percent: Option<f64>,
     calls: CallsInFlight,
     threads: NonZeroUsize,
     encoder: Callee,
@@ -220,7 +224,8 @@ impl<R: Recogniser> OfflinePipeline<R> {
             rows: if recogniser.rows_go_alone() { 1 } else { rows },
             frames: MAX_FRAMES_PER_CALL.read(context)?,
             attention: MAX_ATTENTION_PER_CALL.read(context)?,
-            padding_percent: R::MAX_PADDING_PERCENT.read(context)?,
+            // Until the encoder is known.
+            padding_percent: 0.0,
         };
         let threads = threads(context)?;
         let shapes = warmup::shapes(context, limits.rows)?;
@@ -249,6 +254,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
             door: Door::load(context, sample_rate)?,
             outputs: Arc::new(outputs),
             limits,
+            padding_percent: R::MAX_PADDING_PERCENT.find(context)?,
             threads,
             encoder,
             wanted,
@@ -408,8 +414,11 @@ impl<R: Recogniser> OfflinePipeline<R> {
     /// What the parameters allow, and the encoder as it is now.
     fn limits(&self) -> Limits {
         let traits = self.encoder.traits();
+        let [on_gpu, on_processor] = R::PADDING_PERCENT;
+        let usual = if traits.on_gpu { on_gpu } else { on_processor };
         Limits {
             calls: self.calls.of(traits.instances),
+            padding_percent: self.padding_percent.unwrap_or(usual),
             rows: self.limits.rows.min(traits.most_rows.unwrap_or(usize::MAX)),
             ..self.limits
         }

@@ -155,8 +155,9 @@ impl Classes {
 impl Recogniser for Paraformer {
     type Decoder = TokenDecoder;
     type Extra = Wish;
+    const MAX_PADDING_PERCENT: Parameter<f64> = max_padding_percent("0");
     /// The predictor's convolution sees what lies behind a row's end, which can change its last token.
-    const MAX_PADDING_PERCENT: Parameter<f64> = max_padding_percent(0.0);
+    const PADDING_PERCENT: [f64; 2] = [0.0, 0.0];
 
     fn extras(&self, request: &Request, rows: usize) -> Result<Vec<Wish>, Error> {
         let listens: Vec<Listens> = match &self.hotwords {
