@@ -7,8 +7,9 @@ use std::thread::available_parallelism;
 use anyhow::{Result, bail};
 use serde_json::json;
 
+use super::model::Model;
+use super::recordings::{seconds, turn};
 use super::repository::{self, SCORES_PIPELINE};
-use super::{Model, seconds, turn};
 use crate::Pace;
 use crate::bare;
 use crate::ensembles::executions;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::Model;
+use super::model::Model;
 use crate::models::{add_python_step, names_in, renamed};
 use crate::repo;
 use crate::tools::Tools;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::chunk::{Chunk, Data};
 use super::reply::{Reply, ReplyOutput};
-use super::request::{Chunk, Data};
 use crate::element::{Element, as_bytes};
 use crate::memory::with_room;
 use crate::{Error, cuda, zeroed};

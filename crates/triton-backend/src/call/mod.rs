@@ -4,6 +4,7 @@ mod allocator;
 mod callbacks;
 mod caller;
 mod carried;
+mod chunk;
 mod reply;
 mod request;
 

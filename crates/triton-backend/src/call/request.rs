@@ -1,11 +1,12 @@
 //! A call before it is sent: what the callee is asked, and the server's request for it.
 
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use super::carried::{Carried, Part};
-use crate::element::{Element, as_bytes};
+use super::chunk::{Chunk, Data};
+use crate::element::Element;
 use crate::error::{Error, c_string, check};
 use crate::{DataType, Sequence, sys};
 
@@ -28,36 +29,6 @@ pub(super) struct CallInput {
     shape: Vec<i64>,
     /// One behind the other, they are the tensor.
     data: Vec<Box<dyn Data>>,
-}
-
-/// Values of any element type, as the server takes them.
-pub(super) trait Data: std::fmt::Debug + Send {
-    /// Where they are, which stays the same.
-    fn chunk(&self) -> Chunk;
-}
-
-/// Some bytes of a tensor.
-pub(super) struct Chunk {
-    pub(super) start: *const c_void,
-    pub(super) size: usize,
-    /// The GPU whose memory they are in.
-    pub(super) gpu: Option<i32>,
-}
-
-impl Chunk {
-    pub(super) fn on_host(bytes: &[u8]) -> Self {
-        Self {
-            start: bytes.as_ptr().cast(),
-            size: bytes.len(),
-            gpu: None,
-        }
-    }
-}
-
-impl<T: Element + std::fmt::Debug> Data for Vec<T> {
-    fn chunk(&self) -> Chunk {
-        Chunk::on_host(as_bytes(self))
-    }
 }
 
 impl Call {
