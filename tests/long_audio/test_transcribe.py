@@ -204,6 +204,8 @@ def test_it_is_faster_than_one_segment_after_the_other(long_audio):
         ask(long_audio, model, samples=samples)
         return time.perf_counter() - begun
 
-    together, apart = (min(seconds(model) for _ in range(3)) for model in ("transcribe", "one_by_one"))
+    # A fifth of a second each, in turns: what else the machine does is longer than that, but not all the time.
+    rounds = [(seconds("transcribe"), seconds("one_by_one")) for _ in range(8)]
+    together, apart = (min(times) for times in zip(*rounds))
     print(f"two minutes in {together:.2f} s, one segment after the other in {apart:.2f} s")
     assert together < 1.2 * apart

@@ -13,6 +13,7 @@ PIPELINE = "--model-config-name=pipeline"
 SOON = "--exit-timeout-secs=2"
 SHORT_IDLE_SECONDS = 0.5
 PADDING_PERCENT = 30
+PADDING_ON_GPUS = 20
 FEW_IDS = 14
 SHARING = chain(with_parameter("encoder_serves_silence", "true"), with_parameter("max_rows_per_call", 64))
 NOBODY = "model_of_nobody"
@@ -35,7 +36,7 @@ def add_pipeline(repository, new, like, edit):
 def repository():
     """Writes the repository.
 
-    - the pipelines and what they call: as users get them
+    - the pipelines and what they call: as users get them, but that `sensevoice` may pad PADDING_ON_GPUS
     - `sensevoice_patient`: requests wait for company
     - `sensevoice_short`: takes SHORT_LIMIT_SECONDS of audio at most
     - `sensevoice_single`: one row per call of the encoder
@@ -47,6 +48,9 @@ def repository():
     - `streaming_short`: streams may be idle for SHORT_IDLE_SECONDS
     """
     repository = shutil.copytree(common_repository(), fresh_directory("pipelines"), dirs_exist_ok=True)
+    # As where the encoder runs on a GPU: rows of different lengths share executions.
+    path = repository / "sensevoice/configs/pipeline.pbtxt"
+    path.write_text(with_parameter("max_padding_percent", PADDING_ON_GPUS)(path.read_text()))
     for new, like, edit in (
         ("sensevoice_patient", "sensevoice", with_queue_delay(PATIENCE_MICROSECONDS)),
         ("sensevoice_short", "sensevoice", with_parameter("max_audio_seconds", SHORT_LIMIT_SECONDS)),
