@@ -1,18 +1,13 @@
-"""The encoder with nothing around it: ONNX Runtime, features that are there already, some callers at a time.
-
-Speaks JSON, a line each: it says once that it is ready, then answers `{"at_a_time": N}` with
-`{"seconds": …, "milliseconds": [a call's each], "bytes": of all outputs}`.
-"""
+"""The encoder with nothing around it: ONNX Runtime, features that are there already, some callers at a time (turns.py)."""
 
 import argparse
-import json
-import sys
-import threading
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+
+from turns import each_once, serve
 
 
 def main():
@@ -26,9 +21,7 @@ def main():
     files = sorted(options.features.glob("*.f32"), key=lambda path: int(path.stem))
     calls = [feeds(np.fromfile(path, np.float32).reshape(1, -1, options.width), session) for path in files]
     turn(session, calls[:8], 2)
-    print(json.dumps({"version": onnxruntime.__version__}), flush=True)
-    for line in sys.stdin:
-        print(json.dumps(turn(session, calls, json.loads(line)["at_a_time"])), flush=True)
+    serve(onnxruntime.__version__, partial(turn, session, calls))
 
 
 def feeds(speech, session):
@@ -41,32 +34,10 @@ def feeds(speech, session):
 
 
 def turn(session, calls, at_a_time):
-    """Makes each call once, the next one as soon as a caller is free."""
-    left = iter(calls)
-    lock = threading.Lock()
-    took, sizes = [], []
-
-    def caller():
-        while True:
-            with lock:
-                call = next(left, None)
-            if call is None:
-                return
-            began = time.perf_counter()
-            outputs = session.run(None, call)
-            took.append((time.perf_counter() - began) * 1000)
-            sizes.append(sum(output.nbytes for output in outputs))
-
-    threads = [threading.Thread(target=caller) for _ in range(at_a_time)]
-    began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - began
-    if len(took) != len(calls):
-        sys.exit("a call failed; the reason is above")
-    return {"seconds": seconds, "milliseconds": took, "bytes": sum(sizes)}
+    """Makes each call once; the bytes are those of all outputs."""
+    sizes = []
+    measured = each_once(calls, at_a_time, lambda call: sizes.append(sum(output.nbytes for output in session.run(None, call))))
+    return {**measured, "bytes": sum(sizes)}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """sherpa-onnx with the same files and recordings, in this process: what its servers do, without what carries requests to them.
 
-Speaks as bare.py does. `{"at_a_time": N, "rows": R}`: each of N callers has its recording decoded by itself if R is 1, else a worker
+Speaks as turns.py says. `{"at_a_time": N, "rows": R}`: each of N callers has its recording decoded by itself if R is 1, else a worker
 decodes what waits, R recordings at most, in one call.
 """
 
@@ -11,15 +11,18 @@ import re
 import shutil
 import sys
 import threading
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import sherpa_onnx
 
+from turns import each_once, serve
+from wire import field
+
 SAMPLE_RATE = 16000
-# Field 14 of ONNX's ModelProto, of which a file may have more behind its end: entries with a key and a value.
-METADATA = 14 << 3 | 2
+# A field of ONNX's ModelProto, of which a file may have more behind its end: entries with a key and a value.
+METADATA = 14
 LANGUAGES = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12}
 
 
@@ -36,10 +39,7 @@ def main():
     files = sorted(options.recordings.glob("*.f32"), key=lambda path: int(path.stem))
     recordings = [np.fromfile(path, np.float32) for path in files]
     turn(recogniser, recordings[:8], 2, 2)
-    print(json.dumps({"version": sherpa_onnx.version}), flush=True)
-    for line in sys.stdin:
-        asked = json.loads(line)
-        print(json.dumps(turn(recogniser, recordings, asked["at_a_time"], asked["rows"])), flush=True)
+    serve(sherpa_onnx.version, partial(turn, recogniser, recordings))
 
 
 def sensevoice(options):
@@ -79,21 +79,8 @@ def describe(options, size, more):
     shutil.copy(options.export / "model.onnx", model)
     with model.open("ab") as file:
         for key, value in described.items():
-            file.write(field(METADATA, field(1 << 3 | 2, key.encode()) + field(2 << 3 | 2, str(value).encode())))
+            file.write(field(METADATA, field(1, key.encode()) + field(2, str(value).encode())))
     return str(model)
-
-
-def field(tag, content):
-    """A field of a protocol buffer."""
-    return bytes([tag]) + varint(len(content)) + content
-
-
-def varint(number):
-    encoded = b""
-    while number > 0x7F:
-        encoded += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return encoded + bytes([number])
 
 
 def write_tokens(directory, names):
@@ -103,29 +90,20 @@ def write_tokens(directory, names):
 
 
 def turn(recogniser, recordings, at_a_time, rows):
-    """Decodes each recording once, the next one as soon as a caller is free."""
-    left = iter(recordings)
-    lock = threading.Lock()
+    """Decodes each recording once."""
     waiting = queue.Queue()
-    took, heard = [], []
+    heard = []
 
-    def caller():
-        while True:
-            with lock:
-                samples = next(left, None)
-            if samples is None:
-                return
-            began = time.perf_counter()
-            stream = recogniser.create_stream()
-            stream.accept_waveform(SAMPLE_RATE, samples)
-            if rows == 1:
-                recogniser.decode_stream(stream)
-            else:
-                done = threading.Event()
-                waiting.put((stream, done))
-                done.wait()
-            heard.append(stream.result.text)
-            took.append((time.perf_counter() - began) * 1000)
+    def decode(samples):
+        stream = recogniser.create_stream()
+        stream.accept_waveform(SAMPLE_RATE, samples)
+        if rows == 1:
+            recogniser.decode_stream(stream)
+        else:
+            done = threading.Event()
+            waiting.put((stream, done))
+            done.wait()
+        heard.append(stream.result.text)
 
     def worker():
         while (item := waiting.get()) is not None:
@@ -136,20 +114,15 @@ def turn(recogniser, recordings, at_a_time, rows):
             for _, done in items:
                 done.set()
 
-    callers = [threading.Thread(target=caller) for _ in range(at_a_time)]
     # Only callers put items there, and it ends behind the last of them.
     decoder = threading.Thread(target=worker)
-    began = time.perf_counter()
-    for thread in [decoder, *callers]:
-        thread.start()
-    for thread in callers:
-        thread.join()
-    seconds = time.perf_counter() - began
+    decoder.start()
+    measured = each_once(recordings, at_a_time, decode)
     waiting.put(None)
     decoder.join()
-    if len(took) != len(recordings) or not any(heard):
-        sys.exit("a recording was not decoded, or no text came of any; the reason is above")
-    return {"seconds": seconds, "milliseconds": took}
+    if not any(heard):
+        sys.exit("no text came of any recording")
+    return measured
 
 
 if __name__ == "__main__":

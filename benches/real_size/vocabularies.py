@@ -3,6 +3,8 @@
 import json
 import struct
 
+from wire import field, varint
+
 # The tags of SenseVoice and their ids, by the tables in FunASR's SenseVoiceSmall.
 TAGS = {
     24884: "<|zh|>",
@@ -59,21 +61,8 @@ def pieces(count):
     listed = special + own
     for at, tag in TAGS.items():
         listed[at] = (tag, NORMAL)
-    return b"".join(_message(_piece(text, -float(at), kind)) for at, (text, kind) in enumerate(listed))
+    return b"".join(field(1, _piece(text, -float(at), kind)) for at, (text, kind) in enumerate(listed))
 
 
 def _piece(text, score, kind):
-    encoded = text.encode()
-    return b"\x0a" + _varint(len(encoded)) + encoded + b"\x15" + struct.pack("<f", score) + b"\x18" + _varint(kind)
-
-
-def _message(piece):
-    return b"\x0a" + _varint(len(piece)) + piece
-
-
-def _varint(number):
-    encoded = b""
-    while number > 0x7F:
-        encoded += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return encoded + bytes([number])
+    return field(1, text.encode()) + b"\x15" + struct.pack("<f", score) + b"\x18" + varint(kind)

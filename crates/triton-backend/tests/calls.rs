@@ -10,11 +10,11 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use fake_host::{
     CALLS, FakeInput, FakeRequest, Host, KEPT, LIVE_ERRORS, LOG, PLACES, STATES, awaited_answer,
-    break_function, bytes_of, only_answer,
+    break_function, bytes_of, forward, only_answer,
 };
 use triton_backend::{
     Backend, BackendContext, Batch, Call, Caller, CorrelationId, Error, Instance, InstanceContext,
-    Model, ModelContext, Reply, Request, Response,
+    Model, ModelContext, Request,
 };
 
 /// A backend that lets another model do the work, in the fashion the first value picks.
@@ -84,16 +84,6 @@ impl Instance for DelegatingInstance {
             });
         }
     }
-}
-
-fn forward(request: &Request, reply: Result<Reply, Error>) -> Result<Response, Error> {
-    let reply = reply?;
-    let output = reply.output("y")?;
-    let mut response = request.response()?;
-    response
-        .output::<f32>("y", output.shape)?
-        .copy_from_slice(&output.read::<f32>()?);
-    Ok(response)
 }
 
 fn host(callee: &str) -> Host<Delegating> {

@@ -9,10 +9,10 @@ mod fake_host;
 use std::sync::{Arc, Mutex};
 
 use cudart::{Cudart, OUT_OF_MEMORY, run_with_it};
-use fake_host::{FakeInput, FakeRequest, GIVEN, Host, PLACES, awaited_answer};
+use fake_host::{FakeInput, FakeRequest, GIVEN, Host, PLACES, awaited_answer, forward};
 use triton_backend::{
     Backend, BackendContext, Batch, Call, Caller, Carried, Error, Instance, InstanceContext, Model,
-    ModelContext, Reply, Request, Response,
+    ModelContext, Reply,
 };
 
 /// Rows of a request.
@@ -83,16 +83,6 @@ fn again(reply: Result<Reply, Error>) -> Result<Call, Error> {
     Ok(Call::new("working")
         .input_carried("x", &shape, parts)
         .output("y"))
-}
-
-fn forward(request: &Request, reply: Result<Reply, Error>) -> Result<Response, Error> {
-    let reply = reply?;
-    let output = reply.output("y")?;
-    let mut response = request.response()?;
-    response
-        .output::<f32>("y", output.shape)?
-        .copy_from_slice(&output.read::<f32>()?);
-    Ok(response)
 }
 
 fn outcome(host: &mut Host<Carrying>, values: &[f32]) -> Result<Vec<f32>, (i32, String)> {

@@ -109,6 +109,10 @@ pub(super) fn measure(
             .map(|each| request(model.kind, &name, each))
             .collect()
     };
+    let asked = FORMS.map(|(form, _)| match form {
+        Form::Served(prefix) => messages(prefix),
+        _ => Vec::new(),
+    });
     check(address, model, messages)?;
     let mut rows = Vec::new();
     for &at_a_time in pace.concurrencies {
@@ -123,7 +127,7 @@ pub(super) fn measure(
         let before = counts(address)?;
         for round in 0..pace.rounds {
             let round = round + 1;
-            for row in &mut rows[first..] {
+            for (row, asked) in rows[first..].iter_mut().zip(&asked) {
                 pace.tell(&format!(
                     "{}: {at_a_time} at a time, round {round}, {}",
                     model.export, row.name
@@ -133,7 +137,7 @@ pub(super) fn measure(
                     Form::Sherpa(rows) => {
                         sherpa.turn(&json!({ "at_a_time": at_a_time, "rows": rows }))?
                     }
-                    Form::Served(prefix) => turn(address, &messages(prefix), at_a_time)?,
+                    Form::Served(_) => turn(address, asked, at_a_time)?,
                 });
             }
         }

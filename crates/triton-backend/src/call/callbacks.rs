@@ -23,7 +23,7 @@ pub(super) struct Pending {
     pub(super) model: String,
     pub(super) allocator: Arc<Allocator>,
     /// The outputs that may stay in GPU memory. The allocator's functions read the list as long as there is this or the parcel.
-    pub(super) carried: Arc<Vec<CString>>,
+    pub(super) _carried: Arc<Vec<CString>>,
     pub(super) reply: Option<Result<Reply, Error>>,
     pub(super) done: Option<Done>,
 }

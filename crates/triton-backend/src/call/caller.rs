@@ -1,5 +1,6 @@
 //! Sending calls.
 
+use std::ffi::CString;
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex};
 
@@ -52,6 +53,7 @@ impl Caller {
             shared: Arc::clone(&shared),
         };
         let model = call.model.clone();
+        let carried = Arc::new(std::mem::take(&mut call.carried));
         let id = call.sequence.as_ref().and_then(Sequence::text);
         let done = move |reply: Result<Reply, Error>| {
             done(match id {
@@ -62,13 +64,13 @@ impl Caller {
         let pending = Box::new(Pending {
             model: model.clone(),
             allocator: Arc::clone(&self.allocator),
-            carried: Arc::new(std::mem::take(&mut call.carried)),
+            _carried: Arc::clone(&carried),
             reply: None,
             done: Some(Box::new(done)),
         });
         let pending = Box::into_raw(pending);
         // SAFETY: `pending` is a fresh box; on an error nobody else has it.
-        if let Err(error) = unsafe { self.send(call, pending, shared) } {
+        if let Err(error) = unsafe { self.send(call, carried, pending, shared) } {
             // SAFETY: as above.
             let mut pending = *unsafe { Box::from_raw(pending) };
             pending.reply = Some(Err(error.context(format_args!("calling model '{model}'"))));
@@ -82,6 +84,7 @@ impl Caller {
     unsafe fn send(
         &self,
         call: Call,
+        carried: Arc<Vec<CString>>,
         pending: *mut Pending,
         shared: Arc<Mutex<Option<RawRequest>>>,
     ) -> Result<(), Error> {
@@ -95,14 +98,12 @@ impl Caller {
         } = call;
         let request = NewRequest::new(self.server, &model)?;
         let raw = request.0.as_ptr();
-        // SAFETY: the caller's promise.
-        let list = Arc::clone(unsafe { &(*pending).carried });
         // It stays where it is until both callbacks have run: a callee may ask after its answer, and answer after the release.
-        let carried = Arc::as_ptr(&list);
+        let list = Arc::as_ptr(&carried);
         let parcel = Box::new(Parcel {
             inputs,
             _allocator: Arc::clone(&self.allocator),
-            _carried: list,
+            _carried: carried,
             shared: Arc::clone(&shared),
         });
         // SAFETY: a live request; names and shapes are copied by the server; the inputs' bytes live in the parcel until
@@ -135,7 +136,7 @@ impl Caller {
                 check(sys::TRITONSERVER_InferenceRequestSetResponseCallback(
                     raw,
                     self.allocator.raw(),
-                    carried.cast_mut().cast(),
+                    list.cast_mut().cast(),
                     completed,
                     pending.cast(),
                 ))

@@ -104,7 +104,7 @@ impl Kind {
                 idle.size == size && (self == Self::PageLocked || idle.device == device)
             };
             if let Some(index) = pool.idle.iter().position(fits) {
-                return Some(Piece(ManuallyDrop::new(pool.idle.swap_remove(index))));
+                return Some(Piece(ManuallyDrop::new(pool.idle.remove(index))));
             }
             // What is idle makes room, but only if that is enough.
             let used: usize = pool.held - pool.idle.iter().map(|idle| idle.size).sum::<usize>();

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use triton_backend::{Backend, DataType, entry};
+use triton_backend::{Backend, DataType, Error, Reply, Request, Response, entry};
 
 use block::Block;
 
@@ -39,7 +39,7 @@ pub static SERVING: AtomicI64 = AtomicI64::new(0);
 /// The server was told to stop.
 pub static STOPPING: AtomicBool = AtomicBool::new(false);
 /// An answer that is dropped only after the model is finalised.
-pub static KEPT: Mutex<Option<triton_backend::Reply>> = Mutex::new(None);
+pub static KEPT: Mutex<Option<Reply>> = Mutex::new(None);
 /// What calls told the callee: correlation id and flags.
 pub static CALLS: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
 /// Where a callee was told that its outputs will be: memory type and id.
@@ -461,6 +461,17 @@ impl FakeRequest {
         self.output_memory = memory;
         self
     }
+}
+
+/// Answers a request with what another model answered.
+pub fn forward(request: &Request, reply: Result<Reply, Error>) -> Result<Response, Error> {
+    let reply = reply?;
+    let output = reply.output("y")?;
+    let mut response = request.response()?;
+    response
+        .output::<f32>("y", output.shape)?
+        .copy_from_slice(&output.read::<f32>()?);
+    Ok(response)
 }
 
 /// The one answer of a request that is answered from a callback.
