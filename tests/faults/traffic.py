@@ -98,6 +98,9 @@ class Traffic:
                     self.refusals[refusal.message()] += 1
                     time.sleep(0.005)
                 number += 1
+                # Lets the other threads of this process come to their turn: without, one whose answers come at once kept the
+                # interpreter's lock for itself, and others waited for a second and more with their answers there.
+                time.sleep(0.002)
         except Exception as error:
             self._failed.append(error)
         finally:
