@@ -314,8 +314,7 @@ pub unsafe fn execute<B: Backend>(
                 count,
                 state.batches,
             );
-            let first = batch.requests().first();
-            let _until_we_are_back = first.and_then(|request| state.linger.keep_model(request));
+            let _until_we_are_back = state.linger.keep_model(batch.requests());
             state.instance.execute(batch);
         }
         Ok(())

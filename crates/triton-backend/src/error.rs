@@ -242,30 +242,16 @@ pub(crate) fn c_string(text: impl Into<String>) -> CString {
 /// # Safety
 /// `error` is null or an error that the caller owns.
 pub(crate) unsafe fn check(error: sys::ErrorPtr) -> Result<(), Error> {
-    // SAFETY: null or ours, and then not used after the delete.
-    unsafe {
-        let outcome = look(error);
-        if !error.is_null() {
-            sys::TRITONSERVER_ErrorDelete(error);
-        }
-        outcome
-    }
-}
-
-/// Looks at an error that somebody else owns, without freeing it.
-///
-/// # Safety
-/// `error` is null or a live error.
-pub(crate) unsafe fn look(error: sys::ErrorPtr) -> Result<(), Error> {
     if error.is_null() {
         return Ok(());
     }
-    // SAFETY: not null; the message lives as long as the error.
+    // SAFETY: not null and ours; the message lives as long as the error, which is not used after the delete.
     unsafe {
         let message = CStr::from_ptr(sys::TRITONSERVER_ErrorMessage(error))
             .to_string_lossy()
             .into_owned();
         let code = ErrorCode::from_raw(sys::TRITONSERVER_ErrorCode(error));
+        sys::TRITONSERVER_ErrorDelete(error);
         Err(Error::Server { code, message })
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::factory::ResponseFactory;
 use crate::{Error, Request};
 
-/// Longer than a thread that is ready to run waits for a processor, on any machine that still serves.
-const MOMENT: Duration = Duration::from_millis(100);
+/// Ten of these are longer than a thread that is ready to run waits for a processor, on any machine that still serves.
+const INSTANT: Duration = Duration::from_millis(10);
 
 /// Keeps models loaded until the executions that were given their last requests have long returned.
 ///
@@ -16,7 +16,7 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// one still executes, or has not come back from it (docs/triton-notes.md).
 pub(crate) struct Linger {
     /// None only while it is dropped.
-    factories: Option<Sender<ResponseFactory>>,
+    factories: Option<Sender<Factories>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -33,29 +33,34 @@ impl Linger {
         })
     }
 
-    /// Keeps the model of `request` until a moment after this is dropped, whatever becomes of the request.
-    pub(crate) fn keep_model(&self, request: &Request) -> Option<KeptModel<'_>> {
-        // A server that has no memory for it does not get as far as unloading, either.
-        let factory = ResponseFactory::new(request).ok()?;
-        Some(KeptModel {
+    /// Keeps the model of `requests` until a moment after this is dropped, whatever becomes of them.
+    pub(crate) fn keep_model(&self, requests: &[Request]) -> KeptModel<'_> {
+        // All of them: one that stands for a sequence without a request (`direct`) keeps no model. A server that has no memory for
+        // them does not get as far as unloading, either.
+        let factories = requests
+            .iter()
+            .filter_map(|request| ResponseFactory::new(request).ok());
+        KeptModel {
             linger: self,
-            factory: Some(factory),
-        })
+            factories: factories.collect(),
+        }
     }
 }
+
+/// Those of an execution's requests.
+type Factories = Vec<ResponseFactory>;
 
 /// A model that stays loaded.
 pub(crate) struct KeptModel<'l> {
     linger: &'l Linger,
-    /// None only while it is dropped.
-    factory: Option<ResponseFactory>,
+    factories: Factories,
 }
 
 impl Drop for KeptModel<'_> {
     fn drop(&mut self) {
-        if let (Some(factories), Some(factory)) = (&self.linger.factories, self.factory.take()) {
+        if let Some(factories) = &self.linger.factories {
             // Dropped at once if the thread is gone, which it is not before the linger.
-            drop(factories.send(factory));
+            drop(factories.send(std::mem::take(&mut self.factories)));
         }
     }
 }
@@ -77,10 +82,14 @@ impl Drop for Linger {
 }
 
 /// Drops what comes, each after a moment or two, all of a moment at a time.
-fn release(received: &Receiver<ResponseFactory>) {
+fn release(received: &Receiver<Factories>) {
     while let Ok(first) = received.recv() {
         let others: Vec<_> = received.try_iter().collect();
-        std::thread::sleep(MOMENT);
+        // Not in one sleep: that would be over where the whole process was stopped for so long, as a container that is out of
+        // processor time is.
+        for _ in 0..10 {
+            std::thread::sleep(INSTANT);
+        }
         drop((first, others));
     }
 }

@@ -140,6 +140,11 @@ fn a_callee_that_asks_where_outputs_go_is_told_where_they_are_put() {
 fn a_callee_that_fails_fails_the_request_and_is_named() {
     for (callee, code, words) in [
         ("failing", 1, "model 'failing': out of luck"),
+        (
+            "changing_its_mind",
+            1,
+            "model 'changing_its_mind': out of luck",
+        ),
         ("silent", 1, "model 'silent' ended without an answer"),
         (
             "missing",
@@ -156,6 +161,7 @@ fn a_callee_that_fails_fails_the_request_and_is_named() {
         let (got, message) = outcome(callee, &[1.0]).unwrap_err();
         assert_eq!(got, code, "{message}");
         assert!(message.starts_with(words), "{message}");
+        assert_eq!(LIVE_ERRORS.load(SeqCst), 0, "errors made and not freed");
     }
 }
 

@@ -7,6 +7,7 @@ mod cudart;
 mod fake_host;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cudart::{Cudart, OUT_OF_MEMORY, run_with_it};
 use fake_host::{FakeInput, FakeRequest, GIVEN, Host, PLACES, awaited_answer, forward};
@@ -74,6 +75,9 @@ impl Instance for CarryingInstance {
 }
 
 fn again(reply: Result<Reply, Error>) -> Result<Call, Error> {
+    if *CALLEE.lock().unwrap() == "on_gpu_in_halves" {
+        return both_again(&reply?);
+    }
     let rows = reply?.carry::<f32>(&["y".to_owned()], ROWS, SIZE)?;
     let rows: Vec<_> = rows.into_iter().map(Arc::new).collect();
     LAST.lock().unwrap().clone_from(&rows);
@@ -82,6 +86,19 @@ fn again(reply: Result<Reply, Error>) -> Result<Call, Error> {
     let shape = [((ROWS + 1) * SIZE) as i64];
     Ok(Call::new("working")
         .input_carried("x", &shape, parts)
+        .output("y"))
+}
+
+/// The same with two outputs: their rows in turns, those of `z` first.
+fn both_again(reply: &Reply) -> Result<Call, Error> {
+    let rows = reply.carry::<f32>(&["y".to_owned(), "z".to_owned()], ROWS, SIZE)?;
+    let rows: Vec<_> = rows.into_iter().map(Arc::new).collect();
+    LAST.lock().unwrap().clone_from(&rows);
+    let parts = rows
+        .into_iter()
+        .flat_map(|row| [(Arc::clone(&row), 1), (row, 0)]);
+    Ok(Call::new("working")
+        .input_carried("x", &[(2 * ROWS * SIZE) as i64], parts)
         .output("y"))
 }
 
@@ -188,6 +205,22 @@ mod with_it {
 
     #[test]
     #[ignore = "needs the library path that a test above sets"]
+    fn each_output_has_its_place_in_a_row() {
+        *CALLEE.lock().unwrap() = "on_gpu_in_halves";
+        on(host(), |cudart, host| {
+            let before = cudart.copies(1);
+            let values: Vec<f32> = (1..=12).map(|value| value as f32).collect();
+            let twice_doubled =
+                [7, 8, 1, 2, 9, 10, 3, 4, 11, 12, 5, 6].map(|value| 4.0 * value as f32);
+            assert_eq!(outcome(host, &values), Ok(twice_doubled.to_vec()));
+            assert_eq!(GIVEN.lock().unwrap()[1..], [GPU; 2 * ROWS]);
+            assert_eq!(cudart.copies(1) - before, 2 * ROWS);
+        });
+        *CALLEE.lock().unwrap() = "on_gpu";
+    }
+
+    #[test]
+    #[ignore = "needs the library path that a test above sets"]
     fn or_on_the_host_where_there_is_a_limit() {
         on(Host::load("{}").unwrap(), |cudart, host| {
             carried_right(host, false);
@@ -225,10 +258,19 @@ mod with_it {
     #[ignore = "needs the library path that a test above sets"]
     fn or_on_the_host_where_the_gpu_has_no_memory() {
         on(host(), |cudart, host| {
+            // What lies idle is given back, and then there may be some.
             cudart.fail("cudaMalloc", OUT_OF_MEMORY, 1);
-            let answered = outcome(host, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-            assert_eq!(answered.unwrap()[..3], [20.0, 24.0, 12.0]);
-            assert_eq!(*GIVEN.lock().unwrap(), [HOST; 5]);
+            carried_right(host, true);
+        });
+        on(host(), |cudart, host| {
+            cudart.fail("cudaMalloc", OUT_OF_MEMORY, 2);
+            for _ in 0..2 {
+                // A GPU that had none is not asked again at once.
+                let answered = outcome(host, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+                assert_eq!(answered.unwrap()[..3], [20.0, 24.0, 12.0]);
+                assert_eq!(*GIVEN.lock().unwrap(), [HOST; 5]);
+            }
+            std::thread::sleep(Duration::from_millis(1100));
             carried_right(host, true);
         });
     }

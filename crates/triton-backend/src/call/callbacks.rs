@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::allocator::Allocator;
 use super::reply::Reply;
 use super::request::{CallInput, delete_request};
-use crate::error::{Error, look};
+use crate::error::{Error, check};
 use crate::{guard, sys};
 
 #[derive(Debug)]
@@ -73,13 +73,19 @@ pub(super) unsafe extern "C" fn completed(
             response,
             _allocator: Arc::clone(&pending.allocator),
         };
-        // SAFETY: a live response, whose error stays its own.
-        let failed = unsafe { look(sys::TRITONSERVER_InferenceResponseError(response.as_ptr())) };
-        if pending.reply.is_none() {
-            pending.reply = Some(match failed {
-                Ok(()) => Ok(reply),
-                Err(error) => Err(error.context(format_args!("model '{}'", pending.model))),
-            });
+        // SAFETY: a live response. Whatever the header says of who owns the error, the server makes it when it is asked.
+        let failed = unsafe { check(sys::TRITONSERVER_InferenceResponseError(response.as_ptr())) };
+        let outcome = match failed {
+            Ok(()) => Ok(reply),
+            Err(error) => Err(error.context(format_args!("model '{}'", pending.model))),
+        };
+        // Of several answers the first counts, unless one of them is an error.
+        let counts = match &pending.reply {
+            None => true,
+            Some(former) => former.is_ok() && outcome.is_err(),
+        };
+        if counts {
+            pending.reply = Some(outcome);
         }
     }
     if flags & sys::RESPONSE_COMPLETE_FINAL != 0 {

@@ -7,6 +7,7 @@ use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::device::OnDevice;
 use super::runtime::{HOST_ALLOC_PORTABLE, Runtime};
@@ -56,7 +57,12 @@ struct Pool {
     /// Bytes of all pieces, idle or not.
     held: usize,
     idle: Vec<Memory>,
+    /// When the system had no more to give.
+    refused: Option<Instant>,
 }
+
+/// So long nothing new is asked for where there was nothing: to be told so takes a GPU longer than a copy.
+const REFUSAL: Duration = Duration::from_secs(1);
 
 static PAGE_LOCKED: Mutex<Pool> = Mutex::new(Pool::EMPTY);
 static GPUS: Mutex<Pool> = Mutex::new(Pool::EMPTY);
@@ -82,7 +88,9 @@ impl Kind {
 
     /// Sets how many bytes there may be of it, on all GPUs together; 0 for none.
     pub(crate) fn set_limit(self, bytes: usize) {
-        self.pool().limit = bytes;
+        let mut pool = self.pool();
+        pool.limit = bytes;
+        pool.refused = None;
     }
 
     /// Whether there can be any.
@@ -106,6 +114,9 @@ impl Kind {
             if let Some(index) = pool.idle.iter().position(fits) {
                 return Some(Piece(ManuallyDrop::new(pool.idle.remove(index))));
             }
+            if pool.refused.is_some_and(|when| when.elapsed() < REFUSAL) {
+                return None;
+            }
             // What is idle makes room, but only if that is enough.
             let used: usize = pool.held - pool.idle.iter().map(|idle| idle.size).sum::<usize>();
             if used.checked_add(size)? > pool.limit {
@@ -121,10 +132,18 @@ impl Kind {
             pool.held += size;
         }
         drop(unfit);
-        match Memory::new(runtime, self, size, device) {
+        let memory = Memory::new(runtime, self, size, device).or_else(|_| {
+            // What is idle has other sizes, and may be what is lacking.
+            self.release_idle();
+            Memory::new(runtime, self, size, device)
+        });
+        match memory {
             Ok(memory) => Some(Piece(ManuallyDrop::new(memory))),
             Err(error) => {
-                self.pool().held -= size;
+                let mut pool = self.pool();
+                pool.held -= size;
+                pool.refused = Some(Instant::now());
+                drop(pool);
                 crate::verbose!("ordinary memory has to do: {error}");
                 None
             }
@@ -148,6 +167,7 @@ impl Pool {
         limit: 0,
         held: 0,
         idle: Vec::new(),
+        refused: None,
     };
 }
 

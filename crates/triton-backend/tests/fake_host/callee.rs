@@ -11,7 +11,7 @@ use triton_backend::sys;
 
 use super::api::{ErrorPtr, error, message};
 use super::block::{read_on_gpu, write_on_gpu};
-use super::{CALLS, GIVEN, LIVE_CALL_OBJECTS, LIVE_ERRORS, PLACES, SERVING, STOPPING, bytes_of};
+use super::{CALLS, GIVEN, LIVE_CALL_OBJECTS, PLACES, SERVING, STOPPING, bytes_of};
 
 struct Allocator {
     alloc: sys::AllocFn,
@@ -58,8 +58,11 @@ impl Part {
 
 struct CallResponse {
     allocator: *const Allocator,
-    error: ErrorPtr,
+    /// Its error's code and message.
+    failure: Option<(c_int, CString)>,
+    /// Of each output: `y`, and `z` behind it in the same memory if there are two.
     shape: [i64; 1],
+    outputs: usize,
     buffer: *mut c_void,
     buffer_userp: *mut c_void,
     byte_size: usize,
@@ -338,7 +341,14 @@ unsafe fn serve(request: *mut CallRequest) {
         ask_for_places(allocator, allocator_userp);
     }
     // Every callee would rather leave its outputs on a GPU.
-    let respond = || respond(allocator, allocator_userp, &doubled);
+    let respond = || {
+        let response = respond(allocator, allocator_userp, &doubled);
+        if model == "on_gpu_in_halves" {
+            (*response).outputs = 2;
+            (*response).shape[0] /= 2;
+        }
+        response
+    };
     let answer = |flags| complete(respond().cast(), flags, userp);
     if model == "late_release" {
         answer(1);
@@ -357,6 +367,10 @@ unsafe fn serve(request: *mut CallRequest) {
         "failing" => complete(fail(allocator).cast(), 1, userp),
         "huge" => complete(outgrow(allocator).cast(), 1, userp),
         "silent" => complete(ptr::null_mut(), 1, userp),
+        "changing_its_mind" => {
+            answer(0);
+            complete(fail(allocator).cast(), 1, userp);
+        }
         "talkative" => {
             answer(0);
             answer(0);
@@ -421,8 +435,9 @@ unsafe fn respond(
     born();
     Box::into_raw(Box::new(CallResponse {
         allocator,
-        error: ptr::null_mut(),
+        failure: None,
         shape: [values.len() as i64],
+        outputs: 1,
         buffer,
         buffer_userp,
         byte_size: bytes.len(),
@@ -448,13 +463,16 @@ unsafe fn outgrow(allocator: *const Allocator) -> *mut CallResponse {
     );
     assert!(!refused.is_null() && buffer.is_null());
     let response = respond(allocator, ptr::null_mut(), &[]);
-    (*response).error = refused.cast();
+    let refused: ErrorPtr = refused.cast();
+    let message = CStr::from_ptr(sys::TRITONSERVER_ErrorMessage(refused.cast())).to_owned();
+    (*response).failure = Some((sys::TRITONSERVER_ErrorCode(refused.cast()), message));
+    sys::TRITONSERVER_ErrorDelete(refused.cast());
     response
 }
 
 unsafe fn fail(allocator: *const Allocator) -> *mut CallResponse {
     let response = respond(allocator, ptr::null_mut(), &[]);
-    (*response).error = error(1, "out of luck");
+    (*response).failure = Some((1, c"out of luck".to_owned()));
     response
 }
 
@@ -480,31 +498,31 @@ unsafe extern "C" fn TRITONSERVER_InferenceResponseDelete(response: *mut CallRes
         );
         assert!(freed.is_null());
     }
-    if !response.error.is_null() {
-        LIVE_ERRORS.fetch_sub(1, Ordering::SeqCst);
-        drop(Box::from_raw(response.error));
-    }
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn TRITONSERVER_InferenceResponseError(response: *mut CallResponse) -> ErrorPtr {
-    (*response).error
+    // As the server: a new one each time, which is whoever's that asked.
+    match &(*response).failure {
+        Some((code, message)) => error(*code, message.to_str().unwrap()),
+        None => ptr::null_mut(),
+    }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn TRITONSERVER_InferenceResponseOutputCount(
-    _response: *mut CallResponse,
+    response: *mut CallResponse,
     count: *mut u32,
 ) -> ErrorPtr {
-    *count = 1;
+    *count = (*response).outputs as u32;
     ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn TRITONSERVER_InferenceResponseOutput(
     response: *mut CallResponse,
-    _index: u32,
+    index: u32,
     name: *mut *const c_char,
     data_type: *mut c_int,
     shape: *mut *const i64,
@@ -516,12 +534,13 @@ unsafe extern "C" fn TRITONSERVER_InferenceResponseOutput(
     _userp: *mut *mut c_void,
 ) -> ErrorPtr {
     let response = &*response;
-    *name = c"y".as_ptr();
+    *name = [c"y", c"z"][index as usize].as_ptr();
     *data_type = 11;
     *shape = response.shape.as_ptr();
     *rank = 1;
-    *base = response.buffer;
-    *byte_size = response.byte_size;
+    let size = response.byte_size / response.outputs;
+    *base = response.buffer.wrapping_byte_add(index as usize * size);
+    *byte_size = size;
     (*memory_type, *memory_type_id) = response.memory;
     ptr::null_mut()
 }
