@@ -191,6 +191,36 @@ def test_the_model_does_not_load_and_the_error_says_why(on_demand, broken):
     client.http.unload_model(name)
 
 
+@pytest.mark.parametrize(
+    ("form", "key", "value", "words"),
+    [
+        ("cif_search", "chunk_size", "5, 10, 5, x", "three frame counts"),
+        ("cif_search", "chunk_size", "5, 10, 1000000000000", "a minute"),
+        ("pipeline", "chunk_size", "5, 10, 1000000000000", "a minute"),
+        ("pipeline", "decoder_caches", "1000000000000", "from 1 to 1024"),
+        ("pipeline", "decoder_cache_frames", "0", "from 1 to 1024"),
+    ],
+)
+def test_sizes_that_no_streaming_model_has(on_demand, form, key, value, words):
+    """Memory for them would be asked for at once, or by a stream; there is none, and the server must live on."""
+    client, repository = on_demand
+    name = f"{form}_{key}_{len(list(repository.iterdir()))}"
+    like = "streaming_paraformer" if form == "pipeline" else form
+    source = scores_repository("paraformer-online")
+    model = add_model(repository, name, like, source=source)
+    if form == "pipeline":
+        # Its files are in these.
+        for step in ("lfr_cmvn_pe", "cif_search"):
+            shutil.copytree(source / step, repository / step, dirs_exist_ok=True)
+        shutil.copy(model / "configs/pipeline.pbtxt", model / "config.pbtxt")
+        edit_config(model, replaced(f'name: "{like}"', f'name: "{name}"'))
+    edit_config(model, with_parameter(key, value))
+    with pytest.raises(InferenceServerException) as caught:
+        client.http.load_model(name)
+    message = caught.value.message()
+    assert key in message and words in message, message
+
+
 def test_an_unknown_parameter_is_a_warning_with_the_nearest_name(on_demand):
     client, repository = on_demand
     name = "misspelt"

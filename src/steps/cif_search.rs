@@ -17,7 +17,9 @@ use asr_decode::Transcript;
 use asr_decode::cif::{Cif, CifOptions, DecoderCall};
 use asr_decode::paraformer;
 use asr_decode::words::Joiner;
-use triton_backend::{Batch, DataType, Error, ModelContext, Reply, Request, Response, guard};
+use triton_backend::{
+    Batch, DataType, Error, ModelContext, Reply, Request, Response, guard, with_room,
+};
 
 pub(crate) use self::decoder::DECODER;
 use self::decoder::{Decoder, EncoderOutput, Session};
@@ -65,6 +67,11 @@ const TAIL_THRESHOLD: Configured<f32> = Configured {
     key: "tail_threshold",
 };
 
+/// More than that is no window: a minute.
+const MOST_FRAMES: usize = 1024;
+/// More values than any encoder has for a frame. A stream keeps some frames, whoever asked for it.
+const MOST_VALUES: usize = 8192;
+
 /// Frames of a window: those that look back, its own, those that look ahead.
 struct WindowFrames([usize; 3]);
 
@@ -72,14 +79,14 @@ impl Written for WindowFrames {
     const KIND: &'static str = "three whole numbers";
 
     fn parse(text: &str) -> Result<Self, &'static str> {
-        let sizes: Vec<usize> = text
-            .split(',')
-            .map_while(|size| size.trim().parse().ok())
-            .collect();
-        let sizes = sizes.try_into();
-        sizes
-            .map(Self)
-            .map_err(|_| "is not three frame counts, as in '5, 10, 5'")
+        let sizes = text.split(',').map(|size| size.trim().parse().ok());
+        let sizes: Option<Vec<usize>> = sizes.collect();
+        let sizes: Option<[usize; 3]> = sizes.and_then(|sizes| sizes.try_into().ok());
+        let sizes = sizes.ok_or("is not three frame counts, as in '5, 10, 5'")?;
+        match sizes.iter().all(|&size| size <= MOST_FRAMES) {
+            true => Ok(Self(sizes)),
+            false => Err("has more frames than a minute of audio"),
+        }
     }
 }
 
@@ -107,6 +114,14 @@ struct CifStream {
     joiner: Joiner,
     text: StreamText,
     session: Session,
+}
+
+impl CifStream {
+    /// The stream as it goes on where tokens could not be decoded: the decoder begins afresh with the next ones.
+    fn without_tokens(mut self) -> Self {
+        self.cif.restart_decoder();
+        self
+    }
 }
 
 /// The encoder's output for one window, where the server put it.
@@ -189,10 +204,17 @@ impl CifSearch {
                 .respond(request, lease, stream, Transcript::default())
                 .map(Step::Done);
         };
+        let window = match window.into_encoder_output() {
+            Ok(window) => window,
+            Err(error) => {
+                lease.put_back(stream.without_tokens());
+                return Err(error);
+            }
+        };
         Ok(Step::Decode(Box::new(DecoderWork {
             lease,
             stream,
-            window: window.into_encoder_output(),
+            window,
             embeddings,
             call,
         })))
@@ -233,9 +255,7 @@ impl CifSearch {
         match reply.and_then(|reply| self.read(&reply, &mut stream, call, &mut delta)) {
             Ok(()) => self.respond(request, lease, stream, delta),
             Err(error) => {
-                // The stream goes on without these tokens; the decoder begins afresh with the next ones.
-                stream.cif.restart_decoder();
-                lease.put_back(stream);
+                lease.put_back(stream.without_tokens());
                 Err(error)
             }
         }
@@ -272,13 +292,13 @@ impl CifSearch {
             stream.joiner.finish(&mut delta.raw);
         }
         let told = stream.text.tell(&delta, ends, self.outputs.needs());
-        let mut response = request.response()?;
-        let written = self
-            .outputs
-            .write(&mut response, |name| request.wants(name), &[told]);
+        let written = request.response().and_then(|mut response| {
+            let wanted = |name: &str| request.wants(name);
+            self.outputs.write(&mut response, wanted, &[told])?;
+            Ok(response)
+        });
         lease.put_back(stream);
-        written?;
-        Ok(response)
+        written
     }
 
     fn read_window<'r>(&self, request: &'r Request) -> Result<Window<'r>, Error> {
@@ -325,11 +345,11 @@ impl<'r> Window<'r> {
                 expected: "one row: a request carries one window of one stream".to_owned(),
             });
         }
-        if hidden == 0 {
+        if !(1..=MOST_VALUES).contains(&hidden) {
             return Err(Error::Shape {
                 name: "enc".to_owned(),
                 got: enc.shape().to_vec(),
-                expected: "frames of at least one value".to_owned(),
+                expected: format!("frames of 1 to {MOST_VALUES} values"),
             });
         }
         let lens = request.input("enc_len")?;
@@ -356,13 +376,15 @@ impl<'r> Window<'r> {
     }
 
     /// What goes to the decoder: a copy, since the request, whose memory it was, travels with the call.
-    fn into_encoder_output(self) -> EncoderOutput {
-        EncoderOutput {
+    fn into_encoder_output(self) -> Result<EncoderOutput, Error> {
+        let mut enc = with_room(self.enc.len(), "the encoder's output")?;
+        enc.extend_from_slice(&self.enc);
+        Ok(EncoderOutput {
             frames: self.frames,
             hidden: self.hidden,
-            enc: self.enc.into_owned(),
+            enc,
             enc_len: self.enc_len,
-        }
+        })
     }
 }
 
@@ -390,6 +412,33 @@ impl Worker for Arc<CifSearch> {
     fn execute(&mut self, batch: Batch) {
         for request in batch {
             self.start(request);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_three_frame_counts() {
+        let parsed = |text| WindowFrames::parse(text).map(|frames| frames.0);
+        assert_eq!(parsed("5, 10,5"), Ok([5, 10, 5]));
+        for text in [
+            "",
+            "5, 10",
+            "5, 10, 5, 5",
+            "5, 10, 5, x",
+            "5, 10, 5,",
+            "5, -1, 5",
+        ] {
+            assert!(
+                parsed(text).unwrap_err().contains("three frame counts"),
+                "{text}"
+            );
+        }
+        for text in ["5, 10, 1000000000000", "18446744073709551615, 10, 5"] {
+            assert!(parsed(text).unwrap_err().contains("a minute"), "{text}");
         }
     }
 }

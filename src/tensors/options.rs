@@ -1,5 +1,6 @@
 //! Options that several components share, from a model's config.yaml or from single parameters.
 
+use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
@@ -138,14 +139,15 @@ pub(crate) struct Configured<V: Value> {
     pub(crate) key: &'static str,
 }
 
-impl<V: Value<Read: FromStr>> Configured<V> {
+impl<V: Value<Read: FromStr + Display>> Configured<V> {
     /// Its value.
     pub(crate) fn read(&self, context: &ModelContext) -> Result<V::Read, Error> {
         if let Some(value) = self.parameter.find(context)? {
             return Ok(value);
         }
         match config_value(context, self.section, self.key)? {
-            Some(value) => Ok(value),
+            Some(value) if self.parameter.allows(&value) => Ok(value),
+            Some(value) => Err(unusable(self.section, self.key, &value.to_string())),
             None => self.parameter.read(context),
         }
     }
@@ -183,13 +185,14 @@ pub(crate) fn config_value<T: FromStr>(
         Err(OptionsError::MissingSection { .. }) => Ok(None),
         Err(error) => Err(error),
     })?;
-    let parse = |text: String| {
-        text.parse().map_err(|_| {
-            let message = format!("its {section} has {key}: '{text}', which cannot be used");
-            Error::parameter(CONFIG_PATH.name(), message)
-        })
-    };
+    let parse = |text: String| text.parse().map_err(|_| unusable(section, key, &text));
     value.flatten().map(parse).transpose()
+}
+
+/// What is wrong with a value of the config.yaml.
+pub(crate) fn unusable(section: &str, key: &str, value: &str) -> Error {
+    let message = format!("its {section} has {key}: '{value}', which cannot be used");
+    Error::parameter(CONFIG_PATH.name(), message)
 }
 
 /// Reads something out of the config.yaml, if the config names one.

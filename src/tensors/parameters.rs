@@ -241,6 +241,12 @@ impl<V: Value> Parameter<V> {
         }
         Ok(value)
     }
+
+    /// Whether a value is in its range, if it has one.
+    pub(crate) fn allows(&self, value: &V::Read) -> bool {
+        let allowed = self.allowed.as_ref();
+        allowed.is_none_or(|allowed| (allowed.contains)(value))
+    }
 }
 
 impl<V: Value<Read: Display>> Parameter<V> {

@@ -309,6 +309,10 @@ BAD = {
         window(np.where(np.eye(FRAMES, HIDDEN, -8) > 0, -np.inf, ENC).astype(np.float32), QUIET, 0),
         (f"model '{MODEL}' was given -inf at place {8 * HIDDEN} of 'enc'{BROKEN}",),
     ),
+    "frames of more values than any encoder's": (
+        {**window(ENC, QUIET, 0), "enc": np.zeros((1, FRAMES, 8193), np.float32)},
+        ("enc", "1 to 8192 values"),
+    ),
     "enc_len negative": ({**window(ENC, QUIET, 0), "enc_len": np.int32([[-1]])}, ("enc_len", "-1")),
     "enc_len too long": ({**window(ENC, QUIET, 0), "enc_len": np.int32([[21]])}, ("enc_len", "21")),
 }

@@ -210,10 +210,15 @@ impl Decoded {
         let (tokens, hidden) = token_sizes(queued);
         let (asked, decoder) = (models.asked, &models.decoder.name);
         let answered = decoded::Decoded::read(reply, asked, decoder, (rows, tokens))?;
+        let caches = reply.carry(&models.caches.outputs, rows, models.caches.size(hidden));
         Ok(Self {
             answered,
             tokens,
-            caches: reply.carry(&models.caches.outputs, rows, models.caches.size(hidden))?,
+            caches: caches.map_err(|error| {
+                error.context(format_args!(
+                    "model '{decoder}', whose caches are those of decoder_caches and decoder_cache_frames"
+                ))
+            })?,
         })
     }
 

@@ -12,7 +12,7 @@ use crate::steps::decoded::{Asked, DECODER_OUTPUTS};
 use crate::steps::paraformer_scoring::TokenDecoder;
 use crate::steps::stream_clock::StreamClock;
 use crate::tensors::audio;
-use crate::tensors::options::{Configured, ENCODER_OUTPUT_SIZE, config_value};
+use crate::tensors::options::{Configured, ENCODER_OUTPUT_SIZE, config_value, unusable};
 use crate::tensors::outputs::Outputs;
 use crate::tensors::parameters::{Count, Parameter, Table};
 
@@ -41,13 +41,16 @@ const DECODER_CACHES: Configured<usize> = Configured {
         "decoder_caches",
         "the decoder's caches: inputs `in_cache_0`…, outputs `out_cache_0`…",
     )
-    .default(16),
+    .default(16)
+    .within("from 1 to 1024", |count| (1..=1024).contains(count)),
     section: "decoder_conf",
     key: "att_layer_num",
 };
 const DECODER_CACHE_FRAMES: Parameter<usize> =
     Parameter::new("decoder_cache_frames", "columns of a cache")
-        .otherwise("`kernel_size` of config.yaml's `decoder_conf` less 1, else 10");
+        .otherwise("`kernel_size` of config.yaml's `decoder_conf` less 1, else 10")
+        .within("from 1 to 1024", CACHE_FRAMES);
+const CACHE_FRAMES: fn(&usize) -> bool = |frames| (1..=1024).contains(frames);
 const WINDOWS_PER_TURN: Parameter<Count> = Parameter::new(
     "windows_per_turn",
     "windows (600 ms) that a stream may have computed before others get their turn; no more than `max_rows_per_call` and the encoder's \
@@ -96,16 +99,25 @@ impl CacheShape {
 
     /// From parameters, or the decoder's sizes in the model's config.yaml, or those of the published model.
     pub(super) fn load(context: &ModelContext) -> Result<Self, Error> {
-        let kernel = config_value::<usize>(context, "decoder_conf", "kernel_size")?;
+        let (section, key) = ("decoder_conf", "kernel_size");
+        let kernel = config_value::<usize>(context, section, key)?;
+        let frames = match (DECODER_CACHE_FRAMES.find(context)?, kernel) {
+            (Some(frames), _) => frames,
+            (None, Some(kernel)) => {
+                let frames = kernel.saturating_sub(1);
+                if !CACHE_FRAMES(&frames) {
+                    return Err(unusable(section, key, &kernel.to_string()));
+                }
+                frames
+            }
+            (None, None) => 10,
+        };
         let count = DECODER_CACHES.read(context)?;
         Ok(Self {
             outputs: (0..count)
                 .map(|index| format!("out_cache_{index}"))
                 .collect(),
-            frames: DECODER_CACHE_FRAMES
-                .find(context)?
-                .or(kernel.map(|kernel| kernel.saturating_sub(1)))
-                .unwrap_or(10),
+            frames,
         })
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use asr_decode::cif::DecoderCall;
-use triton_backend::{Call, Caller, Error, ModelContext, Reply, info, verbose};
+use triton_backend::{Call, Caller, Error, ModelContext, Reply, info, verbose, warn, zeroed};
 
 use crate::steps::decoded::Asked;
 use crate::tensors::layout::dim;
@@ -112,13 +112,21 @@ impl Drop for Session {
             hidden,
             sequence,
         } = self;
-        let silence = EncoderOutput {
+        let silence = |count| zeroed(count, "an abandoned stream's last call of the decoder");
+        let (Ok(enc), Ok(embedding)) = (silence(decoder.frames * *hidden), silence(*hidden)) else {
+            warn!(
+                "no memory to tell '{}' that a stream is over: its place there stays taken until it was idle for too long",
+                decoder.model
+            );
+            return;
+        };
+        let window = EncoderOutput {
             frames: decoder.frames,
             hidden: *hidden,
-            enc: vec![0.0; decoder.frames * *hidden],
+            enc,
             enc_len: i32::try_from(decoder.frames).unwrap_or(i32::MAX),
         };
-        let call = decoder.message(silence, vec![0.0; *hidden], 1);
+        let call = decoder.message(window, embedding, 1);
         let message = sequence.next(call, false, true);
         // Nothing waits for the answer.
         decoder.send(message, |reply| {

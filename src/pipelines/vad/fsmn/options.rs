@@ -41,7 +41,8 @@ pub(super) const VAD_CACHES: Configured<usize> = Configured {
         "vad_caches",
         "the model's caches: inputs `in_cache0`…, outputs `out_cache0`…",
     )
-    .default(4),
+    .default(4)
+    .within("from 1 to 1024", |count| (1..=1024).contains(count)),
     section: "encoder_conf",
     key: "fsmn_layers",
 };
