@@ -85,22 +85,26 @@ def as_printed(text, name):
 
 
 def fresh_copy():
-    """The project as a clone has it: what git would commit, and nothing that was built or fetched."""
+    """The project as a clone has it: what git would commit, and nothing that was built or fetched.
+
+    Files keep their times, by which cargo tells what it has compiled.
+    """
     copy = fresh_directory("clone")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True).stdout.decode().split("\0")
     for name in filter(None, listed):
         if (PROJECT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(PROJECT / name, copy / name)
+            shutil.copy2(PROJECT / name, copy / name)
     return copy
 
 
 def take_along(copy):
-    """Gives the copy what cargo has compiled of other people's code here, and what xtask has fetched.
+    """Gives the copy what cargo has compiled here, and what xtask has fetched.
 
-    It is the same for every clone, and minutes to make again. The target directory itself cannot be shared: cargo
-    takes one clone's crates for the other's.
+    It is the same for every clone, and minutes to make again. Cargo takes one clone's crates for the other's as long as each of
+    the files that they were made from is there and as old: one that git does not have is still missed. What is linked last is
+    linked again. The target directory itself is not shared: what changes in one clone must not change in the other.
     """
     if not os.environ.get("XTASK"):
         return

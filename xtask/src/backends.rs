@@ -1,7 +1,7 @@
 //! The backend directory as tritonserver wants it, from a release build of this workspace.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -22,29 +22,43 @@ const BACKENDS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Builds the operator's tool and returns it.
-pub fn tool(layout: &Layout) -> Result<PathBuf> {
-    let built = artifacts(layout, ["--package", "triton-funasr-cli"])?;
-    built
-        .into_iter()
-        .find(|path| path.file_name().is_some_and(|name| name == "triton-funasr"))
-        .context("cargo built no triton-funasr")
+/// What an operator installs.
+pub struct Installed {
+    /// The directory for `--backend-directory`.
+    pub backends: PathBuf,
+    /// The program `triton-funasr`.
+    pub tool: PathBuf,
 }
 
 /// Builds the backends and lays them out; returns the directory for `--backend-directory`.
 pub fn build(layout: &Layout, wheels: &Wheels) -> Result<PathBuf> {
     prerequisites::check_build()?;
     console::step("Building", "the backends (cargo build --release)");
-    let libraries = libraries(layout)?;
+    let packages = BACKENDS
+        .iter()
+        .flat_map(|(package, _)| ["--package", package]);
+    lay_out(&artifacts(layout, packages)?, layout, wheels)
+}
+
+/// Builds all that an operator installs, the operator's tool too, and lays the backends out.
+pub fn build_all(layout: &Layout, wheels: &Wheels) -> Result<Installed> {
+    prerequisites::check_build()?;
+    console::step(
+        "Building",
+        "the backends and the tool (cargo build --release)",
+    );
+    let built = artifacts(layout, [])?;
+    Ok(Installed {
+        backends: lay_out(&built, layout, wheels)?,
+        tool: named(&built, "triton-funasr")?.to_owned(),
+    })
+}
+
+fn lay_out(built: &[PathBuf], layout: &Layout, wheels: &Wheels) -> Result<PathBuf> {
     let directory = layout.work_directory("backends")?;
     for (_, place) in BACKENDS {
-        let target = directory.join(place);
-        let name = target.file_name().unwrap_or_default();
-        let library = libraries
-            .iter()
-            .find(|path| path.file_name() == Some(name))
-            .with_context(|| format!("cargo built no {}", name.to_string_lossy()))?;
-        install(library, &target)?;
+        let name = place.rsplit('/').next().unwrap_or(place);
+        install(named(built, name)?, &directory.join(place))?;
     }
     install(
         &wheels.onnxruntime()?,
@@ -53,15 +67,14 @@ pub fn build(layout: &Layout, wheels: &Wheels) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// Builds the backends' libraries and returns them.
-pub fn libraries(layout: &Layout) -> Result<Vec<PathBuf>> {
-    let packages = BACKENDS
-        .iter()
-        .flat_map(|(package, _)| ["--package", package]);
-    artifacts(layout, packages)
+/// The file of this name among those that cargo has built.
+pub fn named<'b>(built: &'b [PathBuf], name: &str) -> Result<&'b Path> {
+    let is = |path: &&PathBuf| path.file_name().is_some_and(|file| file == name);
+    let file = built.iter().find(is).map(PathBuf::as_path);
+    file.with_context(|| format!("cargo built no {name}"))
 }
 
-/// Makes a release build of what `selection` names and returns the libraries and programs that cargo says it has built,
+/// Makes a release build of what `selection` names, or of all that is installed, and returns the libraries and programs that cargo says it has built,
 /// wherever the configuration puts them.
 pub fn artifacts<'a>(
     layout: &Layout,

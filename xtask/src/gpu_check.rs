@@ -98,10 +98,7 @@ fn make(layout: &Layout, options: &GpuCheck, kit: &Path) -> Result<()> {
     let built = backends::build(layout, &wheels)?;
     console::step("Building", "the program of the kit");
     let programs = backends::artifacts(layout, ["--package=side-by-side", "--bins"])?;
-    let program = programs
-        .iter()
-        .find(|path| path.file_name().is_some_and(|name| name == "gpu-check"))
-        .context("cargo built no gpu-check")?;
+    let program = backends::named(&programs, "gpu-check")?;
     let exports = match options.demo_only {
         true => None,
         false => Some(real_size::real_size(layout, &real_sizes())?),

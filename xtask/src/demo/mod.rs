@@ -75,10 +75,15 @@ pub fn demo(layout: &Layout, options: &Demo) -> Result<()> {
     let kinds = options.kinds();
     prerequisites::check_server()?;
     let wheels = Wheels::get(&layout.work)?;
-    let backends = backends::build(layout, &wheels)?;
-    let packages = options.keep.then(|| python::packages(layout)).transpose()?;
     let told = options.keep && options.long;
-    let tool = told.then(|| backends::tool(layout)).transpose()?;
+    let (backends, tool) = match told {
+        false => (backends::build(layout, &wheels)?, None),
+        true => {
+            let installed = backends::build_all(layout, &wheels)?;
+            (installed.backends, Some(installed.tool))
+        }
+    };
+    let packages = options.keep.then(|| python::packages(layout)).transpose()?;
     let form = options.form();
     let (repositories, extra) = match form {
         // Each repository has an encoder of its own; a namespace of its own lets it keep the name.

@@ -45,17 +45,11 @@ impl<'l> Compiler<'l> {
                     "Building",
                     "the libraries and the tool (cargo build --release)",
                 );
-                let mut files = backends::libraries(self.layout)?;
-                files.push(backends::tool(self.layout)?);
-                files
+                backends::artifacts(self.layout, [])?
             }
             Some(packages) => self.build_by_zig(packages, architecture)?,
         };
-        let named = |name: &str| {
-            let is = |path: &&PathBuf| path.file_name().is_some_and(|file| file == name);
-            let found = files.iter().find(is).cloned();
-            found.with_context(|| format!("cargo built no {name}"))
-        };
+        let named = |name| backends::named(&files, name).map(Path::to_owned);
         let tool = named("triton-funasr")?;
         let libraries = vec![
             named("libtriton_funasr.so")?,

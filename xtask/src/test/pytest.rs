@@ -43,7 +43,8 @@ pub(super) fn environment(
     versions: Versions,
 ) -> Result<Vec<(&'static str, PathBuf)>> {
     let wheels = Wheels::get(&layout.work)?;
-    let backends = versions.backends(layout, backends::build(layout, &wheels)?)?;
+    let installed = backends::build_all(layout, &wheels)?;
+    let backends = versions.backends(layout, installed.backends)?;
     files::remove(&layout.work.join("pytest"))?;
     Ok(vec![
         ("PYTHONPATH", python::packages(layout)?),
@@ -70,6 +71,6 @@ pub(super) fn environment(
         ("HELM_PACKAGE", python::helm_package(layout)?),
         ("SCRATCH_DIR", layout.work_directory("pytest")?),
         ("XTASK", layout.program.clone()),
-        ("TRITON_FUNASR", backends::tool(layout)?),
+        ("TRITON_FUNASR", installed.tool),
     ])
 }

@@ -37,7 +37,8 @@ const EXPORTS: [(Kind, &str); 2] = [
 pub(super) fn bench(layout: &Layout, quick: bool, command: &str) -> Result<()> {
     let tools = Tools::without_python_steps(layout)?;
     console::step("Building", "the gateway");
-    let tool = backends::tool(layout)?;
+    let built = backends::artifacts(layout, ["--package", "triton-funasr-cli"])?;
+    let tool = backends::named(&built, "triton-funasr")?;
     let head = machine::head(&tools, command);
     let bar = console::spinner_of("Measuring");
     let pace = Pace::new(quick, &bar);
@@ -45,22 +46,22 @@ pub(super) fn bench(layout: &Layout, quick: bool, command: &str) -> Result<()> {
     let log = tools.directory.join("gateway.log");
 
     let stand_in = StandIn::start()?;
-    let front = Front::start(&tool, &stand_in.address.to_string(), &log)?;
+    let front = Front::start(tool, &stand_in.address.to_string(), &log)?;
     let mut latency = latency::section();
     latency::at_stand_in(stand_in.address, &front, &speech, pace, &mut latency)?;
     drop(front);
     let mut live = streams::section(pace);
-    let front = Front::start(&tool, &stand_in.address.to_string(), &log)?;
+    let front = Front::start(tool, &stand_in.address.to_string(), &log)?;
     streams::at_stand_in(&front, &speech, pace, &mut live)?;
     drop((front, stand_in));
 
     pace.tell("starting tritonserver");
     let server = serve(&tools)?;
-    let front = Front::start(&tool, &server.ports().grpc_address(), &log)?;
+    let front = Front::start(tool, &server.ports().grpc_address(), &log)?;
     let grpc = server.ports().grpc_address().parse()?;
     latency::at_server(grpc, &front, &speech, pace, &mut latency)?;
     drop(front);
-    let front = Front::start(&tool, &server.ports().grpc_address(), &log)?;
+    let front = Front::start(tool, &server.ports().grpc_address(), &log)?;
     streams::at_server(&server, &front, &speech, pace, &mut live)?;
     bar.finish_and_clear();
     write(layout, &tools, pace, &head, &[latency, live])
