@@ -1,7 +1,8 @@
 """sherpa-onnx with the same files and recordings, in this process: what its servers do, without what carries requests to them.
 
 Speaks as turns.py says. `{"at_a_time": N, "rows": R}`: each of N callers has its recording decoded by itself if R is 1, else a worker
-decodes what waits, R recordings at most, in one call.
+decodes what waits, R recordings at most, in one call. Of the streaming model each caller sends its recording in chunks, the next when what
+it has heard is decoded; the milliseconds are a chunk's then.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import re
 import shutil
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from turns import each_once, serve
 from wire import field
 
 SAMPLE_RATE = 16000
+# 600 ms.
+CHUNK = 9600
 # A field of ONNX's ModelProto, of which a file may have more behind its end: entries with a key and a value.
 METADATA = 14
 LANGUAGES = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12}
@@ -28,17 +32,18 @@ LANGUAGES = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=READERS)
+    parser.add_argument("kind", choices=KINDS)
     parser.add_argument("export", type=Path, help="the directory that the files were exported to")
     parser.add_argument("recordings", type=Path, help="a directory of NUMBER.f32, samples between -1 and 1")
     parser.add_argument("--work", type=Path, required=True, help="where the files go that sherpa-onnx reads")
     parser.add_argument("--threads", type=int, required=True)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    recogniser = READERS[options.kind](options)
+    read, turn = KINDS[options.kind]
+    recogniser = read(options)
     files = sorted(options.recordings.glob("*.f32"), key=lambda path: int(path.stem))
     recordings = [np.fromfile(path, np.float32) for path in files]
-    turn(recogniser, recordings[:8], 2, 2)
+    turn(recogniser, recordings[:8], 2, 1)
     serve(sherpa_onnx.version, partial(turn, recogniser, recordings))
 
 
@@ -60,7 +65,14 @@ def paraformer(options):
     return sherpa_onnx.OfflineRecognizer.from_paraformer(paraformer=model, tokens=tokens, num_threads=options.threads)
 
 
-READERS = {"sensevoice": sensevoice, "paraformer": paraformer}
+def paraformer_online(options):
+    names = json.loads((options.export / "tokens.json").read_text())
+    encoder = describe(options, len(names), {"encoder_output_size": 512, "decoder_num_blocks": 16, "decoder_kernel_size": 11})
+    tokens = write_tokens(options.work, names)
+    decoder = str(options.export / "decoder.onnx")
+    return sherpa_onnx.OnlineRecognizer.from_paraformer(
+        tokens=tokens, encoder=encoder, decoder=decoder, num_threads=options.threads
+    )
 
 
 def describe(options, size, more):
@@ -89,7 +101,7 @@ def write_tokens(directory, names):
     return str(path)
 
 
-def turn(recogniser, recordings, at_a_time, rows):
+def whole(recogniser, recordings, at_a_time, rows):
     """Decodes each recording once."""
     waiting = queue.Queue()
     heard = []
@@ -120,10 +132,41 @@ def turn(recogniser, recordings, at_a_time, rows):
     measured = each_once(recordings, at_a_time, decode)
     waiting.put(None)
     decoder.join()
+    return something_of(heard, measured)
+
+
+def in_chunks(recogniser, recordings, at_a_time, rows):
+    """Sends each recording once, chunk by chunk."""
+    heard, took = [], []
+
+    def decode(samples):
+        stream = recogniser.create_stream()
+        for start in range(0, len(samples), CHUNK):
+            began = time.perf_counter()
+            stream.accept_waveform(SAMPLE_RATE, samples[start : start + CHUNK])
+            if start + CHUNK >= len(samples):
+                stream.input_finished()
+            while recogniser.is_ready(stream):
+                recogniser.decode_stream(stream)
+            took.append((time.perf_counter() - began) * 1000)
+        heard.append(recogniser.get_result(stream))
+
+    assert rows == 1, "sherpa-onnx decodes streams one by one, also where it is given some"
+    measured = each_once(recordings, at_a_time, decode)
+    return something_of(heard, {**measured, "milliseconds": took})
+
+
+def something_of(heard, measured):
     if not any(heard):
         sys.exit("no text came of any recording")
     return measured
 
+
+KINDS = {
+    "sensevoice": (sensevoice, whole),
+    "paraformer": (paraformer, whole),
+    "paraformer-online": (paraformer_online, in_chunks),
+}
 
 if __name__ == "__main__":
     main()

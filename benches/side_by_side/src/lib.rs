@@ -48,6 +48,7 @@ use self::models::Models;
 use self::report::Section;
 use self::tools::{Tools, address_of};
 use crate::layout::Layout;
+use crate::repo::Kind;
 use crate::server::Server;
 
 /// The document, and what the guard compares with.
@@ -77,6 +78,15 @@ struct Bench {
     /// Measure models of the published sizes instead, beside ONNX Runtime alone; the first time they are made
     #[arg(long, conflicts_with_all = ["only", "check"])]
     real_size: bool,
+    /// Of these measure some alone
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        value_name = "MODELS",
+        requires = "real_size"
+    )]
+    models: Vec<Kind>,
     /// Measure the gateway instead, beside clients that ask the server themselves
     #[arg(long, conflicts_with_all = ["only", "check", "real_size"])]
     gateway: bool,
@@ -89,6 +99,7 @@ Examples:
   cargo xtask bench --quick
   cargo xtask bench --check
   cargo xtask bench --real-size --quick
+  cargo xtask bench --real-size --models paraformer-online
   cargo xtask bench --gateway
 
 A whole run takes up to half an hour on two processors that have nothing else to do. Parts of it and quick ones write their
@@ -205,7 +216,7 @@ fn bench(layout: &Layout, options: &Bench) -> Result<()> {
         .transpose()?;
     let quick = options.quick || options.check;
     if options.real_size {
-        return real_size::bench(layout, quick, &command(options));
+        return real_size::bench(layout, quick, &options.models, &command(options));
     }
     raise_file_limit();
     if options.gateway {
@@ -261,17 +272,15 @@ fn bench(layout: &Layout, options: &Bench) -> Result<()> {
 
 /// The command as a person would repeat it.
 fn command(options: &Bench) -> String {
-    let names: Vec<_> = options
-        .only
-        .iter()
-        .filter_map(|part| Some(part.to_possible_value()?.get_name().to_owned()))
-        .collect();
     let mut command = "cargo xtask bench".to_owned();
-    if !names.is_empty() {
-        command = format!("{command} --only {}", names.join(","));
+    if !options.only.is_empty() {
+        command = format!("{command} --only {}", names(&options.only));
     }
     if options.real_size {
         command.push_str(" --real-size");
+    }
+    if !options.models.is_empty() {
+        command = format!("{command} --models {}", names(&options.models));
     }
     if options.gateway {
         command.push_str(" --gateway");
@@ -280,6 +289,14 @@ fn command(options: &Bench) -> String {
         command.push_str(" --quick");
     }
     command
+}
+
+/// Values as they are given on a command line.
+fn names(values: &[impl ValueEnum]) -> String {
+    let names = values
+        .iter()
+        .filter_map(|value| Some(value.to_possible_value()?.get_name().to_owned()));
+    names.collect::<Vec<_>>().join(",")
 }
 
 /// What the parts share: the audio, and a server that is started for the first part that needs it.

@@ -1,6 +1,7 @@
 //! What was measured, as tables and targets.
 
-use super::forms::{Form, Measured, Row, TOGETHER};
+use super::compared::Compared;
+use super::forms::{Form, Measured, TOGETHER};
 use super::repository::PIPELINE;
 use crate::report::{Section, Table, Target, Wanted, short};
 use crate::stats::{median, percentile, with_range};
@@ -13,39 +14,15 @@ pub(super) fn add(measured: &Measured, section: &mut Section) {
     let Measured {
         top,
         versions: [onnx_runtime, sherpa],
-        rows,
+        compared,
         handed_over: [ids, scores],
-        ..
     } = measured;
-    let mut table = Table::new(
+    section.tables.push(table(
+        compared,
         format!("`{top}`; ONNX Runtime {onnx_runtime} alone, sherpa-onnx {sherpa}:"),
-        &[
-            "at a time",
-            "",
-            "audio s/s",
-            "times ONNX Runtime alone",
-            "p50 / p99, ms",
-            "rows per call of the encoder",
-        ],
-    );
-    for row in rows {
-        let latency = |share| {
-            let each = row
-                .turns
-                .iter()
-                .map(|turn| percentile(&turn.latencies, share));
-            short(median(&each.collect::<Vec<_>>()))
-        };
-        table.rows.push(vec![
-            row.at_a_time.to_string(),
-            row.name.to_owned(),
-            with_range(&measured.speeds(row)),
-            with_range(&measured.beside(row, &[Form::Alone])),
-            [0.5, 0.99].map(latency).join(" / "),
-            row.filled.map_or_else(|| "–".to_owned(), short),
-        ]);
-    }
-    section.tables.push(table);
+        ("times ONNX Runtime alone", &[Form::Alone]),
+        "p50 / p99, ms",
+    ));
     let mut table = Table::new(
         format!("What the encoder of `{top}` hands over for a second of audio:"),
         &["", "kB"],
@@ -82,7 +59,7 @@ pub(super) fn add(measured: &Measured, section: &mut Section) {
         section.targets.push(Target {
             what: format!("`{top}`, {name}: throughput / {other}, least of all concurrencies"),
             wanted: Wanted::AtLeast(least),
-            measured: measured.least(form, others),
+            measured: compared.least(form, others),
             why: "",
         });
     }
@@ -92,95 +69,53 @@ const ENSEMBLE: Form = Form::Served("");
 const PIPELINE_FORM: Form = Form::Served(PIPELINE);
 const SHERPA: [Form; 2] = [Form::Sherpa(1), Form::Sherpa(TOGETHER)];
 
-impl Measured {
-    /// Seconds of audio in a second, of each turn.
-    fn speeds(&self, row: &Row) -> Vec<f64> {
-        let turns = row.turns.iter();
-        turns
-            .map(|turn| self.audio / turn.took.as_secs_f64())
-            .collect()
-    }
-
-    /// A row's throughput over the best of other forms in the same round: the machine is another one from minute to minute.
-    fn beside(&self, row: &Row, others: &[Form]) -> Vec<f64> {
-        let others: Vec<Vec<f64>> = self
-            .rows
-            .iter()
-            .filter(|other| other.at_a_time == row.at_a_time && others.contains(&other.form))
-            .map(|other| self.speeds(other))
-            .collect();
-        let own = self.speeds(row).into_iter().enumerate();
-        own.map(|(round, own)| {
-            let best = others.iter().map(|other| other[round]);
-            own / best.fold(0.0, f64::max)
-        })
-        .collect()
-    }
-
-    /// The least of a form's ratios, medians over rounds.
-    fn least(&self, form: Form, others: &[Form]) -> f64 {
-        let rows = self.rows.iter().filter(|row| row.form == form);
-        rows.map(|row| median(&self.beside(row, others)))
-            .fold(f64::INFINITY, f64::min)
-    }
+/// Adds the figures of a streaming model.
+pub(super) fn add_streams(top: &str, compared: &Compared, sherpa: &str, section: &mut Section) {
+    let others = &SHERPA[..1];
+    section.tables.push(table(
+        compared,
+        format!("`{top}`, recordings in chunks of 600 ms; sherpa-onnx {sherpa}:"),
+        ("times sherpa-onnx", others),
+        "p50 / p99 of a chunk, ms",
+    ));
+    section.targets.push(Target {
+        what: format!("`{top}`, pipeline: throughput / sherpa-onnx, least of all concurrencies"),
+        wanted: Wanted::AtLeast(1.0),
+        measured: compared.least(PIPELINE_FORM, others),
+        why: "",
+    });
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::partner::Turn;
-
-    fn row(form: Form, at_a_time: usize, seconds: [u64; 3]) -> Row {
-        let turn = |seconds| Turn {
-            took: Duration::from_secs(seconds),
-            latencies: vec![1.0],
-            bytes: None,
+/// A line for each form and concurrency, each beside the best of others.
+fn table(
+    compared: &Compared,
+    caption: String,
+    (beside, others): (&'static str, &[Form]),
+    latencies: &'static str,
+) -> Table {
+    let columns = [
+        "at a time",
+        "",
+        "audio s/s",
+        beside,
+        latencies,
+        "rows per call of the encoder",
+    ];
+    let mut table = Table::new(caption, &columns);
+    for row in &compared.rows {
+        let latency = |share| {
+            let turns = row.turns.iter();
+            let each = turns.map(|turn| percentile(&turn.latencies, share));
+            short(median(&each.collect::<Vec<_>>()))
         };
-        Row {
-            form,
-            name: "",
-            at_a_time,
-            turns: seconds.map(turn).into(),
-            filled: None,
-        }
+        table.rows.push(vec![
+            row.at_a_time.to_string(),
+            row.name.to_owned(),
+            with_range(&compared.speeds(row)),
+            with_range(&compared.beside(row, others)),
+            [0.5, 0.99].map(latency).join(" / "),
+            row.filled.map_or_else(|| "–".to_owned(), short),
+        ]);
     }
-
-    #[test]
-    fn a_pipeline_is_compared_with_the_better_of_the_others() {
-        let measured = Measured {
-            top: "sensevoice",
-            versions: Default::default(),
-            audio: 60.0,
-            rows: vec![
-                row(Form::Alone, 1, [10, 10, 30]),
-                row(Form::Sherpa(1), 1, [15, 15, 15]),
-                row(Form::Sherpa(4), 1, [20, 20, 20]),
-                row(PIPELINE_FORM, 1, [12, 12, 12]),
-                row(Form::Alone, 4, [12, 12, 12]),
-                row(Form::Sherpa(1), 4, [20, 20, 20]),
-                row(Form::Sherpa(4), 4, [10, 10, 10]),
-                row(PIPELINE_FORM, 4, [10, 15, 15]),
-            ],
-            handed_over: [1000.0, 2000.0],
-        };
-        let mut section = Section::new("", "");
-        add(&measured, &mut section);
-        let measured: Vec<f64> = section
-            .targets
-            .iter()
-            .map(|target| target.measured)
-            .collect();
-        // Of the ensemble there is nothing. Medians of 10/12, 10/12, 30/12 and of 12/10, 12/15, 12/15; of 15/12 and of 10/10, 10/15, 10/15.
-        let expected = [f64::INFINITY, 12.0 / 15.0, 10.0 / 15.0];
-        for (measured, expected) in measured.iter().zip(expected) {
-            assert!(
-                *measured == expected || (measured - expected).abs() < 1e-9,
-                "{measured} {expected}"
-            );
-        }
-        let best_sherpa = section.targets.last().map(super::Target::met);
-        assert_eq!(best_sherpa, Some(false));
-    }
+    table
 }

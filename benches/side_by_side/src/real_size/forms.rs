@@ -1,4 +1,4 @@
-//! Who is asked, and how it went.
+//! Who is asked for whole recordings, and how it went.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 use anyhow::{Result, bail};
 use serde_json::json;
 
+use super::compared::{Compared, Forms};
 use super::model::Model;
 use super::recordings::{seconds, turn};
 use super::repository::{self, SCORES_PIPELINE};
@@ -15,7 +16,7 @@ use crate::bare;
 use crate::ensembles::executions;
 use crate::load::Connection;
 use crate::message::Message;
-use crate::partner::{Partner, Turn};
+use crate::partner::Partner;
 use crate::python;
 use crate::speech::{request, transcript};
 use crate::tools::{Tools, address_of};
@@ -34,7 +35,7 @@ pub(super) enum Form {
     Sherpa(usize),
 }
 
-pub(super) const FORMS: [(Form, &str); 7] = [
+pub(super) const FORMS: Forms<'_> = &[
     (Form::Alone, "ONNX Runtime alone"),
     (Form::Served(""), "ensemble"),
     (Form::Served(repository::PIPELINE), "pipeline"),
@@ -50,21 +51,9 @@ pub(super) struct Measured {
     pub(super) top: &'static str,
     /// Of ONNX Runtime alone and of sherpa-onnx.
     pub(super) versions: [String; 2],
-    /// Seconds of audio of a turn.
-    pub(super) audio: f64,
-    pub(super) rows: Vec<Row>,
+    pub(super) compared: Compared,
     /// Bytes that the encoder hands over for a second of audio: ids, and scores.
     pub(super) handed_over: [f64; 2],
-}
-
-/// What came of a form, so many at a time.
-pub(super) struct Row {
-    pub(super) form: Form,
-    pub(super) name: &'static str,
-    pub(super) at_a_time: usize,
-    pub(super) turns: Vec<Turn>,
-    /// Rows of a call of the encoder, where they are counted.
-    pub(super) filled: Option<f64>,
 }
 
 /// Measures a model in all forms.
@@ -109,49 +98,21 @@ pub(super) fn measure(
             .map(|each| request(model.kind, &name, each))
             .collect()
     };
-    let asked = FORMS.map(|(form, _)| match form {
-        Form::Served(prefix) => messages(prefix),
-        _ => Vec::new(),
-    });
     check(address, model, messages)?;
-    let mut rows = Vec::new();
-    for &at_a_time in pace.concurrencies {
-        let first = rows.len();
-        rows.extend(FORMS.map(|(form, name)| Row {
-            form,
-            name,
-            at_a_time,
-            turns: Vec::new(),
-            filled: None,
-        }));
-        let before = counts(address)?;
-        for round in 0..pace.rounds {
-            let round = round + 1;
-            for (row, asked) in rows[first..].iter_mut().zip(&asked) {
-                pace.tell(&format!(
-                    "{}: {at_a_time} at a time, round {round}, {}",
-                    model.export, row.name
-                ));
-                row.turns.push(match row.form {
-                    Form::Alone => onnx_runtime.turn(&json!({ "at_a_time": at_a_time }))?,
-                    Form::Sherpa(rows) => {
-                        sherpa.turn(&json!({ "at_a_time": at_a_time, "rows": rows }))?
-                    }
-                    Form::Served(_) => turn(address, asked, at_a_time)?,
-                });
-            }
-        }
-        let after = counts(address)?;
-        for (row, (before, after)) in rows[first..].iter_mut().zip(before.iter().zip(&after)) {
-            row.filled = before
-                .zip(*after)
-                .map(|((rows, calls), (rows_after, calls_after))| {
-                    (rows_after - rows) / (calls_after - calls)
-                });
-        }
-    }
+    let compared = Compared::by_turns(
+        model.export,
+        seconds(recordings),
+        FORMS,
+        pace,
+        |form| counts(address, form),
+        |form, at_a_time| match form {
+            Form::Alone => onnx_runtime.turn(&json!({ "at_a_time": at_a_time })),
+            Form::Sherpa(rows) => sherpa.turn(&json!({ "at_a_time": at_a_time, "rows": rows })),
+            Form::Served(prefix) => turn(address, &messages(prefix), at_a_time),
+        },
+    )?;
     drop(server);
-    let audio = seconds(recordings);
+    let Compared { audio, rows } = &compared;
     let ids = rows.iter().find_map(|row| row.turns.first()?.bytes);
     let scores = alone(&format!("{SCORES_PIPELINE}{}", repository::ENCODER))?
         .turn(&json!({ "at_a_time": 1 }))?
@@ -159,14 +120,13 @@ pub(super) fn measure(
     Ok(Measured {
         top: model.top,
         versions: [onnx_runtime.version.clone(), sherpa.version.clone()],
-        audio,
-        rows,
         handed_over: [ids, scores].map(|bytes| bytes.unwrap_or(f64::NAN) / audio),
+        compared,
     })
 }
 
 /// sherpa-onnx with the file as it was exported.
-fn sherpa(
+pub(super) fn sherpa(
     tools: &Tools,
     exports: &Path,
     model: &Model,
@@ -196,15 +156,14 @@ fn sherpa(
     )
 }
 
-/// Rows and calls of each form's encoder so far.
-fn counts(address: SocketAddr) -> Result<Vec<Option<(f64, f64)>>> {
-    let encoder = |form: &Form| match form {
+/// Rows and calls of a form's encoder so far.
+pub(super) fn counts(address: SocketAddr, form: Form) -> Result<Option<(f64, f64)>> {
+    match form {
         Form::Served(prefix) => {
             executions(address, &format!("{prefix}{}", repository::ENCODER)).map(Some)
         }
         _ => Ok(None),
-    };
-    FORMS.iter().map(|(form, _)| encoder(form)).collect()
+    }
 }
 
 /// The native forms say the same, before they are timed.

@@ -21,3 +21,10 @@ pub(super) const MODELS: [Model; 2] = [
         top: "infer_pipeline",
     },
 ];
+
+/// What is asked in streams.
+pub(super) const STREAMING: Model = Model {
+    kind: Kind::ParaformerOnline,
+    export: "paraformer-online",
+    top: "streaming_paraformer",
+};

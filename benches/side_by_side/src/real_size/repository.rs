@@ -11,6 +11,7 @@ use crate::repo;
 use crate::tools::Tools;
 
 pub(super) const ENCODER: &str = "encoder";
+const DECODER: &str = "decoder";
 /// Before the names of what a form is made of; the ensemble has none.
 pub(super) const PIPELINE: &str = "pipeline_";
 pub(super) const SCORES_PIPELINE: &str = "scores_pipeline_";
@@ -20,18 +21,10 @@ const STEPS: [&str; 2] = ["feature_extractor", "scoring"];
 
 /// Makes it anew.
 pub(super) fn assemble(tools: &Tools, exports: &Path, model: &Model) -> Result<PathBuf> {
-    let root = tools.directory.join("real-size").join(model.export);
-    crate::files::remove(&root)?;
-    fs::create_dir_all(&root)?;
-    let repository = |name: &str, keep_logits| -> Result<PathBuf> {
-        let to = root.join(name);
-        let mut common = repo::Common::new(to.clone());
-        common.keep_logits = keep_logits;
-        let from = exports.join(model.export);
-        repo::assemble(model.kind, &repo::Options { from, common })?;
-        Ok(to)
-    };
-    let (served, scores) = (repository("served", false)?, repository("scores", true)?);
+    let root = fresh_root(tools, model)?;
+    let export = exports.join(model.export);
+    let served = as_users_get_it(model, &export, root.join("served"), false)?;
+    let scores = as_users_get_it(model, &export, root.join("scores"), true)?;
     let pipeline = [ENCODER, model.top];
     for (from, prefix) in [(&served, PIPELINE), (&scores, SCORES_PIPELINE)] {
         for name in pipeline {
@@ -50,13 +43,44 @@ pub(super) fn assemble(tools: &Tools, exports: &Path, model: &Model) -> Result<P
     Ok(served)
 }
 
+/// Makes that of a streaming model anew: ensemble and pipeline.
+pub(super) fn assemble_streams(tools: &Tools, exports: &Path, model: &Model) -> Result<PathBuf> {
+    let root = fresh_root(tools, model)?;
+    let export = exports.join(model.export);
+    let served = as_users_get_it(model, &export, root.join("served"), false)?;
+    for name in [ENCODER, DECODER, model.top] {
+        add(&served, &served, name, PIPELINE, "configs/pipeline.pbtxt")?;
+    }
+    Ok(served)
+}
+
+fn fresh_root(tools: &Tools, model: &Model) -> Result<PathBuf> {
+    let root = tools.directory.join("real-size").join(model.export);
+    crate::files::remove(&root)?;
+    fs::create_dir_all(&root)?;
+    Ok(root)
+}
+
+fn as_users_get_it(
+    model: &Model,
+    export: &Path,
+    to: PathBuf,
+    keep_logits: bool,
+) -> Result<PathBuf> {
+    let mut common = repo::Common::new(to.clone());
+    common.keep_logits = keep_logits;
+    let from = export.to_owned();
+    repo::assemble(model.kind, &repo::Options { from, common })?;
+    Ok(to)
+}
+
 /// Adds a model under another name, which calls models with such names.
 fn add(from: &Path, to: &Path, name: &str, prefix: &str, config: &str) -> Result<()> {
     let (from, to) = (from.join(name), to.join(format!("{prefix}{name}")));
     fs::create_dir_all(to.join("1"))?;
     let text = fs::read_to_string(from.join(config))
         .with_context(|| format!("cannot read {config} of {}", from.display()))?;
-    let called = [ENCODER].iter().chain(&STEPS);
+    let called = [ENCODER, DECODER].iter().chain(&STEPS);
     let text = called.fold(text, |text, called| {
         // As a pipeline's parameter, or as an ensemble's step.
         ["string_value", "model_name"]
