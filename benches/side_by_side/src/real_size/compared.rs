@@ -2,10 +2,20 @@
 
 use anyhow::Result;
 
-use super::forms::Form;
 use crate::Pace;
 use crate::partner::Turn;
 use crate::stats::median;
+
+/// A way to have recordings transcribed.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Form {
+    /// ONNX Runtime with nothing around it.
+    Alone,
+    /// A model of the server, by the beginning of its name.
+    Served(&'static str),
+    /// So many recordings a call.
+    Sherpa(usize),
+}
 
 /// Forms with their names, as they are compared.
 pub(super) type Forms<'f> = &'f [(Form, &'static str)];

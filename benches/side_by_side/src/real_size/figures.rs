@@ -1,7 +1,7 @@
 //! What was measured, as tables and targets.
 
-use super::compared::Compared;
-use super::forms::{Form, Measured, TOGETHER};
+use super::compared::{Compared, Form};
+use super::forms::{Measured, TOGETHER};
 use super::repository::PIPELINE;
 use crate::report::{Section, Table, Target, Wanted, short};
 use crate::stats::{median, percentile, with_range};

@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use super::compared::{Compared, Forms};
+use super::compared::{Compared, Form, Forms};
 use super::model::Model;
 use super::recordings::{seconds, turn};
 use super::repository::{self, SCORES_PIPELINE};
@@ -23,17 +23,6 @@ use crate::tools::{Tools, address_of};
 
 /// So many recordings sherpa-onnx decodes in one call, where they wait.
 pub(super) const TOGETHER: usize = 4;
-
-/// A way to have recordings transcribed.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Form {
-    /// ONNX Runtime with nothing around it.
-    Alone,
-    /// A model of the server, by the beginning of its name.
-    Served(&'static str),
-    /// So many recordings a call.
-    Sherpa(usize),
-}
 
 pub(super) const FORMS: Forms<'_> = &[
     (Form::Alone, "ONNX Runtime alone"),

@@ -9,8 +9,8 @@ use std::time::Instant;
 use anyhow::{Result, anyhow, bail};
 use serde_json::json;
 
-use super::compared::{Compared, Forms};
-use super::forms::{Form, counts, sherpa};
+use super::compared::{Compared, Form, Forms};
+use super::forms::{counts, sherpa};
 use super::model::Model;
 use super::recordings::seconds;
 use super::repository::{self, PIPELINE};
