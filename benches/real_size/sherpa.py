@@ -39,11 +39,11 @@ def main():
     parser.add_argument("--threads", type=int, required=True)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    read, turn = KINDS[options.kind]
+    read, turn, rows = KINDS[options.kind]
     recogniser = read(options)
     files = sorted(options.recordings.glob("*.f32"), key=lambda path: int(path.stem))
     recordings = [np.fromfile(path, np.float32) for path in files]
-    turn(recogniser, recordings[:8], 2, 1)
+    turn(recogniser, recordings[:8], 2, rows)
     serve(sherpa_onnx.version, partial(turn, recogniser, recordings))
 
 
@@ -162,11 +162,13 @@ def something_of(heard, measured):
     return measured
 
 
+# How a model is read, how a turn of it goes, and recordings a call while it warms up.
 KINDS = {
-    "sensevoice": (sensevoice, whole),
-    "paraformer": (paraformer, whole),
-    "paraformer-online": (paraformer_online, in_chunks),
+    "sensevoice": (sensevoice, whole, 2),
+    "paraformer": (paraformer, whole, 2),
+    "paraformer-online": (paraformer_online, in_chunks, 1),
 }
+
 
 if __name__ == "__main__":
     main()

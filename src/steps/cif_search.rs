@@ -17,9 +17,8 @@ use asr_decode::Transcript;
 use asr_decode::cif::{Cif, CifOptions, DecoderCall};
 use asr_decode::paraformer;
 use asr_decode::words::Joiner;
-use triton_backend::{
-    Batch, DataType, Error, ModelContext, Reply, Request, Response, guard, with_room,
-};
+use triton_backend::{Batch, DataType, Error, ModelContext, Reply, Request, Response, guard};
+use wav_frontend::windows::MAX_WINDOW;
 
 pub(crate) use self::decoder::DECODER;
 use self::decoder::{Decoder, EncoderOutput, Session};
@@ -29,6 +28,7 @@ use crate::steps::paraformer_scoring::TokenDecoder;
 use crate::steps::stream_clock::StreamClock;
 use crate::tensors::layout::{Layout, not_finite};
 use crate::tensors::layout::{check_tensor, check_type};
+use crate::tensors::memory::room;
 use crate::tensors::options::{CONFIG_PATH, Configured};
 use crate::tensors::outputs::{Outputs, StreamText};
 use crate::tensors::parameters::{Parameter, Table, Written};
@@ -67,8 +67,6 @@ const TAIL_THRESHOLD: Configured<f32> = Configured {
     key: "tail_threshold",
 };
 
-/// More than that is no window: a minute.
-const MOST_FRAMES: usize = 1024;
 /// More values than any encoder has for a frame. A stream keeps some frames, whoever asked for it.
 const MOST_VALUES: usize = 8192;
 
@@ -83,7 +81,7 @@ impl Written for WindowFrames {
         let sizes: Option<Vec<usize>> = sizes.collect();
         let sizes: Option<[usize; 3]> = sizes.and_then(|sizes| sizes.try_into().ok());
         let sizes = sizes.ok_or("is not three frame counts, as in '5, 10, 5'")?;
-        match sizes.iter().all(|&size| size <= MOST_FRAMES) {
+        match sizes.iter().all(|&size| size <= MAX_WINDOW) {
             true => Ok(Self(sizes)),
             false => Err("has more frames than a minute of audio"),
         }
@@ -377,7 +375,7 @@ impl<'r> Window<'r> {
 
     /// What goes to the decoder: a copy, since the request, whose memory it was, travels with the call.
     fn into_encoder_output(self) -> Result<EncoderOutput, Error> {
-        let mut enc = with_room(self.enc.len(), "the encoder's output")?;
+        let mut enc = room(self.enc.len(), "the encoder's output")?;
         enc.extend_from_slice(&self.enc);
         Ok(EncoderOutput {
             frames: self.frames,

@@ -74,8 +74,8 @@ pub fn named<'b>(built: &'b [PathBuf], name: &str) -> Result<&'b Path> {
     file.with_context(|| format!("cargo built no {name}"))
 }
 
-/// Makes a release build of what `selection` names, or of all that is installed, and returns the libraries and programs that cargo says it has built,
-/// wherever the configuration puts them.
+/// Makes a release build of what `selection` names, or of all that is installed, and returns the libraries and programs that
+/// cargo says it has built, wherever the configuration puts them.
 pub fn artifacts<'a>(
     layout: &Layout,
     selection: impl IntoIterator<Item = &'a str>,

@@ -11,7 +11,7 @@ use super::Pace;
 use super::cases::{CHUNK, next_id};
 use super::ensembles::FORMS;
 use super::load::Connection;
-use super::message::{Tensor, outputs_in, with_tensors};
+use super::message::{Message, Tensor, outputs_in, with_tensors};
 use super::models::TOP;
 use super::report::{Chart, Section, Table, short};
 use super::stats::{percentile, sorted};
@@ -37,15 +37,28 @@ pub(super) struct Held {
 
 /// The chunks of an endless stream.
 pub(super) fn chunks(speech: &[f32]) -> Vec<[Tensor; 2]> {
-    speech
-        .chunks_exact(CHUNK)
-        .map(|chunk| {
-            [
-                Tensor::floats("WAV", &[1, CHUNK], chunk),
-                Tensor::numbers("WAV_LENS", &[CHUNK as i32]),
-            ]
-        })
-        .collect()
+    speech.chunks_exact(CHUNK).map(tensors).collect()
+}
+
+/// A chunk as a request has it.
+pub(super) fn tensors(chunk: &[f32]) -> [Tensor; 2] {
+    [
+        Tensor::floats("WAV", &[1, chunk.len()], chunk),
+        Tensor::numbers("WAV_LENS", &[chunk.len() as i32]),
+    ]
+}
+
+/// The requests of a whole stream, each made when it is asked for.
+pub(super) fn requests(model: &str, chunks: &[[Tensor; 2]]) -> impl Iterator<Item = Message> {
+    let id = next_id();
+    chunks.iter().enumerate().map(move |(at, inputs)| {
+        let sequence = Sequence {
+            id,
+            start: at == 0,
+            end: at + 1 == chunks.len(),
+        };
+        with_tensors(model, inputs, &["TRANSCRIPTS"], Some(sequence))
+    })
 }
 
 /// Holds so many streams for so long. A latency is from the time a chunk is due to its answer: a late answer delays the next chunk,
@@ -146,15 +159,8 @@ pub(super) fn search(
 /// The text of one stream.
 pub(super) fn text(address: SocketAddr, model: &str, chunks: &[[Tensor; 2]]) -> Result<String> {
     let mut connection = Connection::open(address)?;
-    let id = next_id();
     let mut text = String::new();
-    for (at, inputs) in chunks.iter().enumerate() {
-        let sequence = Sequence {
-            id,
-            start: at == 0,
-            end: at + 1 == chunks.len(),
-        };
-        let message = with_tensors(model, inputs, &["TRANSCRIPTS"], Some(sequence));
+    for message in requests(model, chunks) {
         let outputs = outputs_in(connection.exchange(&message)?)?;
         let delta = outputs.get("TRANSCRIPTS").and_then(|bytes| bytes.get(4..));
         text.push_str(&String::from_utf8_lossy(delta.unwrap_or_default()));

@@ -34,7 +34,7 @@ use crate::error::{FrontendError, OptionsError};
 use crate::queue::Queue;
 
 /// Largest window in frames: a minute.
-const MAX_WINDOW: usize = 1024;
+pub const MAX_WINDOW: usize = 1024;
 
 /// Frames of a window; the default, (5, 10, 5), is that of the published streaming Paraformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

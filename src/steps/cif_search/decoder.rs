@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use asr_decode::cif::DecoderCall;
-use triton_backend::{Call, Caller, Error, ModelContext, Reply, info, verbose, warn, zeroed};
+use triton_backend::{Call, Caller, Error, ModelContext, Reply, info, verbose, warn};
 
 use crate::steps::decoded::Asked;
 use crate::tensors::layout::dim;
+use crate::tensors::memory::zeros;
 use crate::tensors::outputs::Outputs;
 use crate::tensors::parameters::{Parameter, Text};
 use crate::tensors::sequences::{InnerCall, InnerSequence};
@@ -112,7 +113,7 @@ impl Drop for Session {
             hidden,
             sequence,
         } = self;
-        let silence = |count| zeroed(count, "an abandoned stream's last call of the decoder");
+        let silence = |count| zeros(count, "an abandoned stream's last call of the decoder");
         let (Ok(enc), Ok(embedding)) = (silence(decoder.frames * *hidden), silence(*hidden)) else {
             warn!(
                 "no memory to tell '{}' that a stream is over: its place there stays taken until it was idle for too long",

@@ -1,5 +1,6 @@
 //! Who is asked for whole recordings, and how it went.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread::available_parallelism;
@@ -45,6 +46,9 @@ pub(super) struct Measured {
     pub(super) handed_over: [f64; 2],
 }
 
+/// What the served forms are asked, by the beginnings of their names.
+type Asked = BTreeMap<&'static str, Vec<Message>>;
+
 /// Measures a model in all forms.
 pub(super) fn measure(
     tools: &Tools,
@@ -80,14 +84,20 @@ pub(super) fn measure(
     let mut sherpa = sherpa(tools, exports, model, recordings)?;
     let server = tools.serve(&repository, &[])?;
     let address = address_of(&server)?;
-    let messages = |prefix: &str| -> Vec<Message> {
-        let name = format!("{prefix}{}", model.top);
-        let requests = recordings.iter();
-        requests
-            .map(|each| request(model.kind, &name, each))
-            .collect()
+    let messages = |form: &Form| match form {
+        Form::Served(prefix) => {
+            let name = format!("{prefix}{}", model.top);
+            let requests = recordings.iter();
+            let requests = requests.map(|each| request(model.kind, &name, each));
+            Some((*prefix, requests.collect()))
+        }
+        _ => None,
     };
-    check(address, model, messages)?;
+    let asked: Asked = FORMS
+        .iter()
+        .filter_map(|(form, _)| messages(form))
+        .collect();
+    check(address, model, &asked)?;
     let compared = Compared::by_turns(
         model.export,
         seconds(recordings),
@@ -97,7 +107,7 @@ pub(super) fn measure(
         |form, at_a_time| match form {
             Form::Alone => onnx_runtime.turn(&json!({ "at_a_time": at_a_time })),
             Form::Sherpa(rows) => sherpa.turn(&json!({ "at_a_time": at_a_time, "rows": rows })),
-            Form::Served(prefix) => turn(address, &messages(prefix), at_a_time),
+            Form::Served(prefix) => turn(address, &asked[prefix], at_a_time),
         },
     )?;
     drop(server);
@@ -156,15 +166,10 @@ pub(super) fn counts(address: SocketAddr, form: Form) -> Result<Option<(f64, f64
 }
 
 /// The native forms say the same, before they are timed.
-fn check(
-    address: SocketAddr,
-    model: &Model,
-    messages: impl Fn(&str) -> Vec<Message>,
-) -> Result<()> {
+fn check(address: SocketAddr, model: &Model, asked: &Asked) -> Result<()> {
     let mut connection = Connection::open(address)?;
     let mut texts = |prefix: &str| -> Result<Vec<String>> {
-        let messages = messages(prefix);
-        let first = messages.iter().take(4);
+        let first = asked[prefix].iter().take(4);
         first
             .map(|each| transcript(&mut connection, each))
             .collect()

@@ -23,11 +23,25 @@ const SCALE: f64 = 4.2;
 
 /// Sends each message once, on so many connections.
 pub(crate) fn turn(address: SocketAddr, messages: &[Message], at_a_time: usize) -> Result<Turn> {
+    each_once(address, messages, at_a_time, |message| [message.clone()])
+}
+
+/// Sends the messages that `asked` makes of each item, one after the other, the items on so many connections.
+pub(super) fn each_once<'i, T, M>(
+    address: SocketAddr,
+    items: &'i [T],
+    at_a_time: usize,
+    asked: impl Fn(&'i T) -> M + Sync,
+) -> Result<Turn>
+where
+    T: Sync,
+    M: IntoIterator<Item = Message>,
+{
     let next = AtomicUsize::new(0);
     let began = Instant::now();
     let latencies = thread::scope(|scope| {
         let connections: Vec<_> = (0..at_a_time)
-            .map(|_| scope.spawn(|| send(address, messages, &next)))
+            .map(|_| scope.spawn(|| send(address, items, &next, &asked)))
             .collect();
         let mut all = Vec::new();
         for connection in connections {
@@ -44,13 +58,20 @@ pub(crate) fn turn(address: SocketAddr, messages: &[Message], at_a_time: usize) 
 }
 
 /// What no other connection has sent yet; returns milliseconds.
-fn send(address: SocketAddr, messages: &[Message], next: &AtomicUsize) -> Result<Vec<f64>> {
+fn send<'i, T, M: IntoIterator<Item = Message>>(
+    address: SocketAddr,
+    items: &'i [T],
+    next: &AtomicUsize,
+    asked: impl Fn(&'i T) -> M,
+) -> Result<Vec<f64>> {
     let mut connection = Connection::open(address)?;
     let mut latencies = Vec::new();
-    while let Some(message) = messages.get(next.fetch_add(1, Ordering::Relaxed)) {
-        let began = Instant::now();
-        connection.exchange(message)?;
-        latencies.push(began.elapsed().as_secs_f64() * 1000.0);
+    while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+        for message in asked(item) {
+            let began = Instant::now();
+            connection.exchange(&message)?;
+            latencies.push(began.elapsed().as_secs_f64() * 1000.0);
+        }
     }
     Ok(latencies)
 }

@@ -2,26 +2,19 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::Instant;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::compared::{Compared, Form, Forms};
 use super::forms::{counts, sherpa};
 use super::model::Model;
-use super::recordings::seconds;
+use super::recordings::{each_once, seconds};
 use super::repository::{self, PIPELINE};
 use crate::Pace;
-use crate::cases::{CHUNK, next_id};
-use crate::http::Sequence;
-use crate::load::Connection;
-use crate::message::{Tensor, with_tensors};
-use crate::partner::Turn;
-use crate::stats::sorted;
-use crate::streaming::text;
+use crate::cases::CHUNK;
+use crate::message::Tensor;
+use crate::streaming::{requests, tensors, text};
 use crate::tools::{Tools, address_of};
 
 const FORMS: Forms<'_> = &[
@@ -47,7 +40,8 @@ pub(super) fn measure(
     let mut sherpa = sherpa(tools, exports, model, recordings)?;
     let server = tools.serve(&repository, &[])?;
     let address = address_of(&server)?;
-    let all: Vec<Chunks> = recordings.iter().map(|each| chunks(each)).collect();
+    let chunks = |samples: &Vec<f32>| samples.chunks(CHUNK).map(tensors).collect();
+    let all: Vec<Chunks> = recordings.iter().map(chunks).collect();
     let name = |prefix: &str| format!("{prefix}{}", model.top);
     check(address, &all, name)?;
     let compared = Compared::by_turns(
@@ -57,21 +51,15 @@ pub(super) fn measure(
         pace,
         |form| counts(address, form),
         |form, at_a_time| match form {
-            Form::Served(prefix) => turn(address, &name(prefix), &all, at_a_time),
+            // A latency is a chunk's.
+            Form::Served(prefix) => {
+                let name = name(prefix);
+                each_once(address, &all, at_a_time, |chunks| requests(&name, chunks))
+            }
             _ => sherpa.turn(&json!({ "at_a_time": at_a_time, "rows": 1 })),
         },
     )?;
     Ok((compared, sherpa.version))
-}
-
-fn chunks(samples: &[f32]) -> Chunks {
-    let chunk = |chunk: &[f32]| {
-        [
-            Tensor::floats("WAV", &[1, chunk.len()], chunk),
-            Tensor::numbers("WAV_LENS", &[chunk.len() as i32]),
-        ]
-    };
-    samples.chunks(CHUNK).map(chunk).collect()
 }
 
 /// Both forms say something, before they are timed. The last words may differ: a pipeline hears some silence behind the end.
@@ -84,46 +72,4 @@ fn check(address: SocketAddr, all: &[Chunks], name: impl Fn(&str) -> String) -> 
         }
     }
     Ok(())
-}
-
-/// Sends each recording once, on so many connections. A latency is a chunk's.
-fn turn(address: SocketAddr, model: &str, all: &[Chunks], at_a_time: usize) -> Result<Turn> {
-    let next = AtomicUsize::new(0);
-    let caller = || -> Result<Vec<f64>> {
-        let mut connection = Connection::open(address)?;
-        let mut latencies = Vec::new();
-        while let Some(chunks) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let id = next_id();
-            for (at, inputs) in chunks.iter().enumerate() {
-                let sequence = Sequence {
-                    id,
-                    start: at == 0,
-                    end: at + 1 == chunks.len(),
-                };
-                let message = with_tensors(model, inputs, &["TRANSCRIPTS"], Some(sequence));
-                let began = Instant::now();
-                connection.exchange(&message)?;
-                latencies.push(began.elapsed().as_secs_f64() * 1000.0);
-            }
-        }
-        Ok(latencies)
-    };
-    let began = Instant::now();
-    let results: Vec<Result<Vec<f64>>> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..at_a_time).map(|_| scope.spawn(caller)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().map_err(|_| anyhow!("a stream panicked"))?)
-            .collect()
-    });
-    let took = began.elapsed();
-    let mut latencies = Vec::new();
-    for result in results {
-        latencies.extend(result?);
-    }
-    Ok(Turn {
-        took,
-        latencies: sorted(&latencies),
-        bytes: None,
-    })
 }
