@@ -102,6 +102,8 @@ class Traffic:
                 # interpreter's lock for itself, and others waited for a second and more with their answers there.
                 time.sleep(0.002)
         except Exception as error:
+            # Where a test fails, this is shown: was it waiting for that long, or had it just begun?
+            print(f"{work} failed {time.monotonic() - began:.1f} s after its turn {number} began")
             self._failed.append(error)
         finally:
             self.client.close()

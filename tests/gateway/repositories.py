@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 from faults.repositories import copy_of_all
-from pipelines.variants import with_idle
+from paraformer.repositories import with_idle
 from segments.repositories import MODELS
 from support.environment import EXPORTS, PROJECT, variable
 from support.repository import add_model, edit_config, fresh_directory, replaced, with_parameter

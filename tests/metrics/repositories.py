@@ -1,7 +1,8 @@
 """Pipelines that are held, short of room, or let streams be idle for a moment only."""
 
 from faults.repositories import add_stand_in, copy_of_all
-from pipelines.variants import SHORT_IDLE_SECONDS, add_pipeline, with_idle
+from paraformer.repositories import with_idle
+from pipelines.variants import SHORT_IDLE_SECONDS, add_pipeline
 from support.repository import chain, with_parameter
 
 MOST_ROWS = 4

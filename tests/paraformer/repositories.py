@@ -72,9 +72,9 @@ def everywhere(edit):
     return dict.fromkeys((*ONLINE_STEPS, "decoder"), edit)
 
 
-def with_idle(microseconds):
+def with_idle(seconds):
     """An edit: streams may be idle this long."""
-    return _with_number("max_sequence_idle_microseconds", lambda _: microseconds)
+    return _with_number("max_sequence_idle_microseconds", lambda _: int(seconds * 1_000_000))
 
 
 def with_shorter_idle(divisor):

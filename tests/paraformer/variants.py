@@ -89,7 +89,7 @@ def online():
     add_streaming(repository, "lost", {}, decoder="decoder_of_nobody")
     _add_stand_in(repository, "fragile", _state("calls", "INT32"))
     add_streaming(repository, "fragile", {}, decoder="fragile")
-    idle = with_idle(int(SHORT_IDLE_SECONDS * 1_000_000))
+    idle = with_idle(SHORT_IDLE_SECONDS)
     add_streaming(repository, "short", everywhere(chain(idle, with_candidates(FEW))))
     add_streaming(repository, "padding", {"feature_extractor": with_parameter("short_chunks", "pad")})
     add_streaming(repository, "refusing", {"feature_extractor": with_parameter("short_chunks", "refuse")})

@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+from paraformer.repositories import with_idle
 from support.environment import variable
 from support.repository import chain, edit_config, fresh_directory, replaced, with_parameter, with_queue_delay
 from support.variants import PATIENCE_MICROSECONDS, SHORT_LIMIT_SECONDS
@@ -74,10 +75,3 @@ def _with_texts(text):
     for name in ("LANGUAGE", "TEXT_NORM"):
         text = replaced(f'name: "{name}"\n    data_type: TYPE_INT32', f'name: "{name}"\n    data_type: TYPE_STRING')(text)
     return text
-
-
-def with_idle(seconds):
-    """An edit: streams may be idle this long."""
-    return replaced(
-        "max_sequence_idle_microseconds: 15000000", f"max_sequence_idle_microseconds: {int(seconds * 1_000_000)}"
-    )
