@@ -93,7 +93,7 @@ impl<L: Link> Chain<L> {
         loop {
             let traits = self.callee.traits();
             let taken = self.queue.next(&Limits {
-                calls: self.calls.of(traits.instances),
+                calls: self.calls.of(traits),
                 // A model without a batch dimension has calls of one row.
                 rows: self.limits.rows.min(traits.most_rows.unwrap_or(1)),
                 ..self.limits

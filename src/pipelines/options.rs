@@ -5,7 +5,7 @@ use std::sync::Arc;
 use triton_backend::{Error, ModelContext, Request};
 
 use crate::metrics::{AudioMeter, CALLEE, PENDING_ROWS, QUEUE_ROWS, QUEUE_WAIT, Taken};
-use crate::pipelines::callee::Callee;
+use crate::pipelines::callee::{Callee, Traits};
 use crate::pipelines::rows::Hold;
 use crate::pipelines::scheduler::admission::{self, Admission, Limit};
 use crate::pipelines::scheduler::queue::{Queue, QueueMeter};
@@ -66,6 +66,7 @@ pub(crate) const fn calls_in_flight(otherwise: &'static str) -> Parameter<Count>
 pub(crate) struct CallsInFlight {
     configured: Option<usize>,
     least: usize,
+    full_on_processors: bool,
 }
 
 impl CallsInFlight {
@@ -78,13 +79,28 @@ impl CallsInFlight {
         Ok(Self {
             configured: parameter.find(context)?,
             least,
+            full_on_processors: false,
         })
     }
 
-    /// How many of a model with so many instances. While each works on a call, another one is there for when it has done.
-    pub(crate) fn of(self, instances: Option<usize>) -> usize {
-        let twice = instances.unwrap_or(1).saturating_mul(2);
-        self.configured.unwrap_or(twice.max(self.least))
+    /// If a config says nothing, one for each instance where the model runs on processors: a call costs less for each row the
+    /// more rows it has, and where another one is there already, what comes meanwhile finds no room in it.
+    pub(crate) fn full_on_processors(self) -> Self {
+        Self {
+            full_on_processors: true,
+            ..self
+        }
+    }
+
+    /// How many of a model like this. While each instance works on a call, another one is there for when it has done.
+    pub(crate) fn of(self, traits: Traits) -> usize {
+        let instances = traits.instances.unwrap_or(1);
+        let usual = if self.full_on_processors && !traits.on_gpu {
+            instances
+        } else {
+            instances.saturating_mul(2).max(self.least)
+        };
+        self.configured.unwrap_or(usual)
     }
 }
 
@@ -238,10 +254,24 @@ mod tests {
 
     #[test]
     fn calls_in_flight_follow_the_instances_unless_a_config_says_otherwise() {
-        let calls = |configured, least| CallsInFlight { configured, least };
-        let counts = [None, Some(1), Some(2), Some(4)];
-        assert_eq!(counts.map(|each| calls(None, 4).of(each)), [4, 4, 4, 8]);
-        assert_eq!(counts.map(|each| calls(None, 2).of(each)), [2, 2, 4, 8]);
-        assert_eq!(counts.map(|each| calls(Some(3), 4).of(each)), [3, 3, 3, 3]);
+        let of = |configured, least, full_on_processors, on_gpu| {
+            let calls = CallsInFlight {
+                configured,
+                least,
+                full_on_processors,
+            };
+            [None, Some(1), Some(2), Some(4)].map(|instances| {
+                calls.of(Traits {
+                    instances,
+                    on_gpu,
+                    most_rows: None,
+                })
+            })
+        };
+        assert_eq!(of(None, 4, false, false), [4, 4, 4, 8]);
+        assert_eq!(of(None, 2, false, false), [2, 2, 4, 8]);
+        assert_eq!(of(None, 2, true, false), [1, 1, 2, 4]);
+        assert_eq!(of(None, 2, true, true), [2, 2, 4, 8]);
+        assert_eq!(of(Some(3), 4, true, false), [3, 3, 3, 3]);
     }
 }

@@ -417,7 +417,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
         let [on_gpu, on_processor] = R::PADDING_PERCENT;
         let usual = if traits.on_gpu { on_gpu } else { on_processor };
         Limits {
-            calls: self.calls.of(traits.instances),
+            calls: self.calls.of(traits),
             padding_percent: self.padding_percent.unwrap_or(usual),
             rows: self.limits.rows.min(traits.most_rows.unwrap_or(usize::MAX)),
             ..self.limits

@@ -34,7 +34,7 @@ pub(crate) const PARAMETERS: Table = Table {
 /// What comes while one call is computed shares the next: more calls would only be emptier.
 pub(super) const LEAST_CALLS_IN_FLIGHT: usize = 2;
 pub(super) const CALLS_IN_FLIGHT: Parameter<Count> =
-    calls_in_flight("twice the called model's instances");
+    calls_in_flight("the called model's instances, twice as many where it has a GPU");
 
 const DECODER_CACHES: Configured<usize> = Configured {
     parameter: Parameter::new(

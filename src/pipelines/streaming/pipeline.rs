@@ -69,7 +69,8 @@ pub(crate) fn load(context: &ModelContext) -> Result<Arc<dyn Component>, Error> 
         encoding: options::queue(context, &models.encoder),
         decoding: options::queue(context, &models.decoder),
         door: Door::load(context, sample_rate)?,
-        calls: CallsInFlight::load(context, &CALLS_IN_FLIGHT, LEAST_CALLS_IN_FLIGHT)?,
+        calls: CallsInFlight::load(context, &CALLS_IN_FLIGHT, LEAST_CALLS_IN_FLIGHT)?
+            .full_on_processors(),
         caller: Caller::new(context)?,
         pool: Pool::new(threads(context)?.get())?,
         models,
@@ -253,7 +254,7 @@ impl StreamingPipeline {
         Queued<N>: Item,
     {
         let taken = queue.next(&Limits {
-            calls: self.calls.of(callee.traits().instances),
+            calls: self.calls.of(callee.traits()),
             rows: self.models.most_rows(callee),
             // Windows are short, and tokens few: rows say it all.
             frames: usize::MAX,
