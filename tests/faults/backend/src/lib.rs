@@ -29,8 +29,9 @@ use triton_backend::{
     InstanceContext, Model, ModelContext, Reply, Request, Response,
 };
 
-/// How often it is looked whether requests are still to be held.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How often it is looked whether requests are still to be held. Each has a thread that looks: dozens of them must not take the
+/// time that those need who go on meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Numbers computed in different company may differ by this much.
 const NEARNESS: f32 = 1e-3;
 
