@@ -29,8 +29,8 @@ NAN_OUTPUTS = {
 }
 IN_FLIGHT = 2
 SHORT_IDLE_SECONDS = 2.5
-# These tests ask what a fault does to others, not how long a machine may stand still: on one that others took away for a while,
-# the shipped 15 seconds went by between two requests of a stream.
+# These tests ask what a fault does to others, not how long a machine may stand still: on a slow one with much to do, the
+# shipped 15 seconds went by between two requests of a stream.
 PATIENT_IDLE_SECONDS = 120
 
 

@@ -31,7 +31,7 @@ pub(crate) const PARAMETERS: Table = Table {
     ],
 };
 
-/// What comes while one call is computed shares the next: more calls would only be emptier.
+/// Of a model with a GPU. What comes while one call is computed shares the next: more calls would only be emptier.
 pub(super) const LEAST_CALLS_IN_FLIGHT: usize = 2;
 pub(super) const CALLS_IN_FLIGHT: Parameter<Count> =
     calls_in_flight("the called model's instances, twice as many where it has a GPU");
