@@ -43,8 +43,9 @@ fn line(
     }
 }
 
-const WITH_AUDIO: &str = "`sensevoice`, `paraformer`, `streaming_paraformer`, `vad`, `transcribe`";
-const STREAMS: &str = "`streaming_paraformer`, `vad` and `punctuation` of streams, `online_feature_extractor`, `cif_search`";
+const WITH_AUDIO: &str =
+    "`sensevoice`, `paraformer`, `streaming_paraformer`, `vad`, `transcribe`, `two_pass`";
+const STREAMS: &str = "`streaming_paraformer`, `vad` and `punctuation` of streams, `two_pass`, `online_feature_extractor`, `cif_search`";
 const QUEUES: &str = "`sensevoice`, `paraformer`, `streaming_paraformer`, `vad`, `punctuation`";
 const PADDED: &str = "`sensevoice`, `paraformer`, `feature_extractor`";
 
@@ -56,13 +57,13 @@ fn table() -> Vec<Line> {
         histogram(
             &CHUNK_LATENESS,
             None,
-            "`streaming_paraformer`, `vad` of streams",
+            "`streaming_paraformer`, `vad` of streams, `two_pass`",
         ),
         gauge(&LIVE_STREAMS, None, STREAMS),
         gauge(
             &PENDING_ROWS,
             None,
-            "`sensevoice`, `paraformer`, `streaming_paraformer`, `vad`, `punctuation`, `transcribe`",
+            "`sensevoice`, `paraformer`, `streaming_paraformer`, `vad`, `punctuation`, `transcribe`, `two_pass`",
         ),
         gauge(&QUEUE_ROWS, Some(CALLEE), QUEUES),
         histogram(&QUEUE_WAIT, Some(CALLEE), QUEUES),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use triton_backend::{Error, ModelContext, Request};
+use triton_backend::{DataType, Error, ModelContext, Request};
 
 use crate::metrics::{AudioMeter, CALLEE, PENDING_ROWS, QUEUE_ROWS, QUEUE_WAIT, Taken};
 use crate::pipelines::callee::{Callee, Traits};
@@ -48,7 +48,7 @@ pub(crate) const MAX_PENDING_SECONDS: Parameter<Count> = Parameter::new(
 .default(14_400);
 pub(crate) const MAX_PENDING_BYTES: Parameter<Count> = Parameter::new(
     "max_pending_bytes",
-    "bytes that may be held for them: samples, padding included, and features",
+    "bytes that may be held for them: samples, padding included, files and texts, and features",
 )
 .default(2 << 30);
 
@@ -181,8 +181,19 @@ impl Door {
         self.admission.admit([count(rows), 0, count(bytes)])
     }
 
+    /// Lets so many samples more in of a request that waits, as they are decoded.
+    pub(crate) fn grow(&self, waiting: &mut WaitingPermit, samples: usize) -> Result<(), Error> {
+        let samples = count(samples);
+        let milliseconds = samples.saturating_mul(1000).div_ceil(self.sample_rate);
+        waiting.grow([
+            0,
+            milliseconds,
+            samples.saturating_mul(size_of::<f32>() as u64),
+        ])
+    }
+
     /// Lets a request in, or says which limit is in its way, before its samples are looked at. `values` are the numbers that will be
-    /// computed for it.
+    /// computed for it. Its texts, bytes and files count as they came: the server holds them until the answer.
     pub(crate) fn admit(
         &self,
         request: &Request,
@@ -194,12 +205,21 @@ impl Door {
             .iter()
             .fold(0_usize, |sum, &length| sum.saturating_add(length));
         let floats = count(sizes.values).saturating_add(count(values));
+        let inputs = request.inputs().unwrap_or_default();
+        let as_came = inputs
+            .iter()
+            .filter(|input| input.data_type() == DataType::String)
+            .fold(0, |sum: u64, input| {
+                sum.saturating_add(count(input.byte_size()))
+            });
         let admitted = self.admission.admit([
             count(sizes.lengths.len()),
             count(samples)
                 .saturating_mul(1000)
                 .div_ceil(self.sample_rate),
-            floats.saturating_mul(size_of::<f32>() as u64),
+            floats
+                .saturating_mul(size_of::<f32>() as u64)
+                .saturating_add(as_came),
         ])?;
         Ok(Permit {
             _admitted: admitted,

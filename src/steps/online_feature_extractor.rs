@@ -151,7 +151,8 @@ impl OnlineInstance {
             end_behind.clone_from(&begins_on_live);
         }
         let read = |stream: Option<&Stream>| {
-            let sizes = reader.chunk_sizes(request)?;
+            let known = rates.of(stream, None).ok();
+            let sizes = reader.chunk_sizes(request, known)?;
             let chunk = reader.chunk(request, sizes)?;
             let rate = rates.of(stream, chunk.sample_rate)?;
             let most = rates.samples(rate)?;

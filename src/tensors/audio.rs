@@ -24,7 +24,7 @@ pub(crate) use self::form::PCM_FORMAT;
 use self::limit::Limit;
 pub(crate) use self::limit::MAX_AUDIO_SECONDS;
 pub(crate) use self::more::INCOMPLETE_AUDIO;
-use self::more::More;
+use self::more::{Admit, More};
 pub(crate) use self::names::Names;
 pub(crate) use self::origin::{Origin, of_origins, rows_asked};
 pub(crate) use self::rate::StreamRate;
@@ -73,7 +73,7 @@ pub(crate) struct AudioReader {
 pub(crate) struct Sizes {
     /// Samples of each row that count, at the rate that they are handed out with.
     pub(crate) lengths: Vec<usize>,
-    /// Samples of all rows as they came, padding included.
+    /// Samples of all rows as they came, padding included; of bytes and files, those that are made of them.
     pub(crate) values: usize,
     /// Where each row comes from.
     pub(crate) origins: Vec<Origin>,
@@ -230,9 +230,10 @@ impl AudioReader {
             .map_or(1, |input| self.layout.rows_of(input.shape()))
     }
 
-    /// How much audio a request has that carries one chunk, without a look at its samples.
-    pub(crate) fn chunk_sizes(&self, request: &Request) -> Result<Sizes, Error> {
-        let sizes = self.sizes(request)?;
+    /// How much audio a request has that carries one chunk of a stream with this sample rate, if that is known, without a look at its
+    /// samples.
+    pub(crate) fn chunk_sizes(&self, request: &Request, rate: Option<u32>) -> Result<Sizes, Error> {
+        let sizes = self.sizes_of_tensor(request, rate)?;
         let rows = sizes.lengths.len();
         if rows != 1 {
             let message = format!("has {rows} rows; a request carries one chunk of one stream");
@@ -275,16 +276,21 @@ impl AudioReader {
 
     /// The audio of a request, and where it comes from; lengths are checked before samples are looked at.
     pub(crate) fn read<'r>(&self, request: &'r Request) -> Result<(Audio<'r>, Vec<Origin>), Error> {
-        let mut sizes = self.sizes(request)?;
+        let mut sizes = self.sizes(request, &mut |_| Ok(()))?;
         let origins = std::mem::take(&mut sizes.origins);
         Ok((self.samples(request, sizes)?, origins))
     }
 
-    /// How much audio a request has, without a look at its samples. Files are decoded to know it.
-    pub(crate) fn sizes(&self, request: &Request) -> Result<Sizes, Error> {
-        if let Some(files) = self.files_of(request)? {
-            return self.decoded(request, &files);
+    /// How much audio a request has, without a look at its samples. Files are decoded to know it, as long as `admit` lets in what they hold.
+    pub(crate) fn sizes(&self, request: &Request, admit: &mut Admit<'_>) -> Result<Sizes, Error> {
+        match self.files_of(request)? {
+            Some(files) => self.decoded(request, &files, admit),
+            None => self.sizes_of_tensor(request, None),
         }
+    }
+
+    /// How much audio is in a request's tensor, of this sample rate unless the request says another one.
+    fn sizes_of_tensor(&self, request: &Request, rate: Option<u32>) -> Result<Sizes, Error> {
         let wav = request
             .input(self.wav)
             .map_err(|error| self.more.or_files(error))?;
@@ -302,11 +308,12 @@ impl AudioReader {
         self.more.check_one_channel(request, rows, self.wav)?;
         let rates = self.more.rates(request, rows)?;
         let stated = rates.is_some();
-        let rates = rates.unwrap_or_else(|| vec![self.sample_rate; rows]);
+        let rates = rates.unwrap_or_else(|| vec![rate.unwrap_or(self.sample_rate); rows]);
         self.limit.check(self.wav_lens, &counts, &rates)?;
         let lengths = counts.iter().zip(&rates);
         Ok(Sizes {
             values: match self.form {
+                // As they came they are counted with a request's other texts and bytes.
                 Form::Bytes(_) => counts
                     .iter()
                     .fold(0, |sum, &count| sum.saturating_add(count)),
@@ -395,10 +402,14 @@ impl AudioReader {
         Ok(files)
     }
 
-    fn decoded(&self, request: &Request, files: &Input<'_>) -> Result<Sizes, Error> {
-        let (origins, rows) = self
-            .more
-            .decode(request, files, self.sample_rate, self.limit)?;
+    fn decoded(
+        &self,
+        request: &Request,
+        files: &Input<'_>,
+        admit: &mut Admit<'_>,
+    ) -> Result<Sizes, Error> {
+        let form = (self.sample_rate, self.limit);
+        let (origins, rows) = self.more.decode(request, files, form, admit)?;
         let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
         Ok(Sizes {
             values: lengths.iter().sum(),

@@ -34,6 +34,11 @@ pub(crate) struct Streams<S: Send + 'static> {
     overdue: Arc<Overdue>,
 }
 
+/// What a request is told that took its stream along.
+pub(crate) fn over(error: Error) -> Error {
+    error.context("the stream is over, begin it again with the START flag")
+}
+
 /// When a stream is ended in the steps behind a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum When {

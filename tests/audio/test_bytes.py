@@ -57,6 +57,18 @@ def test_a_length_may_be_said_too(pipelines):
     assert f"row 0 is {len(whole)}, but there are {part} samples" in message
 
 
+def test_bytes_count_as_they_came_whatever_is_said_to_count_of_them(pipelines, ids):
+    """The server holds all of them until the answer."""
+    many = bytes(2 * variants.FEW_BYTES)
+    words = f"parameter max_pending_bytes allows {variants.FEW_BYTES} bytes"
+    assert words in refused(of_bytes, pipelines, [many], "sensevoice_few_bytes", WAV_LENS=column(1600))
+    flags = {"sequence_id": next(ids), "sequence_start": True, "sequence_end": True}
+    tensors = {"WAV": files([many]), "WAV_LENS": column(0)}
+    assert words in refused(pipelines.infer, "streaming_few_bytes", tensors, ["TRANSCRIPTS"], **flags)
+    part = as_bytes(SPOKEN[1])
+    assert of_bytes(pipelines, [part], "sensevoice_few_bytes") == of_bytes(pipelines, [part])
+
+
 def test_bytes_of_another_rate(pipelines):
     high = soxr.resample(SPOKEN[0], RATE, 48000, "VHQ").clip(-1, 1)
     expected = of_samples(pipelines, [np.frombuffer(as_bytes(high), "<i2")], "sensevoice_int16", SAMPLE_RATE=column(48000))

@@ -96,6 +96,14 @@ def test_a_small_file_that_would_be_hours_is_refused_while_it_is_decoded(either)
     assert "row 0: the audio is longer than 600 s, which parameter max_audio_seconds allows" in message
 
 
+def test_files_count_as_they_are_decoded(pipelines):
+    """Those behind what there is room for are not decoded any more."""
+    file = silence(3)
+    message = refused(of_files, pipelines, [file] * 5, "sensevoice_few")
+    assert f"the request has 9 s; parameter max_pending_seconds allows {variants.FEW_SECONDS} s" in message
+    assert of_files(pipelines, [file] * 2, "sensevoice_few") == of_files(pipelines, [file] * 2)
+
+
 def test_the_limit_is_that_of_the_config(pipelines):
     assert of_files(pipelines, [silence(2)], "sensevoice_short")
     message = refused(of_files, pipelines, [silence(3)], "sensevoice_short")

@@ -8,6 +8,7 @@ import soxr
 
 from audio.ask import column
 from audio.files import RATE
+from metrics.reading import Change
 from paraformer.streaming import MODEL
 from pipelines.audio import cut
 from support.client import InferenceServerException
@@ -40,6 +41,17 @@ def test_a_stream_of_another_rate_in_any_pieces(pipelines, ids, rate):
         sizes = (len(given), rate * 6 // 10, 999, "random")
         calls = [partial(transcribe, pipelines, cut(given, size), next(ids), rate) for size in sizes]
         assert many_at_a_time(pipelines, calls) == [expected] * len(sizes)
+
+
+@pytest.mark.parametrize("rate", [8000, 48000])
+def test_a_stream_is_counted_at_its_own_rate(pipelines, ids, rate):
+    """Which it says with its first chunk alone."""
+    samples = recordings()[8].samples
+    given = soxr.resample(samples, RATE, rate, "VHQ")
+    change = Change(pipelines)
+    transcribe(pipelines, cut(given, rate * 6 // 10), next(ids), rate)
+    seconds = change("audio_seconds_total", MODEL)
+    assert seconds == pytest.approx(len(samples) / RATE, abs=0.01)
 
 
 def test_a_stream_keeps_its_rate(pipelines, ids):

@@ -9,6 +9,8 @@ from support.repository import chain, edit_config, fresh_directory, replaced, wi
 
 EXPORTS = {"sensevoice": "sensevoice", "paraformer": "paraformer", "paraformer-online": "paraformer_online"}
 SHORT_SECONDS = 2.5
+FEW_SECONDS = 7
+FEW_BYTES = 1_000_000
 
 as_bytes = replaced('name: "WAV"\n    data_type: TYPE_FP32', 'name: "WAV"\n    data_type: TYPE_STRING')
 as_integers = replaced('name: "WAV"\n    data_type: TYPE_FP32', 'name: "WAV"\n    data_type: TYPE_INT16')
@@ -28,6 +30,7 @@ def repository():
     - `sensevoice_bytes`, `infer_bytes`, `streaming_bytes`: WAV is the bytes of 16-bit samples; `sensevoice_mulaw`: of µ-law
     - `sensevoice_rows`, `infer_rows`: each channel is a row, which says where it comes from
     - `sensevoice_short`: takes SHORT_SECONDS of audio at most
+    - `sensevoice_few`: has room for FEW_SECONDS of audio; `sensevoice_few_bytes`, `streaming_few_bytes`: for FEW_BYTES, of bytes
     - `sensevoice_strict`: refuses damaged files
     """
     target = fresh_directory("audio") / "repository"
@@ -45,6 +48,9 @@ def repository():
         ("sensevoice_rows", "sensevoice", with_channels_as_rows),
         ("infer_rows", "infer_pipeline", with_channels_as_rows),
         ("sensevoice_short", "sensevoice", with_parameter("max_audio_seconds", SHORT_SECONDS)),
+        ("sensevoice_few", "sensevoice", with_parameter("max_pending_seconds", FEW_SECONDS)),
+        ("sensevoice_few_bytes", "sensevoice", chain(as_bytes, with_parameter("max_pending_bytes", FEW_BYTES))),
+        ("streaming_few_bytes", "streaming_paraformer", chain(as_bytes, with_parameter("max_pending_bytes", FEW_BYTES))),
         ("sensevoice_strict", "sensevoice", with_parameter("incomplete_audio", "refuse")),
     ):
         add_pipeline(target, new, like, edit)

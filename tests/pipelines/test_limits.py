@@ -199,6 +199,31 @@ def test_a_stream_whose_chunk_was_refused_goes_on_when_there_is_room(stage, ids,
 
 
 @pytest.mark.parametrize("protocol", [HTTP, GRPC])
+def test_a_stream_holds_nothing_of_a_chunk_that_was_late(stage, ids, protocol):
+    """One of a turn is lost from its stream; of a larger one that would hold the rest, the stream is over."""
+    client, _ = stage
+    model, stream, recording = "streaming_paraformer", next(ids), streams()[5]
+    minute = np.tile(recording.samples, 60 * 16_000 // len(recording.samples) + 1)[: 60 * 16_000]
+
+    def too_late(chunk, start):
+        tensors = {"WAV": chunk[np.newaxis], "WAV_LENS": np.int32([[len(chunk)]])}
+        flags = {"sequence_id": stream, "sequence_start": start, "sequence_end": False, "timeout": 1}
+        with pytest.raises(InferenceServerException, match="timeout was over before it was its turn") as refusal:
+            client.infer(model, tensors, ["TRANSCRIPTS"], protocol, **flags)
+        assert refusal.value.status() == CODES[protocol]["UNAVAILABLE"]
+        return refusal.value.message()
+
+    chunks = recording.chunks
+    assert send(client, chunks[0], stream, start=True, protocol=protocol, model=model) == recording.deltas[0]
+    assert "over, begin it again" not in too_late(chunks[1], start=False)
+    assert "".join(send(client, chunk, stream, protocol=protocol, model=model) for chunk in chunks[2:-1])
+    assert "the stream is over, begin it again with the START flag" in too_late(minute, start=False)
+    with pytest.raises(InferenceServerException, match=f"stream {stream} is not known here"):
+        send(client, chunks[-1], stream, protocol=protocol, model=model)
+    assert send_all(client, chunks, stream, protocol, model) == recording.deltas
+
+
+@pytest.mark.parametrize("protocol", [HTTP, GRPC])
 def test_a_request_whose_timeout_is_over_costs_nothing(stage, protocol):
     client, gate, model = *stage, "sensevoice_one"
     before = client.statistics_at_rest("sensevoice_encoder_held")

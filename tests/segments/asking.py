@@ -1,8 +1,10 @@
 """What the tests of voice activity detection send, and what comes back."""
 
 import numpy as np
+import pytest
 
-from support.client import GRPC
+from segments.material import silence
+from support.client import GRPC, InferenceServerException
 from support.recordings import padded
 
 
@@ -31,3 +33,15 @@ def joined(events):
         else:
             whole.append([start, end])
     return whole
+
+
+def holds_no_more_than_half_a_minute(client, number, away):
+    """A stream whose model is away is over before it fills the memory."""
+    nine_seconds = silence(9)
+    over = "the stream is over, begin it again with the START flag"
+    for at in range(4):
+        with pytest.raises(InferenceServerException, match=away) as failure:
+            send(client, nine_seconds, sequence_id=number, sequence_start=at == 0)
+        assert (over in failure.value.message()) == (at == 3)
+    with pytest.raises(InferenceServerException, match=f"stream {number} is not known here"):
+        send(client, nine_seconds, sequence_id=number)

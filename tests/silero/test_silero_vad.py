@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from segments.asking import ask, joined, send
+from segments.asking import ask, holds_no_more_than_half_a_minute, joined, send
 from segments.material import CHUNKS, RATE, audio
 from silero.repositories import BROKEN, NOBODY, OPTIONS, broken, repository
 from support.client import PROTOCOLS, InferenceServerException, serving
@@ -101,6 +101,7 @@ def test_a_model_that_is_away_for_a_while_loses_nothing(silero_goldens, silero_i
         client.wait_until(lambda: not client.http.is_model_ready("silero_vad"))
         with pytest.raises(InferenceServerException, match="silero_vad"):
             send(client, parts[1], sequence_id=number)
+        holds_no_more_than_half_a_minute(client, next(silero_ids), "silero_vad")
         client.http.load_model("silero_vad")
         for index, part in enumerate(parts[2:], 2):
             events += send(client, part, sequence_id=number, sequence_end=index + 1 == len(parts))

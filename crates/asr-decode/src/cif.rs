@@ -227,11 +227,17 @@ impl Cif {
     /// [`tail`](Self::tail) behind it, one for each embedding: from the one after the token before fired to the one it fired
     /// in, however windows are cut. A call that is to be discarded has none.
     ///
-    /// Counted are the frames consumed since the stream began. Where the first window begins before the stream, as that of
+    /// Counted are the frames consumed since the stream began, and those [skipped](Self::skip_to). Where the first window begins before the stream, as that of
     /// the streaming Paraformer does, these are the first to be counted.
     #[must_use]
     pub fn fires(&self) -> &[Frames] {
         &self.fires
+    }
+
+    /// Says that the next frame to be integrated has this number in the stream, where those before it are lost: the frames of tokens
+    /// are counted on from there. One that has been counted already changes nothing.
+    pub fn skip_to(&mut self, frame: u64) {
+        self.frames = self.frames.max(frame);
     }
 
     /// Lets the next decoder call carry the start again, after a call that failed and left the decoder without state.

@@ -296,3 +296,27 @@ fn tokens_know_the_frames_they_fired_in() {
     assert_eq!(whole(&[0, 2, 3, 6, 11]), expected);
     assert_eq!(whole(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]), expected);
 }
+
+#[test]
+fn frames_that_are_lost_are_counted() {
+    let options = CifOptions {
+        hidden_size: 1,
+        ..CifOptions::default()
+    };
+    let integrate = |cif: &mut Cif| {
+        let mut embeddings = Vec::new();
+        cif.integrate(&[1.0; 10], &[0.3; 10], 0..10, &mut embeddings)
+            .unwrap();
+        cif.fires().to_vec()
+    };
+    let (mut whole, mut lossy) = (Cif::new(options).unwrap(), Cif::new(options).unwrap());
+    assert_eq!(integrate(&mut whole), integrate(&mut lossy));
+    integrate(&mut whole);
+    lossy.skip_to(20);
+    let (expected, told) = (integrate(&mut whole), integrate(&mut lossy));
+    assert!(told.iter().all(|fire| (20..30).contains(&fire.last)));
+    assert!(!expected.is_empty() && !told.is_empty());
+    // What was counted already stays counted.
+    lossy.skip_to(5);
+    assert!(integrate(&mut lossy).iter().all(|fire| fire.last >= 30));
+}

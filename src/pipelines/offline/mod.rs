@@ -19,7 +19,9 @@ use wav_frontend::{Frontend, Row as FeatureRow};
 use crate::component::{Component, Worker};
 use crate::metrics::FrameMeter;
 use crate::pipelines::callee::Callee;
-use crate::pipelines::options::{self, CallsInFlight, Door, Permit, calls_in_flight};
+use crate::pipelines::options::{
+    self, CallsInFlight, Door, Permit, WaitingPermit, calls_in_flight,
+};
 use crate::pipelines::rows::Rows;
 use crate::pipelines::scheduler::batch::{Limits, Size};
 use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault, late};
@@ -79,6 +81,7 @@ const fn max_padding_percent(otherwise: &'static str) -> Parameter<f64> {
         "rows of different lengths share a call as long as at most so much of it is padding",
     )
     .otherwise(otherwise)
+    .within("from 0 to 100", |percent| (0.0..=100.0).contains(percent))
 }
 
 /// What tells one offline model from another.
@@ -270,19 +273,17 @@ impl<R: Recogniser> OfflinePipeline<R> {
     }
 
     /// Takes a request up on a thread of the pipeline's own, if there is room for it to wait.
-    fn take_later(self: &Arc<Self>, request: Request, decoders: &Pool) {
+    fn take_later(self: &Arc<Self>, request: Request, deadline: Option<Instant>, decoders: &Pool) {
         let (rows, bytes) = self.reader.waiting(&request);
-        let deadline = request.deadline();
         match self.door.admit_waiting(rows, bytes) {
             Ok(waiting) => {
                 let pipeline = Arc::clone(self);
-                decoders.run(move || {
-                    // It comes in again with what it turns out to be.
-                    drop(waiting);
-                    match deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                        true => request.fail(late()),
-                        false => pipeline.take(request, deadline),
+                decoders.run(move || match is_over(deadline) {
+                    true => {
+                        drop(waiting);
+                        request.fail(late());
                     }
+                    false => pipeline.take(request, deadline, Some(waiting)),
                 });
             }
             Err(error) => request.fail(error),
@@ -290,13 +291,18 @@ impl<R: Recogniser> OfflinePipeline<R> {
     }
 
     /// Computes the features of a request's rows and lets the rows wait, until `deadline` at most. Those too short for a frame are
-    /// answered here.
-    fn take(self: &Arc<Self>, request: Request, deadline: Option<Instant>) {
+    /// answered here. `waiting` is what it was let in with to wait for a thread.
+    fn take(
+        self: &Arc<Self>,
+        request: Request,
+        deadline: Option<Instant>,
+        waiting: Option<WaitingPermit>,
+    ) {
         let Admitted {
             inputs,
             origins,
             permit,
-        } = match guard(|| self.inputs(&request)) {
+        } = match guard(|| self.inputs(&request, deadline, waiting)) {
             Ok(admitted) => admitted,
             Err(error) => {
                 request.fail(error);
@@ -348,12 +354,25 @@ impl<R: Recogniser> OfflinePipeline<R> {
     }
 
     /// Checks a request and, if there is room for it, computes its features.
-    fn inputs(&self, request: &Request) -> Result<Admitted<R::Extra>, Error> {
+    fn inputs(
+        &self,
+        request: &Request,
+        deadline: Option<Instant>,
+        mut waiting: Option<WaitingPermit>,
+    ) -> Result<Admitted<R::Extra>, Error> {
         if request.is_cancelled() {
             return Err(Error::cancelled());
         }
         let dim = self.frontend.feature_dim();
-        let mut sizes = self.reader.sizes(request)?;
+        let mut sizes = self.reader.sizes(request, &mut |samples| {
+            if is_over(deadline) {
+                return Err(late());
+            }
+            let waiting = waiting.as_mut();
+            waiting.map_or(Ok(()), |waiting| self.door.grow(waiting, samples))
+        })?;
+        // It comes in again with what it turned out to be.
+        drop(waiting);
         let origins = std::mem::take(&mut sizes.origins);
         let frames = |&length: &usize| self.frontend.output_frames(length);
         let frames: usize = sizes.lengths.iter().map(frames).sum();
@@ -487,7 +506,14 @@ impl<R: Recogniser> OfflinePipeline<R> {
         let settled = self.queue.settle(group, reply, |error| {
             an_item_may_be_at_fault(error) || self.recogniser.means_silence(error)
         });
-        // First of all the next call, so that the encoder is not idle meanwhile.
+        // First of all the next call, so that the encoder is not idle meanwhile; but what failed takes its request's other rows along.
+        let settled = match settled {
+            Settled::Failed(rows, error) if !self.recogniser.means_silence(&error) => {
+                fail(rows, &error);
+                Settled::Repeated
+            }
+            other => other,
+        };
         self.pump();
         match settled {
             Settled::Repeated => {}
@@ -529,6 +555,11 @@ impl<R: Recogniser> OfflinePipeline<R> {
             "model '{encoder}' answered {answered} rows of {rows}"
         )))
     }
+}
+
+/// Whether a client does not wait any more.
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
 fn fail<E>(rows: Vec<Row<E>>, error: &Error) {
@@ -586,15 +617,15 @@ impl<R: Recogniser> Component for OfflinePipeline<R> {
 impl<R: Recogniser> Worker for Arc<OfflinePipeline<R>> {
     fn execute(&mut self, batch: Batch) {
         self.encoder.learn();
-        for request in batch {
+        // The time of all begins now, and not when the features of those before are there.
+        let with_deadline = |request: Request| (request.deadline(), request);
+        let requests: Vec<_> = batch.into_iter().map(with_deadline).collect();
+        for (deadline, request) in requests {
             match &self.decoders {
                 Some(decoders) if self.reader.takes_long(&request) => {
-                    self.take_later(request, decoders);
+                    self.take_later(request, deadline, decoders);
                 }
-                _ => {
-                    let deadline = request.deadline();
-                    self.take(request, deadline);
-                }
+                _ => self.take(request, deadline, None),
             }
         }
     }

@@ -48,33 +48,21 @@ impl<const N: usize> Admission<N> {
     /// `Unavailable` where others leave no room for it, `InvalidArgument` where it would not fit if it were alone: then no later
     /// try can succeed. Both name the limit.
     pub(crate) fn admit(self: &Arc<Self>, amounts: [u64; N]) -> Result<Permit<N>, Error> {
-        for (limit, &amount) in self.limits.iter().zip(&amounts) {
-            if amount > limit.most {
-                return Err(Error::invalid(format!(
-                    "the request has {}; parameter {} allows {}",
-                    limit.show(amount),
-                    limit.parameter,
-                    limit.show(limit.most)
-                ))
-                .because(limit.parameter));
-            }
-        }
+        let mut permit = Permit {
+            admission: Arc::clone(self),
+            amounts: [0; N],
+        };
+        permit.grow(amounts)?;
+        Ok(permit)
+    }
+
+    fn give_back(&self, amounts: [u64; N]) {
         let mut pending = self.lock();
-        let things = self.limits.iter().zip(pending.iter()).zip(&amounts);
-        for ((limit, &pending), &amount) in things {
-            if pending.saturating_add(amount) > limit.most {
-                return Err(limit.full(pending, amount));
-            }
-        }
         for (pending, amount) in pending.iter_mut().zip(&amounts) {
-            *pending += amount;
+            *pending = pending.saturating_sub(*amount);
         }
         drop(pending);
-        self.tell(amounts, 1);
-        Ok(Permit {
-            admission: Arc::clone(self),
-            amounts,
-        })
+        self.tell(amounts, -1);
     }
 
     fn tell(&self, amounts: [u64; N], sign: i64) {
@@ -89,14 +77,50 @@ impl<const N: usize> Admission<N> {
     }
 }
 
+impl<const N: usize> Permit<N> {
+    /// Lets so much more of each thing in, of a request that turns out to have it.
+    ///
+    /// # Errors
+    /// As [`Admission::admit`]; nothing more is let in then.
+    pub(crate) fn grow(&mut self, more: [u64; N]) -> Result<(), Error> {
+        let limits = &self.admission.limits;
+        let whole = sum(self.amounts, more);
+        for (limit, &amount) in limits.iter().zip(&whole) {
+            if amount > limit.most {
+                return Err(Error::invalid(format!(
+                    "the request has {}; parameter {} allows {}",
+                    limit.show(amount),
+                    limit.parameter,
+                    limit.show(limit.most)
+                ))
+                .because(limit.parameter));
+            }
+        }
+        let mut pending = self.admission.lock();
+        let things = limits.iter().zip(pending.iter()).zip(&more);
+        for ((limit, &pending), &amount) in things {
+            if pending.saturating_add(amount) > limit.most {
+                return Err(limit.full(pending, amount));
+            }
+        }
+        *pending = sum(*pending, more);
+        drop(pending);
+        self.admission.tell(more, 1);
+        self.amounts = whole;
+        Ok(())
+    }
+}
+
+fn sum<const N: usize>(mut amounts: [u64; N], more: [u64; N]) -> [u64; N] {
+    for (amount, more) in amounts.iter_mut().zip(more) {
+        *amount = amount.saturating_add(more);
+    }
+    amounts
+}
+
 impl<const N: usize> Drop for Permit<N> {
     fn drop(&mut self) {
-        let mut pending = self.admission.lock();
-        for (pending, amount) in pending.iter_mut().zip(&self.amounts) {
-            *pending = pending.saturating_sub(*amount);
-        }
-        drop(pending);
-        self.admission.tell(self.amounts, -1);
+        self.admission.give_back(self.amounts);
     }
 }
 
@@ -196,6 +220,29 @@ mod tests {
             refused(&door(), [1, u64::MAX]).0,
             ErrorCode::InvalidArgument
         );
+    }
+
+    #[test]
+    fn what_came_in_may_grow_to_a_limit_and_no_further() {
+        let door = door();
+        let other = door.admit([1, 4000]).unwrap();
+        let mut own = door.admit([1, 1000]).unwrap();
+        own.grow([0, 5000]).unwrap();
+        let refused = |own: &mut Permit<2>, more| own.grow(more).unwrap_err().to_string();
+        assert_eq!(
+            refused(&mut own, [0, 1]),
+            "overloaded: 10 s are pending and the request has 0.001 s; parameter most_seconds allows 10 s; try again later"
+        );
+        // Alone it would not fit either.
+        assert_eq!(
+            refused(&mut own, [0, 4001]),
+            "the request has 10.001 s; parameter most_seconds allows 10 s"
+        );
+        drop(other);
+        own.grow([0, 4000]).unwrap();
+        assert_eq!((*door.lock(), door.told.value()), ([1, 10_000], 1));
+        drop(own);
+        assert_eq!((*door.lock(), door.told.value()), ([0, 0], 0));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::pool::Pool;
 use crate::tensors::audio::{AudioReader, Names};
 use crate::tensors::options::threads;
 use crate::tensors::outputs::Outputs;
-use crate::tensors::sequences::{Ends, Lease, Streams};
+use crate::tensors::sequences::{Ends, Lease, Streams, over};
 
 /// A live client sends a chunk every 600 ms or so.
 const ENDS: Ends = Ends {
@@ -109,7 +109,8 @@ impl StreamingPipeline {
     fn begin(&self, request: &Request) -> Result<Begun, Error> {
         let leased = self.streams.lease(&request.sequence()?)?;
         let admit = |stream: Option<&Stream>| {
-            let sizes = self.reader.chunk_sizes(request)?;
+            let rate = stream.and_then(Stream::sample_rate);
+            let sizes = self.reader.chunk_sizes(request, rate)?;
             let length = sizes.lengths.iter().sum::<usize>();
             // Its samples are held twice, by the server and by the stream; their frames come a few at a time.
             let permit = self.door.admit(request, &sizes, sizes.values.max(length))?;
@@ -195,8 +196,8 @@ impl StreamingPipeline {
         promise.fail(Error::cancelled());
     }
 
-    /// Fails a request; its stream goes on without what this request should have added, unless a panic left it half way or the
-    /// client took the request back.
+    /// Fails a request; its stream goes on without the windows of its last turn, unless more than another turn is left, a panic left it
+    /// half way, or the client took the request back.
     fn fail(&self, work: StreamRequest, error: Error) {
         let StreamRequest {
             promise,
@@ -205,11 +206,25 @@ impl StreamingPipeline {
             stream,
             ..
         } = work;
-        match error {
-            Error::Panic(_) => drop(lease),
-            _ if promise.is_cancelled() => lease.cancel(),
-            _ => lease.put_back(stream),
-        }
+        let error = match error {
+            Error::Panic(_) => {
+                drop(lease);
+                error
+            }
+            _ if promise.is_cancelled() => {
+                lease.cancel();
+                error
+            }
+            // It would hold that until its next request, and more with each that fails.
+            _ if !lease.ends() && stream.holds_more_than(self.models.samples_per_turn()) => {
+                drop(lease);
+                over(error)
+            }
+            _ => {
+                lease.put_back(stream);
+                error
+            }
+        };
         drop(permit);
         promise.fail(error);
     }

@@ -61,8 +61,17 @@ pub(super) struct Windows {
     pub(super) speech: Vec<f32>,
     /// Frames of each window; all have the same.
     pub(super) frames: usize,
-    /// Which frames of each window CIF consumes, and whether the window is the stream's last.
-    consume: Vec<(Range<usize>, bool)>,
+    /// What CIF consumes of each.
+    consume: Vec<Consume>,
+}
+
+struct Consume {
+    /// The frames of the window.
+    frames: Range<usize>,
+    /// The number of the first of them, counted as CIF counts: from the first one that a first window consumes.
+    first: u64,
+    /// The window is the stream's last.
+    last: bool,
 }
 
 impl Windows {
@@ -173,6 +182,16 @@ impl Stream {
         reserved.map_err(|_| missing::<f32>(samples, "a stream's samples"))
     }
 
+    /// Whether more samples wait than so many.
+    pub(super) fn holds_more_than(&self, samples: usize) -> bool {
+        self.samples.waiting_samples() > samples
+    }
+
+    /// The rate that its chunks come with, in Hz, once it has begun.
+    pub(super) fn sample_rate(&self) -> Option<u32> {
+        self.rate.known()
+    }
+
     /// Checks the rate of a chunk that goes on with the stream.
     pub(super) fn check_rate(&self, sample_rate: Option<u32>) -> Result<(), Error> {
         self.rate.check(sample_rate)
@@ -257,6 +276,7 @@ impl StreamRequest {
     fn next_windows(&mut self, models: &Models) -> Option<Windows> {
         let most = models.windows_per_turn();
         let windows = &mut self.stream.windows;
+        let ahead = i64::try_from(models.windows.right).unwrap_or(0);
         let mut taken: Option<Windows> = None;
         while taken.as_ref().is_none_or(|taken| taken.count() < most) {
             if taken
@@ -274,7 +294,12 @@ impl StreamRequest {
                 consume: Vec::new(),
             });
             taken.speech.extend_from_slice(window.frames);
-            taken.consume.push((window.consume, window.last));
+            let first = i64::try_from(window.consume.start).unwrap_or(0) + window.first + ahead;
+            taken.consume.push(Consume {
+                first: u64::try_from(first).unwrap_or(0),
+                frames: window.consume,
+                last: window.last,
+            });
         }
         taken
     }
@@ -315,7 +340,7 @@ impl StreamRequest {
         alphas: &[f32],
     ) -> Result<(), Error> {
         let frames = windows.frames;
-        for (index, (consume, last)) in windows.consume.iter().enumerate() {
+        for (index, consume) in windows.consume.iter().enumerate() {
             let enc = &enc[index * frames * hidden..][..frames * hidden];
             let alphas = &alphas[index * frames..][..frames];
             let cif = match &mut self.stream.cif {
@@ -330,11 +355,13 @@ impl StreamRequest {
                     empty.insert(cif)
                 }
             };
+            // Windows before this one may be lost, with a call that failed; and a short stream's only one begins later.
+            cif.skip_to(consume.first);
             let mut embeddings = Vec::new();
             let mut count = cif
-                .integrate(enc, alphas, consume.clone(), &mut embeddings)
+                .integrate(enc, alphas, consume.frames.clone(), &mut embeddings)
                 .map_err(|error| Error::internal(error.to_string()))?;
-            if *last && self.tail_due {
+            if consume.last && self.tail_due {
                 self.tail_due = false;
                 count += cif.tail(&mut embeddings);
             }

@@ -42,7 +42,11 @@ const PUNCTUATION: Parameter<Text> = Parameter::new(
 )
 .otherwise("marks are those of the recogniser");
 pub(super) const SAMPLE_RATE: Parameter<u32> =
-    Parameter::new("sample_rate", "samples per second of both models").default(16_000);
+    Parameter::new("sample_rate", "samples per second of both models")
+        .default(16_000)
+        .within("from 8000 to 192000", |rate| {
+            (8000..=192_000).contains(rate)
+        });
 const WINDOW_SECONDS: Parameter<u32> = Parameter::new(
     "window_seconds",
     "how much audio is decoded and looked through for speech at a time. What a recording holds in memory grows with it, see \

@@ -168,7 +168,9 @@ impl<'r> Recording<'r> {
         let spans: Vec<Span> = times.chunks_exact(2).filter_map(span).collect();
         let Cut { stand, next_ms } = cut(&spans, self.model.ms(length), last);
         for span in &spans[..stand] {
-            self.send(*span)?;
+            // What comes behind is heard with the next window.
+            let end_ms = span.end_ms.min(next_ms);
+            self.send(Span { end_ms, ..*span })?;
         }
         let next = self.model.samples(next_ms).min(length);
         self.window.drain(..next);

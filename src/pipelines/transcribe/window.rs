@@ -25,13 +25,16 @@ pub(super) struct Cut {
 pub(super) fn cut(segments: &[Span], length_ms: u64, last: bool) -> Cut {
     let open = segments.last();
     let open = open.filter(|own| own.end_ms.saturating_add(REACHES_END_MS) >= length_ms);
-    let all = Cut {
-        stand: segments.len(),
-        next_ms: length_ms,
-    };
     let begins = open.map_or(length_ms, |own| own.start_ms);
     if last || begins < length_ms / 2 {
-        return all;
+        // What goes on is cut where its last frame ends, and goes on from there.
+        let end = open
+            .filter(|_| !last)
+            .map(|own| own.end_ms / FRAME_MS * FRAME_MS);
+        return Cut {
+            stand: segments.len(),
+            next_ms: end.map_or(length_ms, |end| end.min(length_ms)),
+        };
     }
     let stand = segments.len() - usize::from(open.is_some());
     let before = segments[..stand].last().map_or(0, |own| own.end_ms);
@@ -89,6 +92,11 @@ mod tests {
             cut_of(&[(1000, 20_000), (25_000, 60_000)], false),
             (2, 60_000)
         );
+        assert_eq!(
+            cut_of(&[(1000, 20_000), (25_000, 59_985)], false),
+            (2, 59_980)
+        );
+        assert_eq!(cut_of(&[(25_000, 59_985)], true), (1, 60_000));
         assert_eq!(cut_of(&[], true), (0, 60_000));
     }
 }

@@ -80,7 +80,8 @@ impl TwoPass {
         let model = &self.model;
         let leased = self.streams.lease(&request.sequence()?)?;
         let admit = |stream: Option<&Box<Stream>>| {
-            let sizes = model.reader.chunk_sizes(request)?;
+            let rate = stream.and_then(|stream| stream.sample_rate());
+            let sizes = model.reader.chunk_sizes(request, rate)?;
             let length = sizes.lengths.iter().sum::<usize>();
             let permit = model
                 .door

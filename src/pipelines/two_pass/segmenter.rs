@@ -30,6 +30,8 @@ pub(super) struct Segmenter {
     /// The number of the first sample held.
     first: u64,
     open: Option<Open>,
+    /// Where the last segment ended: none begins before.
+    ended: u64,
     next_id: i64,
 }
 
@@ -73,6 +75,7 @@ impl Segmenter {
             held: Vec::new(),
             first: 0,
             open: None,
+            ended: 0,
             next_id: 0,
         }
     }
@@ -133,8 +136,8 @@ impl Segmenter {
 
     /// A segment begins at a sample, of which it is known when that was.
     fn begin(&mut self, sample: u64, ms: u64) {
-        // What is not held any more cannot be heard.
-        let start = sample.clamp(self.first, self.samples());
+        // What is not held any more cannot be heard; and what the last segment had, where pads meet in a short pause, was heard.
+        let start = sample.max(self.first).max(self.ended).min(self.samples());
         self.open = Some(Open {
             id: self.next_id,
             start,
@@ -157,6 +160,7 @@ impl Segmenter {
         };
         let stop = sample.clamp(open.start, self.samples().max(open.start));
         let ms = ms.filter(|_| stop == sample);
+        self.ended = stop;
         pieces.push(Piece {
             id: open.id,
             start_ms: open.start_ms,

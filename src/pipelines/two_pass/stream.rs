@@ -52,6 +52,11 @@ impl Stream {
         }
     }
 
+    /// The rate that its chunks come with, in Hz, once it has begun.
+    pub(super) fn sample_rate(&self) -> Option<u32> {
+        self.rate.known()
+    }
+
     /// Checks the rate of a chunk that goes on with the stream.
     pub(super) fn check_rate(&self, sample_rate: Option<u32>) -> Result<(), Error> {
         self.rate.check(sample_rate)

@@ -13,7 +13,7 @@ use super::stream::{FirstPass, Stream};
 use crate::pipelines::options::Permit;
 use crate::pipelines::rows::Hold;
 use crate::pipelines::segments::{Failed, Heard, for_marks, marked};
-use crate::tensors::sequences::Lease;
+use crate::tensors::sequences::{Lease, over};
 
 /// A request, and the stream that it goes on with.
 pub(super) struct Turn {
@@ -143,7 +143,7 @@ impl Turn {
         drop(lease);
         drop(stream);
         drop(permit);
-        promise.fail(error.context("the stream is over, begin it again with the START flag"));
+        promise.fail(over(error));
     }
 }
 

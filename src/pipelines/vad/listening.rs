@@ -38,6 +38,9 @@ pub(super) trait Listening: Send + Sized + 'static {
         events: &mut Vec<Event>,
     ) -> bool;
 
+    /// How many samples, or about as many, the model has not answered.
+    fn unheard_samples(&self) -> usize;
+
     /// Frames or windows of the next call.
     fn length(&self) -> usize;
 

@@ -4,7 +4,7 @@
 //! segment in ms, rows with fewer segments than others filled with -1.
 //!
 //! With `sequence_batching` in its config it serves streams, a chunk of any size a request. Then `SEGMENTS_MS` has what is new:
-//! `[start, -1]` when speech begins, `[-1, end]` when it ends, `[start, end]` where both came with one chunk.
+//! `[start, -1]` when speech begins, `[-1, end]` when it ends, `[start, end]` where both came with one call.
 
 use std::sync::Arc;
 

@@ -137,7 +137,7 @@ impl<L: Listening> VadPipeline<L> {
         if request.is_cancelled() {
             return Err(Error::cancelled());
         }
-        let sizes = self.reader.sizes(request)?;
+        let sizes = self.reader.sizes(request, &mut |_| Ok(()))?;
         let mut permit = self.admit(request, &sizes)?;
         let audio = self.reader.samples(request, sizes)?;
         let listen = |samples: &[f32]| {
@@ -185,7 +185,7 @@ impl<L: Listening> VadPipeline<L> {
     ) -> Result<Begun<L>, Error> {
         let leased = streams.lease(&request.sequence()?)?;
         let admit = |_: Option<&_>| {
-            let sizes = self.reader.chunk_sizes(request)?;
+            let sizes = self.reader.chunk_sizes(request, None)?;
             let permit = self.admit(request, &sizes)?;
             Ok((permit, self.reader.chunk(request, sizes)?.samples))
         };

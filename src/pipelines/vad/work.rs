@@ -15,7 +15,10 @@ use crate::pipelines::rows::{Hold, Rows};
 use crate::pipelines::scheduler::batch::Size;
 use crate::pipelines::scheduler::waiting::Item;
 use crate::tensors::layout::Layout;
-use crate::tensors::sequences::Lease;
+use crate::tensors::sequences::{Lease, over};
+
+/// A stream holds so many samples of requests that failed, until one does not: half a minute, 2 MB.
+const MOST_UNHEARD_SAMPLES: usize = 480_000;
 
 /// The output.
 pub(crate) const SEGMENTS_MS: &str = "SEGMENTS_MS";
@@ -166,7 +169,8 @@ impl<L: Listening> Link for Work<L> {
         }
     }
 
-    /// A stream goes on: what was not answered is asked again with its next request, which also tells what this one should have.
+    /// A stream goes on, unless it would hold too much: what was not answered is asked again with its next request, which also tells what
+    /// this one should have.
     fn fail(mut self, error: Error) {
         match self.owner {
             Owner::Row { rows, place } => rows.deliver(place, Err(error)),
@@ -177,12 +181,18 @@ impl<L: Listening> Link for Work<L> {
                     permit,
                     ..
                 } = *own;
-                if promise.is_cancelled() {
+                let error = if promise.is_cancelled() {
                     lease.cancel();
+                    error
+                } else if !lease.ends() && self.heard.audio.unheard_samples() > MOST_UNHEARD_SAMPLES
+                {
+                    drop(lease);
+                    over(error)
                 } else {
                     self.heard.untold = self.events;
                     lease.put_back(self.heard);
-                }
+                    error
+                };
                 drop(permit);
                 promise.fail(error);
             }

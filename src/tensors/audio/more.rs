@@ -15,6 +15,9 @@ use super::pieces::Take;
 use crate::tensors::layout::{Layout, check_type};
 use crate::tensors::parameters::{Parameter, Written};
 
+/// Asked for each row that was decoded of a request's files, with its samples, whether the others may be.
+pub(crate) type Admit<'a> = dyn FnMut(usize) -> Result<(), Error> + 'a;
+
 /// The parameter that says what becomes of damaged files.
 pub(crate) const INCOMPLETE_AUDIO: Parameter<Remedy> = Parameter::new(
     "incomplete_audio",
@@ -169,13 +172,13 @@ impl More {
         Ok(())
     }
 
-    /// The samples of each file, or of each of its channels, at `sample_rate`, and where they come from.
+    /// The samples of each file, or of each of its channels, at `sample_rate`, and where they come from, as long as `admit` lets them in.
     pub(super) fn decode(
         &self,
         request: &Request,
         files: &Input<'_>,
-        sample_rate: u32,
-        limit: Limit,
+        (sample_rate, limit): (u32, Limit),
+        admit: &mut Admit<'_>,
     ) -> Result<(Vec<Origin>, Vec<Vec<f32>>), Error> {
         let name = files.name();
         let strings = files.string_slices()?;
@@ -207,6 +210,7 @@ impl More {
             let stated = given.as_ref().and_then(|rates| rates.get(row));
             for (channel, audio) in each.into_iter().enumerate() {
                 self.check(name, row, &audio, stated.copied())?;
+                admit(audio.samples.len())?;
                 origins.push(Origin {
                     row,
                     channel: apart.then_some(channel).or(picked),

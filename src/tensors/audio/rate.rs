@@ -12,6 +12,11 @@ use super::names::Names;
 pub(crate) struct StreamRate(Option<(u32, Resampler)>);
 
 impl StreamRate {
+    /// The rate that the stream began with.
+    pub(crate) fn known(&self) -> Option<u32> {
+        self.0.as_ref().map(|(rate, _)| *rate)
+    }
+
     /// Checks what a chunk that goes on with the stream says of its rate.
     pub(crate) fn check(&self, stated: Option<u32>) -> Result<(), Error> {
         match (&self.0, stated) {

@@ -26,7 +26,7 @@ impl AudioReader {
                 .more
                 .decode_pieces(request, &files, decoding, length, take);
         }
-        let Sizes { source, .. } = self.sizes(request)?;
+        let Sizes { source, .. } = self.sizes_of_tensor(request, None)?;
         let Source::Tensor { counts, rates, .. } = source else {
             return Err(Error::internal("a tensor is no file"));
         };

@@ -146,6 +146,21 @@ fn a_segment_of_nothing_ends_where_it_begins() {
     assert!(ended.samples.is_empty() && pieces[0].fresh.is_empty());
 }
 
+#[test]
+fn segments_whose_pads_meet_share_no_audio() {
+    let mut stream = Played::new();
+    let events = [(Some(1000), Some(3000)), (Some(2750), None)];
+    let pieces = stream.play(4000, &events, 0, true);
+    let spans: Vec<_> = pieces
+        .iter()
+        .map(|piece| {
+            let ended = piece.ended.as_ref().unwrap();
+            (piece.start_ms, ended.end_ms, ended.samples.len())
+        })
+        .collect();
+    assert_eq!(spans, [(1000, 3000, 2000), (3000, 4000, 1000)]);
+}
+
 /// Thirty days, ten times 72 hours, so that times need more than 31 bits of ms; `vad` begins anew each day. Every minute somebody speaks for
 /// 15 s.
 #[test]

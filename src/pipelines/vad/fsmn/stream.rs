@@ -16,6 +16,8 @@ use crate::tensors::memory::missing;
 
 /// Samples whose loudness is looked at together.
 const BLOCK: usize = 16_000;
+/// Samples of a frame of 10 ms, of the rate that all published models have.
+const FRAME: usize = 160;
 
 pub(crate) struct FsmnAudio {
     samples: StreamState,
@@ -130,6 +132,10 @@ impl Listening for FsmnAudio {
             self.detector.finish(events);
         }
         false
+    }
+
+    fn unheard_samples(&self) -> usize {
+        self.samples.waiting_samples() + self.length() * FRAME
     }
 
     fn length(&self) -> usize {

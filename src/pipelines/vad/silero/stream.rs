@@ -163,6 +163,10 @@ impl Listening for SileroAudio {
         self.chunk.is_some()
     }
 
+    fn unheard_samples(&self) -> usize {
+        (self.samples.len() - self.asked) + self.length() * WINDOW
+    }
+
     fn length(&self) -> usize {
         self.chunk.as_ref().map_or(0, |chunk| chunk.windows)
     }
