@@ -53,6 +53,12 @@ impl OnnxModel {
                 unknown.join(", ")
             );
         }
+        if has_entries(&context.config_json, "cc_model_filenames") {
+            triton_backend::warn!(
+                "model '{}': cc_model_filenames is not looked at: all instances have the file that default_model_filename names",
+                context.name
+            );
+        }
         Ok(Self {
             name: context.name.clone(),
             options: SessionOptions::from_config(&config).map_err(named)?,
@@ -78,7 +84,10 @@ impl OnnxModel {
         }
         let named = |error: Error| named(&context.name, error);
         let file = model_file(context).map_err(named)?;
-        let session = runtime.inspect(&file).map_err(named)?;
+        let options = SessionOptions::from_config(&context.config).map_err(named)?;
+        let operators = operator_libraries(context).map_err(named)?;
+        let session = runtime.inspect(&file, &options, &operators);
+        let session = session.map_err(named)?;
         let signature = Signature::of(&session);
         let lenient = Leniency::from_config(&context.config)
             .map_err(named)?
@@ -175,6 +184,12 @@ fn refuse_unsupported(config: &Value) -> Result<(), Mismatch> {
         (_, true) => Err(Mismatch::NotSupported("batch_output")),
         _ => Ok(()),
     }
+}
+
+/// Whether a config has a map with entries of this name.
+fn has_entries(config: &Value, key: &str) -> bool {
+    let entries = config.get(key).and_then(Value::as_object);
+    entries.is_some_and(|entries| !entries.is_empty())
 }
 
 const DEFAULT_FILE: &str = "model.onnx";

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use onnx_file::{keep_outputs, output_names};
@@ -15,7 +15,7 @@ use triton_backend::{BackendContext, Error, ErrorCode, InstanceKind, ModelConfig
 
 use crate::accelerators::{self, Kind};
 use crate::library::{candidates, not_found, reason};
-use crate::options::{Level, SessionOptions, flag_from, threads_from};
+use crate::options::{SessionOptions, flag_from, threads_from};
 use crate::sequence::SequenceTensors;
 
 /// The ONNX Runtime of this process: loaded once and kept for good, since a process can have but one environment.
@@ -71,15 +71,20 @@ impl Runtime {
         Err(Error::new(ErrorCode::Unavailable, message))
     }
 
-    /// A session with no optimisation, to ask what the file takes and gives.
-    pub(crate) fn inspect(&self, file: &Path) -> Result<Session, Error> {
+    /// A session to ask what the file takes and gives: made as those are that run, since optimisations find sizes that the file
+    /// leaves open.
+    pub(crate) fn inspect(
+        &self,
+        file: &Path,
+        options: &SessionOptions,
+        operators: &[PathBuf],
+    ) -> Result<Session, Error> {
         let options = SessionOptions {
             intra_threads: Some(1),
-            level: Level::Disabled,
-            ..SessionOptions::default()
+            ..options.clone()
         };
-        self.builder(&options)
-            .and_then(|mut builder| builder.commit_from_file(file))
+        self.builder_with(&options, operators)?
+            .commit_from_file(file)
             .map_err(|error| cannot_load(file, &error))
     }
 
@@ -89,7 +94,7 @@ impl Runtime {
         file: &Path,
         (config, sequence): (&ModelConfig, &SequenceTensors),
         options: &SessionOptions,
-        operators: &[std::path::PathBuf],
+        operators: &[PathBuf],
         (kind, device): (InstanceKind, i32),
     ) -> Result<Session, Error> {
         let mut providers = Vec::new();
@@ -105,29 +110,28 @@ impl Runtime {
                 ),
             }
         }
-        let mut builder = self
-            .builder(options)
-            .map_err(|error| Error::Config(format!("ONNX Runtime refuses the options: {error}")))?;
-        for library in operators {
-            builder = builder
-                .with_operator_library(library)
-                .map_err(|error| cannot_load(library, &error.into()))?;
-        }
+        let mut builder = self.builder_with(options, operators)?;
         for (kind, dispatch) in providers {
             builder = builder
                 .with_execution_providers([dispatch])
                 .map_err(|error| refused(kind, device, &error.into()))?;
         }
-        if let Some(model) = pruned(file, config, sequence) {
+        if let Some((model, dropped)) = pruned(file, config, sequence) {
             builder = builder
                 .with_config_entry(EXTERNAL_DATA, directory_of(file))
                 .map_err(|error| cannot_load(file, &error.into()))?;
             match builder.commit_from_memory(&model) {
-                Ok(session) => return Ok(session),
+                Ok(session) => {
+                    triton_backend::info!(
+                        "model '{}': outputs that the config does not list are not computed: {dropped}",
+                        config.name
+                    );
+                    return Ok(session);
+                }
                 // Versions before 1.21 find no external weights this way; and what is wrong with a file is better said of
                 // the file itself.
-                Err(error) => triton_backend::verbose!(
-                    "model '{}': all outputs are computed, because without some it does not load: {}",
+                Err(error) => triton_backend::info!(
+                    "model '{}': all outputs are computed, because without {dropped} it does not load: {}",
                     config.name,
                     one_line(&error)
                 ),
@@ -136,6 +140,22 @@ impl Runtime {
         builder
             .commit_from_file(file)
             .map_err(|error| cannot_load(file, &error))
+    }
+
+    fn builder_with(
+        &self,
+        options: &SessionOptions,
+        operators: &[PathBuf],
+    ) -> Result<SessionBuilder, Error> {
+        let mut builder = self
+            .builder(options)
+            .map_err(|error| Error::Config(format!("ONNX Runtime refuses the options: {error}")))?;
+        for library in operators {
+            builder = builder
+                .with_operator_library(library)
+                .map_err(|error| cannot_load(library, &error.into()))?;
+        }
+        Ok(builder)
     }
 
     fn builder(&self, options: &SessionOptions) -> ort::Result<SessionBuilder> {
@@ -169,8 +189,12 @@ fn directory_of(file: &Path) -> std::borrow::Cow<'_, str> {
     file.parent().unwrap_or(file).to_string_lossy()
 }
 
-/// The model without the outputs that neither clients nor sequences can get, if there are such.
-fn pruned(file: &Path, config: &ModelConfig, sequence: &SequenceTensors) -> Option<Vec<u8>> {
+/// The model without the outputs that neither clients nor sequences can get, and their names, if there are such.
+fn pruned(
+    file: &Path,
+    config: &ModelConfig,
+    sequence: &SequenceTensors,
+) -> Option<(Vec<u8>, String)> {
     let keep = |name: &str| config.output(name).is_ok() || sequence.keeps(name);
     let mut source = BufReader::new(File::open(file).ok()?);
     let length = source.get_ref().metadata().ok()?.len();
@@ -188,15 +212,10 @@ fn pruned(file: &Path, config: &ModelConfig, sequence: &SequenceTensors) -> Opti
     if dropped.is_empty() || dropped.len() == outputs.len() || !complete {
         return None;
     }
-    triton_backend::info!(
-        "model '{}': outputs that the config does not list are not computed: {}",
-        config.name,
-        dropped.join(", ")
-    );
     let edit = keep_outputs(&mut source, length, keep).ok()?;
     let mut model = Vec::with_capacity(usize::try_from(length).ok()?);
     edit.write(source, &mut model).ok()?;
-    Some(model)
+    Some((model, dropped.join(", ")))
 }
 
 fn cannot_load(file: &Path, error: &ort::Error) -> Error {

@@ -149,6 +149,8 @@ pub(crate) struct Output {
     data_type: DataType,
     shape: Vec<i64>,
     value: DynValue,
+    /// Its strings, if it is of strings: read once for all requests.
+    strings: Vec<String>,
 }
 
 /// Part of a tensor: the rows from `start` up to `end`, or all of it.
@@ -181,12 +183,19 @@ impl Output {
                 shape_text(&shape)
             )));
         }
-        Ok(Self {
+        let mut output = Self {
             name: name.to_owned(),
             data_type,
             shape,
             value,
-        })
+            strings: Vec::new(),
+        };
+        if data_type == DataType::String {
+            let strings = output.value.try_extract_strings();
+            let (_, strings) = strings.map_err(|error| output.unreadable(&error))?;
+            output.strings = strings;
+        }
+        Ok(output)
     }
 
     /// Gives a scalar the shape that the config has for it: the server has no scalars, a config says `[1]`.
@@ -205,8 +214,7 @@ impl Output {
     pub(crate) fn write(&self, response: &mut Response, rows: Rows) -> Result<(), Error> {
         let (shape, elements) = self.part(rows);
         if self.data_type == DataType::String {
-            let strings = self.strings()?;
-            return response.output_strings(&self.name, &shape, &strings[elements]);
+            return response.output_strings(&self.name, &shape, &self.strings[elements]);
         }
         let bytes = self.bytes_of(elements)?;
         response
@@ -219,7 +227,7 @@ impl Output {
     pub(crate) fn keep(&self, request: &mut Request, rows: Rows) -> Result<(), Error> {
         let (shape, elements) = self.part(rows);
         if self.data_type == DataType::String {
-            let bytes = encode(&self.strings()?[elements]);
+            let bytes = encode(&self.strings[elements]);
             return request.set_state_bytes(&self.name, self.data_type, &shape, &bytes);
         }
         let bytes = self.bytes_of(elements)?;
@@ -240,13 +248,6 @@ impl Output {
                 (shape, start * row..end * row)
             }
         }
-    }
-
-    fn strings(&self) -> Result<Vec<String>, Error> {
-        let strings = self.value.try_extract_strings();
-        strings
-            .map(|(_, strings)| strings)
-            .map_err(|error| self.unreadable(&error))
     }
 
     fn bytes_of(&self, elements: Range<usize>) -> Result<&[u8], Error> {
