@@ -52,18 +52,27 @@ def shown(line):
 
 
 def test_the_page_from_beginning_to_end(place):
-    assert list(BLOCKS) == ["look", "exchange", "processor", "check", "serve"]
+    assert list(BLOCKS) == ["look", "exchange", "steps", "processor", "convolutions", "check", "serve"]
     before = printed(place, "look")
+    assert "warning encoder/config.pbtxt: with cudnn_conv_algo_search" in before
     assert shown("ctc_scoring") in before
     assert '{ key: "component" value: { string_value: "feature_extractor" } }' in before
     printed(place, "exchange")
-    printed(place, "processor")
+    for name in ("steps", "processor", "convolutions"):
+        printed(place, name)
     after = printed(place, "check")
     assert shown("4 models fit").strip() == after.strip().splitlines()[-1]
     assert "Python" not in after
+    encoder = (place / REPOSITORY / "encoder/config.pbtxt").read_text()
+    assert '"cudnn_conv_algo_search" value: { string_value: "1" }' in encoder
     printed(place, "serve")
-    # What another terminal is for.
-    with serving(place / REPOSITORY) as url:
+    # What another terminal is for; by another name, as in a container. What is left of the old one is nobody's.
+    renamed = (place / REPOSITORY).rename(place / "models")
+    for path in ("feature_extractor/am.mvn", "scoring/" + TOKENIZER):
+        spoiled = place / REPOSITORY / path
+        spoiled.parent.mkdir(parents=True, exist_ok=True)
+        spoiled.write_text("of another repository")
+    with serving(renamed) as url:
         out, _ = run("transcribe", PROJECT / "demo/recordings", "--url", url)
     texts = dict(line.split("\t") for line in out.splitlines())
     assert texts == {str(PROJECT / "demo/recordings" / each.name): each.texts[WITH_ITN] for each in recordings()}

@@ -152,7 +152,7 @@ def test_pods_are_shut():
 def test_gpus_models_and_time_to_go():
     objects = rendered(**WAYS["everything"])
     pod = objects["StatefulSet", "asr-triton"]["spec"]["template"]["spec"]
-    assert pod["containers"][0]["resources"]["limits"] == {"memory": "8Gi", "nvidia.com/gpu": 2}
+    assert pod["containers"][0]["resources"]["limits"] == {"memory": "12Gi", "nvidia.com/gpu": 2}
     assert pod["runtimeClassName"] == "nvidia"
     assert pod["volumes"][0] == {"name": "models", "image": {"reference": "registry.example/models:1", "pullPolicy": "IfNotPresent"}}
     # 15 s until all know, 600 s for streams, 60 s for the server's end.

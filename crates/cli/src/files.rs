@@ -16,10 +16,15 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Makes a directory and those above it, unless they are there.
+pub fn make_directory(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))
+}
+
 /// Copies a library to its place. A server that runs with the former one keeps it: the file is replaced, not rewritten.
 pub fn install(library: &Path, target: &Path) -> Result<()> {
     if let Some(parent) = target.parent() {
-        fs::create_dir_all(parent)?;
+        make_directory(parent)?;
     }
     let fresh = target.with_extension("new");
     fs::copy(library, &fresh)

@@ -23,7 +23,7 @@ use signal_hook::iterator::Signals;
 
 use crate::console;
 
-/// How long a child may take to end by itself before it is killed.
+/// How long a child may take to end by itself before it is killed, unless it is given another time.
 const GRACE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
 
@@ -50,6 +50,8 @@ struct Entry {
     signal: Signal,
     /// The child leads a process group of its own, which is killed with it.
     leads_group: bool,
+    /// How long it may take to end.
+    grace: Duration,
 }
 
 impl Entry {
@@ -121,18 +123,24 @@ pub fn at_interrupt(ending: impl FnOnce(&mut dyn FnMut() -> bool) + Send + 'stat
     register().ending = Some(Box::new(ending));
 }
 
-/// Asks all children to end, and kills those that have not after the grace time or when `hurry` says so.
+/// Asks all children to end, and kills each that has not after its grace time or when `hurry` says so.
 fn stop_all(children: &[Entry], mut hurry: impl FnMut() -> bool) {
     children.iter().for_each(|child| child.ask());
-    let deadline = Instant::now() + GRACE;
+    let asked = Instant::now();
     let mut left = children.to_vec();
     loop {
-        left.retain(|child| !child.gone());
+        let hurry = hurry();
+        left.retain(|child| {
+            if child.gone() {
+                return false;
+            }
+            let over = hurry || asked.elapsed() > child.grace;
+            if over {
+                child.kill();
+            }
+            !over
+        });
         if left.is_empty() {
-            return;
-        }
-        if Instant::now() > deadline || hurry() {
-            left.iter().for_each(|child| child.kill());
             return;
         }
         std::thread::sleep(POLL);
@@ -145,6 +153,7 @@ pub struct Running {
     child: Child,
     signal: Signal,
     leads_group: bool,
+    grace: Duration,
     ended: bool,
 }
 
@@ -178,6 +187,7 @@ impl Running {
             child,
             signal,
             leads_group,
+            grace: GRACE,
             ended: false,
         };
         register.children.push(running.entry());
@@ -189,7 +199,21 @@ impl Running {
             pid: Pid::from_raw(self.child.id().cast_signed()),
             signal: self.signal,
             leads_group: self.leads_group,
+            grace: self.grace,
         }
+    }
+
+    /// Lets the child take so long to end before it is killed.
+    pub fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        let pid = self.entry().pid;
+        let mut register = register();
+        let own = register.children.iter_mut().find(|child| child.pid == pid);
+        if let Some(own) = own {
+            own.grace = grace;
+        }
+        drop(register);
+        self
     }
 
     /// The process id.
@@ -375,6 +399,30 @@ mod tests {
         let status = running.child().wait().unwrap();
         assert!(!status.success());
         running.forget();
+    }
+
+    #[test]
+    fn a_child_deaf_to_the_signal_has_its_own_time() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' TERM; sleep 600 & wait; wait"]);
+        let running = Running::start_apart(&mut command, Signal::SIGTERM).unwrap();
+        let running = running.with_grace(Duration::from_millis(700));
+        let own = running.entry();
+        assert!(
+            register()
+                .children
+                .iter()
+                .any(|child| child.pid == own.pid && child.grace == own.grace)
+        );
+        std::thread::sleep(Duration::from_millis(200));
+        let asked = Instant::now();
+        drop(running);
+        assert!(asked.elapsed() > Duration::from_millis(700) && asked.elapsed() < GRACE);
+        let status = waitpid(own.pid, None);
+        assert!(matches!(
+            status,
+            Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))
+        ));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::files::{install, remove};
+use crate::prerequisites;
 use crate::wheels::Wheels;
 
 /// Where NVIDIA's images have Triton.
@@ -54,6 +55,8 @@ impl ProgramOptions {
                 tritonserver,
             }),
             None => {
+                // What a machine's own server needs, that machine has.
+                prerequisites::check_server()?;
                 let wheels = Wheels::get(&cache()?)?;
                 let backends = match &self.backends {
                     Some(backends) => backends.clone(),

@@ -18,6 +18,8 @@ use crate::process::{self, Running};
 /// Loading a real model from a slow disk takes minutes; more than this is mostly a fault.
 const LOADING: Duration = Duration::from_secs(900);
 const POLL: Duration = Duration::from_millis(20);
+/// What a server that is told to end takes beside the time that it gives to requests under way.
+const ENDING: Duration = Duration::from_secs(20);
 /// How often other free ports are tried when another program took one in between.
 const ATTEMPTS: usize = 3;
 
@@ -198,7 +200,7 @@ impl Server {
             Running::start_apart(&mut command, Signal::SIGTERM)?
         };
         Ok(Self {
-            running,
+            running: running.with_grace(exit_timeout(&plan.extra).saturating_add(ENDING)),
             ports,
             log: plan.log.clone(),
         })
@@ -303,6 +305,22 @@ impl Limit {
     }
 }
 
+/// How long a server gives requests under way when it is told to end.
+fn exit_timeout(arguments: &[OsString]) -> Duration {
+    const OPTION: &str = "--exit-timeout-secs";
+    let mut arguments = arguments.iter().map(|argument| argument.to_string_lossy());
+    let mut seconds = None;
+    while let Some(argument) = arguments.next() {
+        let value = match argument.split_once('=') {
+            Some((OPTION, value)) => Some(value.to_owned()),
+            None if argument == OPTION => arguments.next().map(|value| value.into_owned()),
+            _ => None,
+        };
+        seconds = value.and_then(|value| value.parse().ok()).or(seconds);
+    }
+    Duration::from_secs(seconds.unwrap_or(30))
+}
+
 fn option(name: &str, path: &Path) -> OsString {
     let mut text = OsString::from(name);
     text.push(path);
@@ -354,6 +372,18 @@ mod tests {
             error.to_string(),
             format!("--http-port {port} cannot be used on 127.0.0.1")
         );
+    }
+
+    #[test]
+    fn a_server_has_the_time_that_it_gives_its_requests() {
+        let of = |arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            exit_timeout(&arguments).as_secs()
+        };
+        assert_eq!(of(&["--log-verbose=1"]), 30);
+        assert_eq!(of(&["--exit-timeout-secs=60", "--log-verbose=1"]), 60);
+        assert_eq!(of(&["--exit-timeout-secs", "7"]), 7);
+        assert_eq!(of(&["--exit-timeout-secs", "soon"]), 30);
     }
 
     #[test]

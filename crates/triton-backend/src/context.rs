@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -188,19 +188,24 @@ impl ModelContext {
     }
 
     /// The file or directory that a config means by `path`: as it stands (relative to the server's working directory), else
-    /// relative to the model's directory, the version's, or the directories above the model's, so that a path
-    /// written for one working directory goes on working from every other.
+    /// relative to the model's directory, the version's, the repository, or the directory above it, so that a path
+    /// written for one working directory goes on working from every other. Before that directory the path is looked for in the
+    /// repository without its first name, which is that of the repository where it was written: the files of one that
+    /// is called otherwise now are its own, and not those of another one beside it.
     ///
     /// # Errors
     /// If nothing is there; the message lists the places looked at.
     pub fn resolve(&self, path: &str) -> Result<PathBuf, Error> {
-        let version = self.version_directory();
-        let above = self.directory.ancestors().skip(1).take(2);
-        let bases = [self.directory.as_path(), version.as_path()]
-            .into_iter()
-            .chain(above);
-        let mut tried = vec![PathBuf::from(path)];
-        tried.extend(bases.map(|base| base.join(path)));
+        let mut tried = vec![
+            PathBuf::from(path),
+            self.directory.join(path),
+            self.version_directory().join(path),
+        ];
+        if let Some(repository) = self.directory.parent() {
+            tried.push(repository.join(path));
+            tried.extend(below_first(path).map(|rest| repository.join(rest)));
+            tried.extend(repository.parent().map(|above| above.join(path)));
+        }
         tried.dedup();
         if let Some(found) = tried.iter().find(|candidate| candidate.exists()) {
             return Ok(found.clone());
@@ -226,6 +231,14 @@ impl ModelContext {
             other => other,
         })
     }
+}
+
+/// A relative path without its first name; `None` if nothing is left.
+fn below_first(path: &str) -> Option<&Path> {
+    let mut names = Path::new(path.trim_start_matches("./")).components();
+    let first = names.next()?;
+    let rest = names.as_path();
+    (matches!(first, Component::Normal(_)) && rest.file_name().is_some()).then_some(rest)
 }
 
 /// An instance's surroundings.
@@ -319,5 +332,26 @@ unsafe fn json_value(message: *mut sys::TRITONSERVER_Message) -> Result<serde_js
         };
         serde_json::from_slice(text)
             .map_err(|error| Error::internal(format!("the server's JSON cannot be read: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::below_first;
+    use std::path::Path;
+
+    #[test]
+    fn a_path_without_its_first_name_is_what_is_left() {
+        for (path, rest) in [
+            ("./model_repo/encoder/am.mvn", Some("encoder/am.mvn")),
+            ("model_repo//am.mvn", Some("am.mvn")),
+            ("am.mvn", None),
+            ("./am.mvn", None),
+            ("", None),
+            ("../encoder/am.mvn", None),
+            ("/models/am.mvn", None),
+        ] {
+            assert_eq!(below_first(path), rest.map(Path::new), "{path}");
+        }
     }
 }

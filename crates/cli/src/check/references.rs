@@ -1,7 +1,8 @@
 //! What a config refers to: files, the steps of an ensemble, the models that a pipeline calls.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use asr_decode::hotwords::read_list;
 use asr_decode::sentencepiece::Tokenizer;
@@ -14,6 +15,7 @@ use wav_frontend::{Cmvn, FrontendOptions, yaml};
 use super::finding::Finding;
 use super::model::{Config, Model};
 use super::pbtxt::Message;
+use super::steps::component_of;
 
 /// Parameters that name a model to call, and what they are by default.
 const ENCODER: (&str, &str) = ("encoder", "encoder");
@@ -98,6 +100,7 @@ pub(super) fn of_config(
         findings.extend(callees(models, config, message));
         findings.extend(forms(models, config, message));
     }
+    findings.extend(pauses(models, config, message));
     findings
 }
 
@@ -193,6 +196,39 @@ fn forms(models: &[Model], config: &Config, message: &Message) -> Option<Finding
     })
 }
 
+/// A pause between two words that is not unusual.
+const PAUSE: Duration = Duration::from_mins(10);
+
+/// The decoder behind a `cif_search` hears of a stream only when a word has ended.
+fn pauses(models: &[Model], config: &Config, message: &Message) -> Option<Finding> {
+    if component_of(message) != Some("cif_search") {
+        return None;
+    }
+    let (key, default) = DECODER;
+    let name = given(message, key).unwrap_or(default);
+    let decoder = models.iter().find(|model| model.name == name)?;
+    let (place, idle) = decoder.configs.iter().find_map(|of_decoder| {
+        let content = of_decoder.content.as_ref().ok()?;
+        let batching = content.messages("sequence_batching").last()?;
+        let idle = batching.numbers("max_sequence_idle_microseconds");
+        // The server's own default is a second.
+        Some((&of_decoder.place, *idle.last().unwrap_or(&1_000_000)))
+    })?;
+    let idle = Duration::from_micros(u64::try_from(idle).unwrap_or(0));
+    (idle < PAUSE).then(|| {
+        Finding::warning(
+            place,
+            format!(
+                "the decoder's part of a stream ends after {} s without a word: who goes on speaking after a longer pause loses the next one, although \
+                 {} ends the streams whose clients have gone",
+                idle.as_secs_f64(),
+                config.place
+            ),
+            "write max_sequence_idle_microseconds: 3600000000, and twice the max_candidate_sequences of the other steps",
+        )
+    })
+}
+
 fn files(model: &Model, config: &Config, message: &Message) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (key, read) in FILES {
@@ -207,7 +243,7 @@ fn files(model: &Model, config: &Config, message: &Message) -> Vec<Finding> {
                 &config.place,
                 format!("parameter {key}: there is no file '{named}'"),
                 format!(
-                    "put the file there, relative to {}, its version, the repository, or the directory above it",
+                    "put the file there, relative to {}, its version, the repository (also without the path's first name, if that is the repository's), or the directory above it",
                     model.directory.display()
                 ),
             )),
@@ -222,11 +258,21 @@ fn files(model: &Model, config: &Config, message: &Message) -> Vec<Finding> {
     findings
 }
 
-/// Where the backend looks for a file, but for the server's working directory, which is not known here.
+/// Where the backend looks for a file, but for the server's working directory, which is not known here:
+/// `ModelContext::resolve` of crates/triton-backend says why there.
 fn places(model: &Model, named: &str) -> Vec<PathBuf> {
-    let above = model.directory.ancestors().skip(1).take(2);
-    let mut bases = vec![model.directory.clone()];
-    bases.extend(model.version());
-    bases.extend(above.map(PathBuf::from));
-    bases.into_iter().map(|base| base.join(named)).collect()
+    let mut places = vec![model.directory.join(named)];
+    places.extend(model.version().map(|version| version.join(named)));
+    let mut above = model.directory.ancestors().skip(1);
+    if let Some(repository) = above.next() {
+        places.push(repository.join(named));
+        let mut names = Path::new(named.trim_start_matches("./")).components();
+        if let Some(Component::Normal(_)) = names.next()
+            && names.as_path().file_name().is_some()
+        {
+            places.push(repository.join(names.as_path()));
+        }
+        places.extend(above.next().map(|above| above.join(named)));
+    }
+    places
 }

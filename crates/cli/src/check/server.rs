@@ -36,7 +36,25 @@ pub(super) fn of_config(model: &Model, config: &Config, message: &Message) -> Ve
     findings.extend(kinds(place, message));
     findings.extend(warm_up(place, message));
     findings.extend(circles(place, message));
+    findings.extend(convolutions(place, message));
     findings
+}
+
+/// What was the fast choice until ONNX Runtime 1.19: docs/acceleration.md has the figures.
+fn convolutions(place: &str, message: &Message) -> Option<Finding> {
+    const SEARCH: &str = "cudnn_conv_algo_search";
+    let mut groups = message.messages("instance_group").peekable();
+    let on_processors =
+        groups.peek().is_some() && groups.all(|group| group.text("kind") == "KIND_CPU");
+    let slow = message.text("backend") == "onnxruntime"
+        && message.parameter(SEARCH).map(str::trim) == Some("2");
+    (slow && !on_processors).then(|| {
+        Finding::warning(
+            place,
+            format!("with {SEARCH} \"2\" and ONNX Runtime 1.20 or newer a call takes up to fifty times as long on a GPU"),
+            "write string_value: \"1\"",
+        )
+    })
 }
 
 /// The server copies a text id, whatever its length, into the 8 bytes of a UINT64 control.

@@ -95,6 +95,15 @@ struct Step {
     streams: bool,
 }
 
+/// The component that a config names, or could: a Python step with its tensors.
+pub(super) fn component_of(message: &Message) -> Option<&str> {
+    let step = || step_of(message).map(|step| step.component);
+    match message.text("backend") {
+        "python" => step(),
+        _ => message.component(),
+    }
+}
+
 /// The component whose tensors a config has.
 fn step_of(message: &Message) -> Option<&'static Step> {
     let names = |kind| -> Vec<&str> {
@@ -121,6 +130,7 @@ pub(super) fn of_config(model: &Model, config: &Config, message: &Message) -> Ve
     match message.text("backend") {
         "python" => python(model, config, message).into_iter().collect(),
         "funasr" => native(config, message),
+        "onnxruntime" => exported(config, message).into_iter().collect(),
         _ => Vec::new(),
     }
 }
@@ -142,6 +152,24 @@ fn python(model: &Model, config: &Config, message: &Message) -> Option<Finding> 
             step.component,
             lacking.concat(),
             model.name
+        ),
+    ))
+}
+
+/// A step that FunASR exports as an ONNX model. Its table of positions ends at 300 s.
+fn exported(config: &Config, message: &Message) -> Option<Finding> {
+    let step = step_of(message).filter(|step| step.component == "lfr_cmvn_pe")?;
+    let file = match message.text("default_model_filename") {
+        "" => String::new(),
+        name => format!("- default_model_filename: \"{name}\"\n"),
+    };
+    Some(Finding::advice(
+        &config.place,
+        "this ONNX model can be native: its tensors are those of the component lfr_cmvn_pe, whose streams may be longer than 300 s",
+        format!(
+            "- backend: \"onnxruntime\"\n{file}+ backend: \"funasr\"\n+ parameters [\n+   {{ key: \"component\" value: {{ string_value: \"{}\" }} }}\n+ ]\n\
+             and put the model's am.mvn and config.yaml beside the config",
+            step.component
         ),
     ))
 }

@@ -481,3 +481,95 @@ fn a_batcher_that_runs_in_circles_is_told() {
     };
     assert_eq!(changed(together), []);
 }
+
+#[test]
+fn what_is_slow_or_short_in_other_repositories_is_told() {
+    let slow = |from: &'static str, to: &'static str| {
+        changed(|repository| {
+            let config = "sensevoice_encoder/config.pbtxt";
+            edit(
+                repository,
+                config,
+                "string_value: \"1\"",
+                "string_value: \"2\"",
+            );
+            edit(repository, config, from, to);
+        })
+    };
+    let found = slow("instance_group [", "instance_group [");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, Level::Warning);
+    assert!(
+        found[0].2.starts_with("with cudnn_conv_algo_search \"2\""),
+        "{found:?}"
+    );
+    assert_eq!(slow("count: 1", "count: 1 kind: KIND_CPU"), []);
+
+    let (level, place, what) = one(|repository| {
+        edit(
+            repository,
+            "online_decoder/config.pbtxt",
+            "max_sequence_idle_microseconds: 3600000000",
+            "max_sequence_idle_microseconds: 15000000",
+        );
+    });
+    assert_eq!(
+        (level, place.as_str()),
+        (Level::Warning, "online_decoder/config.pbtxt")
+    );
+    assert!(
+        what.contains("ends after 15 s without a word")
+            && what.contains("online_cif_search/config.pbtxt ends"),
+        "{what}"
+    );
+
+    let found = changed(|repository| {
+        for (config, from, to) in [
+            (
+                "online_decoder/config.pbtxt",
+                "max_sequence_idle_microseconds: 3600000000",
+                "",
+            ),
+            ("online_cif_search/config.pbtxt", "\"funasr\"", "\"python\""),
+        ] {
+            edit(repository, config, from, to);
+        }
+    });
+    assert!(
+        found
+            .iter()
+            .any(|found| found.0 == Level::Warning && found.2.contains("ends after 1 s")),
+        "of Python steps, too, and by the server's default: {found:?}"
+    );
+
+    let found = changed(|repository| {
+        edit(
+            repository,
+            "online_lfr_cmvn_pe/config.pbtxt",
+            "backend: \"funasr\"",
+            "backend: \"onnxruntime\"",
+        );
+    });
+    let advice = found.iter().filter(|found| found.0 == Level::Advice);
+    let told: Vec<_> = advice.map(|found| found.2.as_str()).collect();
+    assert_eq!(told.len(), 1, "{found:?}");
+    assert!(
+        told[0].contains("those of the component lfr_cmvn_pe"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn files_are_found_under_any_name_of_the_repository() {
+    let config = "sensevoice_feature_extractor/config.pbtxt";
+    let path = |place: &str| format!("\"{place}sensevoice_feature_extractor/am.mvn\"");
+    let with = |place: &'static str| {
+        changed(|repository| edit(repository, config, "\"am.mvn\"", &path(place)))
+    };
+    // Without a name, with its own, and with the one that it had.
+    for place in ["", "./repo/", "./model_repo_sense_voice_small/"] {
+        assert_eq!(with(place), [], "{place}");
+    }
+    let found = with("./other/model_repo/");
+    assert!(found.len() == 1 && found[0].2.contains("there is no file"));
+}

@@ -101,7 +101,7 @@ fn parts(options: &Options) -> Result<Parts> {
         (Some(Beside::Punctuation), &options.punc),
     ] {
         if let (Some(kind), Some(from)) = (kind, from) {
-            let plan = beside::plan(kind, &own(from)).with_context(|| kind.name())?;
+            let plan = beside::plan_as_there_is(kind, own(from)).with_context(|| kind.name())?;
             beside.push((kind, plan));
         }
     }
@@ -326,6 +326,32 @@ mod tests {
         options.vad = Some(small.join("silero"));
         options.common.force = true;
         assemble(&options).unwrap();
+        // The small models may lack what the large ones have, and have what they lack.
+        let vad = directory.path().join("vad");
+        fs::create_dir(&vad).unwrap();
+        for entry in fs::read_dir(small.join("fsmn_vad")).unwrap() {
+            let from = entry.unwrap().path();
+            fs::copy(&from, vad.join(from.file_name().unwrap())).unwrap();
+        }
+        let notes = |vad: &Path, quantized| {
+            let common = Common {
+                quantized,
+                ..Common::new(to.clone())
+            };
+            let own = crate::repo::Options {
+                from: vad.to_owned(),
+                common,
+            };
+            let kind = beside::vad(vad);
+            beside::plan_as_there_is(kind, own).unwrap().notes
+        };
+        assert_eq!(notes(&vad, false), [""; 0]);
+        assert!(notes(&vad, true)[0].ends_with("has no quantized file: the plain one is taken"));
+        let silero = notes(&small.join("silero"), true);
+        assert!(silero.last().unwrap().ends_with("the plain one is taken"));
+        fs::rename(vad.join("model.onnx"), vad.join("model_quant.onnx")).unwrap();
+        assert!(notes(&vad, false)[0].ends_with("has a quantized file alone: it is taken"));
+        assert_eq!(notes(&vad, true), [""; 0]);
         assert!(to.join("silero_vad/1/model.onnx").exists() && !to.join("fsmn_vad").exists());
         assert!(config("vad").contains("\"silero\""));
         options.punc = Some(small.join("ct_punc_realtime"));

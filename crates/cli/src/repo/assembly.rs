@@ -9,7 +9,8 @@ use onnx_file::{Edit, Interface};
 
 use super::options::Large;
 use super::templates::{self, Template};
-use super::{dims, place};
+use super::{device, dims, place};
+use crate::files::make_directory;
 
 /// What becomes of an export whose pieces are there and fit each other.
 #[derive(Debug)]
@@ -39,8 +40,18 @@ impl Assembly {
         large: Large,
     ) -> Result<()> {
         for model in self.template.models() {
-            let named = target.join(name(model));
-            fs::create_dir_all(named.join("1"))?;
+            make_directory(&target.join(name(model)).join("1"))?;
+        }
+        self.files.iter().try_for_each(|(from, to)| {
+            let to = target.join(to);
+            match self.edits.get(from) {
+                Some(edit) => place::edited(from, &to, edit),
+                None => place::place(from, &to, large),
+            }
+        })?;
+        for model in self.template.models() {
+            let name = name(model);
+            let named = target.join(&name);
             for (config, text) in templates::configs(self.template, model) {
                 let text = self
                     .replacements
@@ -49,18 +60,13 @@ impl Assembly {
                 let text = self
                     .with_dims(model, text)
                     .with_context(|| format!("{model}/{} does not fit", config.display()))?;
+                let text = device::name_engines(text, &name, &named)?;
                 let to = named.join(config);
-                to.parent().map_or(Ok(()), fs::create_dir_all)?;
-                fs::write(to, text)?;
+                to.parent().map_or(Ok(()), make_directory)?;
+                fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;
             }
         }
-        self.files.iter().try_for_each(|(from, to)| {
-            let to = target.join(to);
-            match self.edits.get(from) {
-                Some(edit) => place::edited(from, &to, edit),
-                None => place::place(from, &to, large),
-            }
-        })
+        Ok(())
     }
 
     /// A configuration with the dimensions of the model's ONNX file, if it has one.

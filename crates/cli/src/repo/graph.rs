@@ -28,11 +28,15 @@ pub(super) fn guard(onnx: &Onnx) -> Result<Guarded> {
         Silence::Guard(edit) => (true, Some(edit), None),
         Silence::Guarded => (true, None, None),
         Silence::Unknown(reason) => {
-            let note = format!(
+            let mut note = format!(
                 "{} is taken as it is: {reason}. It fails on recordings without words: in the ensemble their requests are errors, and \
                  spoil those that share a batch with them; the pipeline gives each recording a call of its own",
                 onnx.name()
             );
+            if loops(onnx) {
+                note += ". It collects tokens in loops, which take seconds on a GPU. A file in half precision has none if it is converted \
+                         from the file of a repository, and not from the export";
+            }
             (false, None, Some(note))
         }
     };
@@ -41,6 +45,14 @@ pub(super) fn guard(onnx: &Onnx) -> Result<Guarded> {
         edit,
         note,
     })
+}
+
+/// Whether an export has times or takes hot words: all of these collect tokens in loops.
+fn loops(onnx: &Onnx) -> bool {
+    let outputs = onnx.content.outputs.iter();
+    let inputs = onnx.content.inputs.iter();
+    let mut names = outputs.chain(inputs).map(|tensor| tensor.name.as_str());
+    names.any(|name| matches!(name, "us_cif_peak" | "bias_embed"))
 }
 
 /// Lets a Paraformer collect its tokens at once, if it does so in loops.

@@ -1,7 +1,7 @@
 //! Finding and checking the pieces of an export.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use onnx_file::Interface;
@@ -12,6 +12,15 @@ use wav_frontend::{Cmvn, Frontend, FrontendOptions};
 use super::kind::Beside;
 use crate::repo::options::Options;
 use crate::repo::search::{Onnx, Piece};
+
+const PLAIN: &str = "model.onnx";
+const QUANTIZED: &str = "model_quant.onnx";
+
+/// Whether a model is to be taken quantized that stands beside another one, of which that is `wanted`: as far as it has such a file.
+pub(super) fn is_quantized(directory: &Path, wanted: bool) -> bool {
+    let has = |name: &str| directory.join(name).is_file();
+    has(QUANTIZED) && (wanted || !has(PLAIN))
+}
 
 /// An export whose pieces fit each other.
 #[derive(Debug)]
@@ -32,17 +41,18 @@ impl Export {
             bail!("{} is not a directory", directory.display());
         }
         let mut problems = Vec::new();
-        let name = match options.common.quantized {
-            true => "model_quant.onnx",
-            false => "model.onnx",
+        let (name, other, remedy) = match options.common.quantized {
+            true => (QUANTIZED, PLAIN, "leave out --quantized to take it"),
+            false => (PLAIN, QUANTIZED, "give --quantized to take it"),
         };
         let path = directory.join(name);
         let onnx = match Interface::read(&path) {
             Ok(content) => Some(Piece { path, content }),
             Err(_) if !path.is_file() => {
-                problems.push(format!(
-                    "no {name}: export the model with FunASR (type=\"onnx\")"
-                ));
+                problems.push(match directory.join(other).is_file() {
+                    true => format!("no {name}; there is {other}: {remedy}"),
+                    false => format!("no {name}: export the model with FunASR (type=\"onnx\")"),
+                });
                 None
             }
             Err(error) => {

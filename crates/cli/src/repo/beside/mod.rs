@@ -62,6 +62,22 @@ pub(super) fn plan(kind: Beside, options: &Options) -> Result<Plan> {
     })
 }
 
+/// The same for a repository with other models, which may be quantized where these are not, or the other way round.
+pub(super) fn plan_as_there_is(kind: Beside, mut options: Options) -> Result<Plan> {
+    let wanted = options.common.quantized;
+    let quantized = kind != Beside::Silero && export::is_quantized(&options.from, wanted);
+    options.common.quantized = quantized;
+    let mut plan = plan(kind, &options)?;
+    if quantized != wanted {
+        let directory = options.from.display();
+        plan.notes.push(match quantized {
+            true => format!("{directory} has a quantized file alone: it is taken"),
+            false => format!("{directory} has no quantized file: the plain one is taken"),
+        });
+    }
+    Ok(plan)
+}
+
 /// The kind of voice activity detection that a directory has.
 pub(super) fn vad(directory: &Path) -> Beside {
     match silero::is_here(directory) {

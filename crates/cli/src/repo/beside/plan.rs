@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use onnx_file::Edit;
 
+use crate::files::make_directory;
+use crate::repo::device::name_engines;
 use crate::repo::options::Large;
 use crate::repo::place;
 
@@ -31,9 +33,6 @@ impl Plan {
 
     /// Writes configurations and files to `target`.
     pub(crate) fn write(&self, target: &Path, large: Large) -> Result<()> {
-        for (model, text) in &self.models {
-            write_model(target, model, text)?;
-        }
         let mut edit = self.edit.as_ref();
         self.files.iter().try_for_each(|(from, to)| {
             let to = target.join(to);
@@ -41,6 +40,10 @@ impl Plan {
                 Some(edit) => place::edited(from, &to, edit),
                 None => place::place(from, &to, large),
             }
+        })?;
+        self.models.iter().try_for_each(|(model, text)| {
+            let text = name_engines(text.clone(), model, &target.join(model))?;
+            write_model(target, model, &text)
         })
     }
 }
@@ -48,7 +51,7 @@ impl Plan {
 /// Writes a model that has no files but its configuration.
 pub(crate) fn write_model(target: &Path, name: &str, config: &str) -> Result<()> {
     let model = target.join(name);
-    fs::create_dir_all(model.join("1"))?;
-    fs::write(model.join("config.pbtxt"), config)?;
-    Ok(())
+    make_directory(&model.join("1"))?;
+    let file = model.join("config.pbtxt");
+    fs::write(&file, config).with_context(|| format!("cannot write {}", file.display()))
 }
