@@ -84,6 +84,7 @@ def pipelines(gate):
     - `sensevoice_third`, `infer_third`, `streaming_third_encoder`, `streaming_third_decoder`: every third call fails
     - `sensevoice_held`, `streaming_held_encoder`: each row is a call of its own. The latter is short, too
     - `sensevoice_held_few`: IN_FLIGHT calls of the encoder at a time, of a row each
+    - `streaming_held`, `streaming_held_few`: rows share calls; of the latter IN_FLIGHT calls may be under way
     - `streaming_poisoned`: its decoder fails when a row of a call has the first token of the recording POISONED; rows share calls
     - `streaming_short`: streams may be idle for SHORT_IDLE_SECONDS, and there are FEW of them at a time
     - `streaming_nan_OUTPUT`: this output of encoder or decoder has a NaN in a call's first row
@@ -135,6 +136,12 @@ def pipelines(gate):
                 with_idle(SHORT_IDLE_SECONDS),
             ),
         ),
+        ("streaming_held", "streaming_paraformer", with_parameter("encoder", "online_encoder_held")),
+        (
+            "streaming_held_few",
+            "streaming_paraformer",
+            chain(with_parameter("encoder", "online_encoder_held"), with_parameter("calls_in_flight", IN_FLIGHT)),
+        ),
         (
             "streaming_poisoned",
             "streaming_paraformer",
@@ -152,7 +159,7 @@ def pipelines(gate):
 
 
 def ensembles(gate):
-    """The same for ensembles, but for `sensevoice_held_few` and `streaming_poisoned`."""
+    """The same for ensembles, but for `sensevoice_held_few`, `streaming_held`, `streaming_held_few` and `streaming_poisoned`."""
     repository = copy_of_all("faulty-ensembles")
     stand_ins = ("sensevoice_encoder", "paraformer_encoder", "online_encoder", "online_decoder")
     for target in stand_ins:
