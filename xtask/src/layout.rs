@@ -58,7 +58,46 @@ impl Layout {
     }
 }
 
-/// The cargo that runs this program, or the one on the path.
+/// The cargo that runs this program, or the one on the path, in the environment of a person who calls it: what cargo tells this program of
+/// its package would have crates built anew whose build scripts look at that, and all that need them.
 pub fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_of_package) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Whether cargo tells the programs that it runs about their package by this variable.
+fn is_of_package(name: &str) -> bool {
+    const BEGINNINGS: [&str; 5] = [
+        "CARGO_MANIFEST_",
+        "CARGO_PKG_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+        "CARGO_PRIMARY_",
+    ];
+    BEGINNINGS
+        .iter()
+        .any(|beginning| name.starts_with(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_is_not_told_of_this_package() {
+        // Set by cargo for this test as for programs that it runs.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let command = cargo();
+        let removed = |name: &str| {
+            let mut changes = command.get_envs();
+            changes.any(|(variable, value)| variable == name && value.is_none())
+        };
+        assert!(removed("CARGO_MANIFEST_DIR") && removed("CARGO_PKG_VERSION"));
+        assert!(!removed("CARGO_HOME") && !removed("CARGO_TARGET_DIR"));
+    }
 }
