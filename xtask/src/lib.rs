@@ -216,6 +216,7 @@ fn run(task: Task) -> Result<()> {
         Task::Demo(options) => demo::demo(&layout, &options),
         Task::Test(options) => test::test(&layout, &options),
         Task::Serve(options) => serve::serve(*options, || {
+            prerequisites::check_server()?;
             let wheels = Wheels::get(&layout.work)?;
             Ok(programs::Programs {
                 tritonserver: wheels.tritonserver(),

@@ -12,7 +12,7 @@ use crate::layout::Layout;
 use crate::plot::{Axis, Series, line_chart};
 use crate::process::{self, Running};
 use crate::repo::Kind;
-use crate::server::{Plan, PortOptions, Server};
+use crate::server::{Plan, PortOptions, Server, allocator};
 use crate::wheels::Wheels;
 use crate::{backends, console, demo, prerequisites, python};
 
@@ -21,14 +21,6 @@ const SPARE_SLOTS: u64 = 24;
 /// A request that waits for its turn on a busy machine is no idle stream. In configs as users get them it is 15 s. For as long the
 /// server remembers the ids of streams that have ended, and the pipelines a minute longer: no longer than warm-up takes, or they look like a leak.
 const IDLE_MICROSECONDS: u64 = 240_000_000;
-/// As docs/operations.md sets it. By default glibc keeps what was freed in eight heaps per processor, each as large as its busiest
-/// moment, and puts ever larger blocks into them, between which small ones stay that live long. A plot of that shows how busy the server
-/// was, not what it holds.
-const ALLOCATOR: [(&str, &str); 3] = [
-    ("MALLOC_ARENA_MAX", "2"),
-    ("MALLOC_MMAP_THRESHOLD_", "131072"),
-    ("MALLOC_TRIM_THRESHOLD_", "131072"),
-];
 
 /// How long and how much.
 #[derive(Debug, clap::Args)]
@@ -73,18 +65,13 @@ pub(crate) fn soak(layout: &Layout, options: &Soak) -> Result<()> {
         true => ("pipeline", vec!["--model-config-name=pipeline".into()]),
         false => ("ensemble", Vec::new()),
     };
-    // What a person sets counts.
-    let environment = ALLOCATOR
-        .into_iter()
-        .filter(|(name, _)| std::env::var_os(name).is_none())
-        .map(|(name, value)| (name.into(), value.into()))
-        .collect();
     let server = Server::start(&Plan {
         tritonserver: wheels.tritonserver(),
         backends,
         repositories: vec![repository],
         extra,
-        environment,
+        // Without it a plot shows how busy the server was, not what it holds.
+        environment: allocator(|name| std::env::var_os(name).is_some()),
         ports: PortOptions::default(),
         log: Some(out.join("tritonserver.log")),
         detached: false,

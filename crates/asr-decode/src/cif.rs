@@ -227,8 +227,8 @@ impl Cif {
     /// [`tail`](Self::tail) behind it, one for each embedding: from the one after the token before fired to the one it fired
     /// in, however windows are cut. A call that is to be discarded has none.
     ///
-    /// Counted are the frames consumed since the stream began, and those [skipped](Self::skip_to). Where the first window begins before the stream, as that of
-    /// the streaming Paraformer does, these are the first to be counted.
+    /// Counted are the frames consumed since the stream began, and those [skipped](Self::skip_to). Where the first window begins
+    /// before the stream, as that of the streaming Paraformer does, these are the first to be counted.
     #[must_use]
     pub fn fires(&self) -> &[Frames] {
         &self.fires

@@ -8,7 +8,7 @@ use triton_funasr_gateway::Options as GatewayOptions;
 
 use crate::console::STRONG;
 use crate::programs::Programs;
-use crate::server::{Plan, PortOptions, Server};
+use crate::server::{Plan, PortOptions, Server, allocator};
 use crate::{console, gateway};
 
 /// What to serve.
@@ -55,7 +55,7 @@ pub fn serve(options: Serve, programs: impl FnOnce() -> Result<Programs>) -> Res
         backends: programs.backends,
         repositories,
         extra: options.extra,
-        environment: memory(|name| std::env::var_os(name).is_some()),
+        environment: allocator(|name| std::env::var_os(name).is_some()),
         ports: options.ports,
         log: None,
         detached: false,
@@ -70,19 +70,6 @@ pub fn serve(options: Serve, programs: impl FnOnce() -> Result<Programs>) -> Res
         gateway::beside(front, server.ports().grpc_address())?;
     }
     server.wait()
-}
-
-/// How memory comes back to the system, as docs/operations.md says, but for what somebody has set already.
-fn memory(is_set: impl Fn(&str) -> bool) -> Vec<(OsString, OsString)> {
-    let settings = [
-        ("MALLOC_ARENA_MAX", "2"),
-        ("MALLOC_MMAP_THRESHOLD_", "131072"),
-        ("MALLOC_TRIM_THRESHOLD_", "131072"),
-    ];
-    let unset = settings.into_iter().filter(|(name, _)| !is_set(name));
-    unset
-        .map(|(name, value)| (name.into(), value.into()))
-        .collect()
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -123,19 +110,6 @@ fn refuse_own(extra: &[OsString]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn memory_is_told_unless_somebody_has() {
-        let names = |set: &'static str| -> Vec<OsString> {
-            let told = memory(|name| name == set);
-            told.into_iter().map(|(name, _)| name).collect()
-        };
-        assert_eq!(names("").len(), 3);
-        assert_eq!(
-            names("MALLOC_ARENA_MAX"),
-            ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"]
-        );
-    }
 
     #[test]
     fn ports_behind_the_dashes_are_refused() {

@@ -305,6 +305,22 @@ impl Limit {
     }
 }
 
+/// Variables that have memory come back to the system, as docs/operations.md says, but for what somebody has set.
+///
+/// By default glibc keeps what was freed in eight heaps per processor, each as large as its busiest moment, and puts ever larger blocks into
+/// them, between which small ones stay that live long.
+pub fn allocator(is_set: impl Fn(&str) -> bool) -> Vec<(OsString, OsString)> {
+    let settings = [
+        ("MALLOC_ARENA_MAX", "2"),
+        ("MALLOC_MMAP_THRESHOLD_", "131072"),
+        ("MALLOC_TRIM_THRESHOLD_", "131072"),
+    ];
+    let unset = settings.into_iter().filter(|(name, _)| !is_set(name));
+    unset
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
+}
+
 /// How long a server gives requests under way when it is told to end.
 fn exit_timeout(arguments: &[OsString]) -> Duration {
     const OPTION: &str = "--exit-timeout-secs";
@@ -371,6 +387,19 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!("--http-port {port} cannot be used on 127.0.0.1")
+        );
+    }
+
+    #[test]
+    fn the_allocator_is_told_what_nobody_has_set() {
+        let names = |set: &'static str| -> Vec<OsString> {
+            let told = allocator(|name| name == set);
+            told.into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(names("").len(), 3);
+        assert_eq!(
+            names("MALLOC_ARENA_MAX"),
+            ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"]
         );
     }
 

@@ -24,7 +24,9 @@ use crate::pipelines::options::{
 };
 use crate::pipelines::rows::Rows;
 use crate::pipelines::scheduler::batch::{Limits, Size};
-use crate::pipelines::scheduler::queue::{Group, Queue, Settled, an_item_may_be_at_fault, late};
+use crate::pipelines::scheduler::queue::{
+    Group, Queue, Settled, an_item_may_be_at_fault, is_late, late,
+};
 use crate::pipelines::scheduler::waiting::Item;
 use crate::pipelines::warmup::{self, Rehearsal, Shape, Warm};
 use crate::pool::Pool;
@@ -278,7 +280,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
         match self.door.admit_waiting(rows, bytes) {
             Ok(waiting) => {
                 let pipeline = Arc::clone(self);
-                decoders.run(move || match is_over(deadline) {
+                decoders.run(move || match is_late(deadline) {
                     true => {
                         drop(waiting);
                         request.fail(late());
@@ -365,7 +367,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
         }
         let dim = self.frontend.feature_dim();
         let mut sizes = self.reader.sizes(request, &mut |samples| {
-            if is_over(deadline) {
+            if is_late(deadline) {
                 return Err(late());
             }
             let waiting = waiting.as_mut();
@@ -510,7 +512,7 @@ impl<R: Recogniser> OfflinePipeline<R> {
         let settled = match settled {
             Settled::Failed(rows, error) if !self.recogniser.means_silence(&error) => {
                 fail(rows, &error);
-                Settled::Repeated
+                return self.pump();
             }
             other => other,
         };
@@ -525,13 +527,12 @@ impl<R: Recogniser> OfflinePipeline<R> {
                 }
                 Err(error) => fail(rows, &error),
             },
-            // A row that was not alone would be repeated.
-            Settled::Failed(rows, error) if self.recogniser.means_silence(&error) => {
+            // Silence. A row that was not alone would be repeated.
+            Settled::Failed(rows, _) => {
                 for row in rows {
                     row.collector.deliver(row.place, Ok(Transcript::default()));
                 }
             }
-            Settled::Failed(rows, error) => fail(rows, &error),
         }
     }
 
@@ -555,11 +556,6 @@ impl<R: Recogniser> OfflinePipeline<R> {
             "model '{encoder}' answered {answered} rows of {rows}"
         )))
     }
-}
-
-/// Whether a client does not wait any more.
-fn is_over(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
 fn fail<E>(rows: Vec<Row<E>>, error: &Error) {

@@ -84,6 +84,11 @@ pub(crate) fn an_item_may_be_at_fault(error: &Error) -> bool {
     error.code() == ErrorCode::InvalidArgument
 }
 
+/// Whether a client does not wait any more.
+pub(crate) fn is_late(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
+}
+
 /// What an item is told whose deadline is over.
 pub(crate) fn late() -> Error {
     Error::new(

@@ -11,6 +11,7 @@ use super::model::Model;
 use super::result::{Progress, Told};
 use super::window::{Cut, cut};
 use crate::metrics::{TIMEOUT, Taken};
+use crate::pipelines::scheduler::queue::is_late;
 use crate::pipelines::segments::{Failed, Heard, RESULT_JSON, for_marks, marked, of_samples};
 use crate::pipelines::vad::SEGMENTS_MS;
 use crate::steps::itn::Itn;
@@ -359,13 +360,13 @@ impl<'r> Recording<'r> {
         if self.request.is_cancelled() {
             return Err(Error::cancelled());
         }
-        match self.deadline {
-            Some(deadline) if deadline <= Instant::now() => Err(Error::new(
+        match is_late(self.deadline) {
+            true => Err(Error::new(
                 ErrorCode::Unavailable,
                 "the request's timeout was over before all of the recording was transcribed",
             )
             .because(TIMEOUT)),
-            _ => Ok(()),
+            false => Ok(()),
         }
     }
 }

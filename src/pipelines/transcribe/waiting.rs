@@ -11,7 +11,7 @@ use super::recording::transcribe;
 use crate::component::{Component, Worker};
 use crate::pipelines::options::Waiting;
 use crate::pipelines::scheduler::admission::Permit;
-use crate::pipelines::scheduler::queue::late;
+use crate::pipelines::scheduler::queue::{is_late, late};
 use crate::pool::Pool;
 
 /// The loaded component.
@@ -45,7 +45,7 @@ impl Transcribe {
 }
 
 fn answer(model: &Model, request: Request, deadline: Option<Instant>, permit: Permit<2>) {
-    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+    if is_late(deadline) {
         return request.fail(late());
     }
     request.compute_starts();

@@ -16,6 +16,8 @@ pub(super) const VAD_KIND: Parameter<Kind> = Parameter::new(
 .default("fsmn");
 pub(super) const CALLS_IN_FLIGHT: Parameter<Count> =
     calls_in_flight("twice the called model's instances, at least 4");
+/// Samples of a frame of 10 ms, which the length of calls is counted in, at the rate that all published models have.
+pub(super) const FRAME: usize = 160;
 pub(super) const FRAMES_PER_CALL: Parameter<Count> = Parameter::new(
     "frames_per_call",
     "the most audio of a call, in frames of 10 ms. Longer audio has several, in which the model goes on with its caches or its state",

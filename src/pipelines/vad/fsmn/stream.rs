@@ -9,6 +9,7 @@ use wav_frontend::stream::StreamState;
 
 use super::model::FsmnModel;
 use crate::pipelines::vad::listening::Listening;
+use crate::pipelines::vad::options::FRAME;
 use crate::pipelines::warmup;
 use crate::steps::decoded::check_finite;
 use crate::tensors::layout::dim;
@@ -16,8 +17,6 @@ use crate::tensors::memory::missing;
 
 /// Samples whose loudness is looked at together.
 const BLOCK: usize = 16_000;
-/// Samples of a frame of 10 ms, of the rate that all published models have.
-const FRAME: usize = 160;
 
 pub(crate) struct FsmnAudio {
     samples: StreamState,

@@ -7,7 +7,7 @@ use wav_frontend::Workspace;
 
 use super::options::silero_options;
 use crate::pipelines::vad::listening::Listening;
-use crate::pipelines::vad::options::FRAMES_PER_CALL;
+use crate::pipelines::vad::options::{FRAME, FRAMES_PER_CALL};
 use crate::pipelines::warmup;
 use crate::steps::decoded::check_finite;
 use crate::tensors::layout::dim;
@@ -15,8 +15,6 @@ use crate::tensors::memory::missing;
 
 /// Values of either half of the model's state, `[1, 1, STATE]`.
 const STATE: usize = 128;
-/// Samples of a frame of 10 ms, which the length of calls is counted in.
-const FRAME: usize = 160;
 
 /// What is the same for all audio of the model.
 pub(crate) struct SileroModel {
