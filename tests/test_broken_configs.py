@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from support.client import InferenceServerException, serving
-from support.environment import scores_repository
+from support.environment import PROJECT, scores_repository
 from support.recordings import WITH_ITN, recordings
 from support.repository import (
     add_model,
@@ -189,6 +189,30 @@ def test_the_model_does_not_load_and_the_error_says_why(on_demand, broken):
     client.http.load_model(name)
     assert client.http.is_model_ready(name)
     client.http.unload_model(name)
+
+
+@pytest.mark.parametrize("value", ["nan", "-1", "101"])
+def test_padding_that_no_call_can_have(on_demand, value):
+    client, repository = on_demand
+    name, source = f"padding_{len(list(repository.iterdir()))}", scores_repository("sensevoice")
+    model = add_model(repository, name, "sensevoice", source=source)
+    # Its files are in these.
+    for step in ("feature_extractor", "scoring"):
+        shutil.copytree(source / step, repository / step, dirs_exist_ok=True)
+    shutil.copy(model / "configs/pipeline.pbtxt", model / "config.pbtxt")
+    edit_config(model, chain(replaced('name: "sensevoice"', f'name: "{name}"'), with_parameter("max_padding_percent", value)))
+    with pytest.raises(InferenceServerException, match="max_padding_percent.*from 0 to 100"):
+        client.http.load_model(name)
+
+
+@pytest.mark.parametrize("value", ["0", "7999", "192001"])
+def test_a_rate_that_no_recording_has(on_demand, value):
+    client, repository = on_demand
+    name = f"rate_{len(list(repository.iterdir()))}"
+    model = add_model(repository, name, "transcribe", source=PROJECT / "model_repo_transcribe")
+    edit_config(model, with_parameter("sample_rate", value))
+    with pytest.raises(InferenceServerException, match="sample_rate.*from 8000 to 192000"):
+        client.http.load_model(name)
 
 
 @pytest.mark.parametrize(

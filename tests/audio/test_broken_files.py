@@ -45,6 +45,7 @@ def broken(file, dice):
     return bytes(file)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", KINDS)
 def test_good_requests_do_not_notice(either, kind):
     dice = random.Random(f"{SEED} {kind}")
@@ -67,7 +68,7 @@ def test_good_requests_do_not_notice(either, kind):
         done.set()
         traffic.join()
     assert good and all(texts == expected for texts in good)
-    assert max(slowest) < 10, f"a good request waited {max(slowest):.2f} s"
+    assert max(slowest) < 2, f"a good request waited {max(slowest):.2f} s"
     # Some of each: else nothing was broken, or everything was.
     refusals = [text for refused, text in answers if refused]
     assert 0 < len(refusals) < COUNT

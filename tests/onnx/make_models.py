@@ -116,6 +116,21 @@ def flat():
     )
 
 
+def folded():
+    """Rows of 2 x 2 numbers as rows of 4, which is written as a sum: an optimised session knows it, the file leaves it open."""
+    write(
+        "folded",
+        [
+            node("Add", ["two", "two"], ["four"]),
+            node("Concat", ["rest", "four"], ["shape"], axis=0),
+            node("Reshape", ["x", "shape"], ["y"]),
+        ],
+        [value("x", "fp32", ["N", 2, 2])],
+        [value("y", "fp32", ["N", "M"])],
+        [constant("two", np.array([2], dtype=np.int64)), constant("rest", np.array([-1], dtype=np.int64))],
+    )
+
+
 def scaled():
     """y = x * scale, where the file has a default for scale."""
     write(
@@ -251,5 +266,5 @@ def future():
 
 if __name__ == "__main__":
     MODELS.mkdir(exist_ok=True)
-    for make in (identity, add, lookup, fixed, scalar, flat, scaled, pieces, slow, running, history, controls, external, future):
+    for make in (identity, add, lookup, fixed, scalar, flat, folded, scaled, pieces, slow, running, history, controls, external, future):
         make()

@@ -83,6 +83,23 @@ def test_scalars(load, infer):
     assert (got["numbers"].tolist(), got["count"].tolist()) == ([0, 1, 2, 3], [4])
 
 
+def test_sizes_that_optimisations_find(load, infer):
+    """What is filled in is what the session has that runs: with another one's sizes the model would be refused."""
+    config = load("folded", None, "folded.onnx")
+    assert dims(config["output"]) == {"y": [4]}
+    x = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    np.testing.assert_array_equal(infer("folded", {"x": x})["y"], x.reshape(2, 4))
+
+
+def test_files_for_other_gpus_are_told_not_to_be_looked_at(load, onnx_server):
+    config = batching(4) + io(ADD_INPUTS, ADD_OUTPUTS)
+    load("of_any_gpu", config, "add.onnx")
+    load("of_each_gpu", config + 'cc_model_filenames { key: "9.0" value: "h100.onnx" }\n', "add.onnx")
+    log = onnx_server.log()
+    assert "model 'of_each_gpu': cc_model_filenames is not looked at" in log
+    assert log.count("cc_model_filenames is not looked at") == 1
+
+
 def test_outputs_alone_are_filled_in(load, infer):
     config = load("no_outputs", f"max_batch_size: 2\ninput [ {', '.join(ADD_INPUTS)} ]\n", "add.onnx")
     assert config["max_batch_size"] == 2

@@ -1,5 +1,6 @@
 """Configs as they stand where the steps are Python, with `backend` exchanged and `component` added, no more."""
 
+import re
 import shutil
 from functools import partial
 
@@ -10,7 +11,7 @@ from paraformer.streaming import send_all
 from paraformer.test_offline import ask
 from paraformer.texts import OFFLINE, ONLINE, recordings, streams, vocabulary
 from support.client import GRPC, serving
-from support.environment import scores_repository
+from support.environment import PROJECT, scores_repository
 from support.load import at_once
 from support.repository import chain, edit_config, fresh_directory, replaced, with_parameter
 
@@ -294,6 +295,17 @@ def assert_streams_are_right(client, ids):
 @PLACES
 def test_online_configs(online_reference, tmp_path, place, ids):
     with started(online_reference, place, tmp_path) as client:
+        assert_streams_are_right(client, ids)
+
+
+def test_online_configs_with_the_lfr_cmvn_pe_of_the_page(online_reference, ids):
+    """What docs/migrate.md has in the place of two lines, and the two files beside it."""
+    page = (PROJECT / "docs/migrate.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r'```text\n(backend: "funasr"\n.*?)```', page, re.DOTALL)
+    repository = shutil.copytree(online_reference, fresh_directory("page") / ONLINE_NAME)
+    edit_config(repository / "lfr_cmvn_pe", replaced(ONNX % "lfr_cmvn_pe.onnx", block))
+    shutil.copy(ONLINE / "config.yaml", repository / "lfr_cmvn_pe")
+    with serving(repository, cwd=repository.parent) as client:
         assert_streams_are_right(client, ids)
 
 

@@ -167,8 +167,8 @@ fn exported(config: &Config, message: &Message) -> Option<Finding> {
         &config.place,
         "this ONNX model can be native: its tensors are those of the component lfr_cmvn_pe, whose streams may be longer than 300 s",
         format!(
-            "- backend: \"onnxruntime\"\n{file}+ backend: \"funasr\"\n+ parameters [\n+   {{ key: \"component\" value: {{ string_value: \"{}\" }} }}\n+ ]\n\
-             and put the model's am.mvn and config.yaml beside the config",
+            "- backend: \"onnxruntime\"\n{file}+ backend: \"funasr\"\n+ parameters [\n+   {{ key: \"component\" value: {{ string_value: \"{}\" }} }},\n\
+             +   {{ key: \"config_path\" value: {{ string_value: \"config.yaml\" }} }}\n+ ]\nand put the model's am.mvn and config.yaml beside the config",
             step.component
         ),
     ))

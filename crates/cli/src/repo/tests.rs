@@ -320,7 +320,7 @@ pub(super) fn assert_parameter(options: &Options, model: &str, key: &str, value:
 }
 
 /// Changes the export's model.onnx: one operator's name for another of the same length.
-fn rename_operator(options: &Options, from: &[u8; 6], to: &[u8; 6]) {
+fn rename_operator<const N: usize>(options: &Options, from: &[u8; N], to: &[u8; N]) {
     let path = options.from.join("model.onnx");
     let mut bytes = fs::read(&path).unwrap();
     let places: Vec<usize> = (0..bytes.len() - from.len())
@@ -355,6 +355,24 @@ fn a_paraformer_of_another_graph_is_taken_as_it_is() {
         "encoder_serves_silence",
         "false",
     );
+}
+
+#[test]
+fn loops_that_stay_are_told() {
+    let (_directory, mut options) = export(Paraformer);
+    options.common.keep_logits = true;
+    for entry in fs::read_dir(project().join("demo/paraformer_bicif")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, options.from.join(path.file_name().unwrap())).unwrap();
+    }
+    let told = |options: &Options| {
+        let notes = plan(Paraformer, options).unwrap().notes;
+        let loops = |note: &String| note.contains("collects tokens in loops");
+        notes.iter().filter(|note| loops(note)).count()
+    };
+    assert_eq!(told(&options), 0);
+    rename_operator(&options, b"SequenceInsert", b"SequenceInsart");
+    assert_eq!(told(&options), 1);
 }
 
 #[test]
